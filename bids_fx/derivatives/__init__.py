@@ -1,0 +1,1 @@
+"""The output dataset: every name in it, and how its files are written."""

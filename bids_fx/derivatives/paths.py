@@ -1,0 +1,205 @@
+"""Every output's path, relative to the output folder; nothing else names an output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from bids_fx.entities import Entities
+from bids_fx.records import GroupPlan, Plan, RunMaps, RunPlan
+
+#: Maps of a t contrast, at every level.
+T_STATS = ("effect", "variance", "t", "z", "p", "logp", "dof")
+#: Further maps of a combined contrast; the heterogeneity needs two runs or more.
+COMBINED_STATS = (*T_STATS, "nruns")
+HETEROGENEITY_STATS = ("q", "isq", "tau2")
+#: Maps of a run's model; `ar1` only where the noise model estimates it.
+MODEL_STATS = ("rsquared", "sigmasq", "tsnr")
+AR_STATS = ("ar1",)
+
+#: Entities of an image that a table of the run does not depend on.
+IMAGE_ENTITIES = ("space", "cohort", "res", "den")
+
+DATASET_FILES = (PurePosixPath("dataset_description.json"), PurePosixPath(".bidsignore"))
+CITATION_FILES = (PurePosixPath("logs/CITATION.md"), PurePosixPath("logs/CITATION.bib"))
+
+
+def folder(entities: Entities, datatype: str = "func") -> PurePosixPath:
+    """Return the folder of a participant's or session's files.
+
+    Examples
+    --------
+    >>> from bids_fx.entities import parse_name
+    >>> str(folder(parse_name("sub-01_ses-2_task-x_bold.nii.gz").entities))
+    'sub-01/ses-2/func'
+    """
+    path = PurePosixPath(f"sub-{entities['sub']}")
+    if datatype != "figures" and "ses" in entities:
+        path /= f"ses-{entities['ses']}"
+    return path / datatype
+
+
+def statmap(entities: Entities, label: str, stat: str) -> PurePosixPath:
+    """Return the path of a contrast's map.
+
+    Examples
+    --------
+    >>> from bids_fx.entities import parse_name
+    >>> statmap(parse_name("sub-01_task-x_bold.nii.gz").entities, "faceGtHouse", "z").name
+    'sub-01_task-x_contrast-faceGtHouse_stat-z_statmap.nii.gz'
+    """
+    return folder(entities) / f"{entities}_contrast-{label}_stat-{stat}_statmap.nii.gz"
+
+
+def model_map(entities: Entities, stat: str) -> PurePosixPath:
+    """Return the path of a map that belongs to a run's model, not to a contrast."""
+    return folder(entities) / f"{entities}_stat-{stat}_statmap.nii.gz"
+
+
+def mask(entities: Entities) -> PurePosixPath:
+    """Return the path of the mask of a run, or of the voxels that any combined run covers."""
+    return folder(entities) / f"{entities}_desc-brain_mask.nii.gz"
+
+
+def mean_image(entities: Entities) -> PurePosixPath:
+    """Return the path of a run's mean image, the background of its figures."""
+    return folder(entities) / f"{entities}_desc-mean_boldref.nii.gz"
+
+
+def quality(entities: Entities) -> PurePosixPath:
+    """Return the path of a run's quality measures."""
+    return folder(entities) / f"{entities}_desc-qc.json"
+
+
+def design(entities: Entities) -> PurePosixPath:
+    """Return the path of a run's design matrix; it does not depend on the image's space."""
+    return folder(entities) / f"{entities.without(*IMAGE_ENTITIES)}_design.tsv"
+
+
+def contrasts_table(entities: Entities) -> PurePosixPath:
+    """Return the path of the table that says which contrasts a run can estimate."""
+    return folder(entities) / f"{entities.without(*IMAGE_ENTITIES)}_contrasts.tsv"
+
+
+def clusters(entities: Entities, label: str) -> PurePosixPath:
+    """Return the path of a contrast's cluster table."""
+    return folder(entities) / f"{entities}_contrast-{label}_clusters.tsv"
+
+
+def figure(entities: Entities, kind: str, label: str | None = None) -> PurePosixPath:
+    """Return the path of a figure.
+
+    Parameters
+    ----------
+    entities : Entities
+        The run or group that is shown.
+    kind : str
+        ``design``, ``corr``, ``contrasts`` or ``motion`` of a run (SVG), or ``statmap`` of a
+        contrast (PNG).
+    label : str or None
+        The contrast's label, for ``statmap``.
+    """
+    stem = folder(entities, "figures")
+    if kind == "statmap":
+        return stem / f"{entities}_contrast-{label}_stat-z_statmap.png"
+    return stem / f"{entities.without(*IMAGE_ENTITIES)}_{kind}.svg"
+
+
+def report(participant: str) -> PurePosixPath:
+    """Return the path of a participant's report."""
+    return PurePosixPath(f"sub-{participant}.html")
+
+
+def sidecar(path: PurePosixPath) -> PurePosixPath:
+    """Return the path of the JSON file beside an output.
+
+    Examples
+    --------
+    >>> str(sidecar(PurePosixPath("a_statmap.nii.gz")))
+    'a_statmap.json'
+    """
+    return path.with_name(path.name.partition(".")[0] + ".json")
+
+
+def model_stats(run: RunPlan) -> tuple[str, ...]:
+    """Return the ``stat-`` labels of a run's model maps."""
+    if isinstance(run.source, RunMaps):
+        return ()
+    return MODEL_STATS + (AR_STATS if run.autoregressive else ())
+
+
+def combined_stats(n_runs: int) -> tuple[str, ...]:
+    """Return the ``stat-`` labels of a contrast combined over a number of runs."""
+    return COMBINED_STATS + (HETEROGENEITY_STATS if n_runs > 1 else ())
+
+
+def run_images(run: RunPlan) -> Iterator[PurePosixPath]:
+    """Iterate over the images that a run's node writes; each has a sidecar."""
+    if isinstance(run.source, RunMaps):
+        return
+    yield mask(run.entities)
+    yield mean_image(run.entities)
+    for stat in model_stats(run):
+        yield model_map(run.entities, stat)
+    for item in run.estimable:
+        for stat in T_STATS:
+            yield statmap(run.entities, item.contrast.label, stat)
+
+
+def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
+    """Iterate over the images that a group's node writes; each has a sidecar."""
+    if group.not_written is not None or not group.estimable:
+        return
+    yield mask(group.entities)
+    for item in group.estimable:
+        for stat in combined_stats(len(item.run_keys)):
+            yield statmap(group.entities, item.contrast.label, stat)
+
+
+def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:
+    """Iterate over the tables and JSON files of a run that are no sidecar of an image."""
+    if isinstance(run.source, RunMaps):
+        return
+    yield design(run.entities)
+    yield sidecar(design(run.entities))
+    yield contrasts_table(run.entities)
+    yield quality(run.entities)
+
+
+def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
+    """Return a run's figures by kind."""
+    if isinstance(run.source, RunMaps):
+        return {}
+    kinds = ["design", "corr", "contrasts"]
+    if run.source.confounds is not None:
+        kinds.append("motion")
+    return {kind: figure(run.entities, kind) for kind in kinds}
+
+
+def group_figures(group: GroupPlan) -> dict[str, PurePosixPath]:
+    """Return a group's map figures by contrast label: the combined map and each run's."""
+    return {
+        item.contrast.label: figure(group.entities, "statmap", item.contrast.label)
+        for item in group.estimable
+    }
+
+
+def group_clusters(group: GroupPlan) -> dict[str, PurePosixPath]:
+    """Return a group's cluster tables by contrast label."""
+    return {
+        item.contrast.label: clusters(group.entities, item.contrast.label)
+        for item in group.estimable
+    }
+
+
+def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
+    """Return every file that a participant's plan promises, sorted, each once."""
+    files: set[PurePosixPath] = {*DATASET_FILES, *CITATION_FILES, report(plan.participant)}
+    images = [path for run in plan.runs for path in run_images(run)]
+    images += [path for group in plan.groups for path in group_images(group)]
+    files.update(images, map(sidecar, images))
+    for run in plan.runs:
+        files.update(run_tables(run), run_figures(run).values())
+    for group in plan.groups:
+        files.update(group_figures(group).values(), group_clusters(group).values())
+    return tuple(sorted(files))

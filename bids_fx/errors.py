@@ -1,0 +1,110 @@
+"""The errors that users cause, and the records in which they are collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The program's exit codes, a contract with the scripts that call it.
+
+    The codes from 16 on follow the BIDS App execution specification and sysexits.h.
+    """
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    INVALID_BIDS = 16
+    UNKNOWN_LEVEL = 17
+    NOTHING_SELECTED = 18
+    BAD_DATA = 65
+    MISSING_INPUT = 66
+    CANNOT_CREATE = 73
+    WRITE_FAILED = 74
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with the input, told so that its reader can mend it.
+
+    Parameters
+    ----------
+    where : str
+        The file, folder, option or contrast that is meant.
+    found : str
+        What was found there, in one sentence without a full stop.
+    remedy : str
+        What to do about it, in one sentence without a full stop.
+    code : ExitCode
+        The exit code that this problem alone would cause.
+    participant : str or None
+        The participant (label without ``sub-``) whom it costs; None means all.
+    """
+
+    where: str
+    found: str
+    remedy: str
+    code: ExitCode = ExitCode.BAD_DATA
+    participant: str | None = None
+
+    def __str__(self) -> str:
+        """Return the problem as one line of a list.
+
+        Examples
+        --------
+        >>> print(Problem(where="a_events.tsv", found="no column 'onset'", remedy="add it"))
+        a_events.tsv: no column 'onset'; add it.
+        """
+        return f"{self.where}: {self.found}; {self.remedy}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that was decided or left out, and that a reader of the report must know.
+
+    Parameters
+    ----------
+    text : str
+        One or two sentences that name the file or the entity they are about.
+    warning : bool
+        True where the result may not be what was meant, False for plain information.
+    participant : str or None
+        The participant whom it is about; None means all.
+    """
+
+    text: str
+    warning: bool = True
+    participant: str | None = None
+
+
+class BIDSFXError(Exception):
+    """Base of the errors that users cause: bad input, options or permissions.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        All that is wrong, so that it can be mended in one go.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of all problems together; a missing input comes before bad data."""
+        codes = {problem.code for problem in self.problems}
+        if ExitCode.MISSING_INPUT in codes:
+            codes.discard(ExitCode.BAD_DATA)
+        return min(codes, default=ExitCode.BAD_DATA)
+
+    @classmethod
+    def single(
+        cls, where: str, found: str, remedy: str, code: ExitCode = ExitCode.BAD_DATA
+    ) -> BIDSFXError:
+        """Return an error of one problem."""
+        return cls([Problem(where=where, found=found, remedy=remedy, code=code)])

@@ -1,0 +1,199 @@
+"""What users can choose: settings that change numbers, apart from those that do not.
+
+The defaults of the program stand in these dataclass fields and nowhere else; the command line
+takes them from here. All records are frozen and are passed on, never global.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+SignalScaling = Literal["psc", "grand-mean", "none"]
+Combination = Literal["weighted", "unweighted"]
+MissingPolicy = Literal["drop", "error"]
+
+SIGNAL_SCALINGS: tuple[SignalScaling, ...] = ("psc", "grand-mean", "none")
+COMBINATIONS: tuple[Combination, ...] = ("weighted", "unweighted")
+MISSING_POLICIES: tuple[MissingPolicy, ...] = ("drop", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSettings:
+    """The choices that change numbers.
+
+    Parameters
+    ----------
+    contrasts : tuple of str
+        Contrast expressions; empty means each condition, and each minus the mean of the others.
+    hrf_model : str
+        One of `bids_fx.glm.hrf.HRF_MODELS`, or ``fir:N`` for N delays (in scans, from 0).
+    confounds : tuple of str
+        Strategy names (``bids_fx/data/confounds``) or shell patterns of column names, or empty.
+    high_pass_s : float
+        Longest period that the cosine drift leaves in the data, in seconds; > 0.
+    drift_model : str
+        ``cosine``, ``polynomial``, ``polynomial:ORDER`` or ``none``.
+    noise_model : str
+        One of `bids_fx.glm.noise.NOISE_MODELS`.
+    smoothing_fwhm_mm : float
+        Full width at half maximum of the Gaussian kernel in mm; 0 means no smoothing.
+    signal_scaling : str
+        ``psc`` (percent of the voxel's mean), ``grand-mean`` (the mask's mean to 100) or ``none``.
+    fd_threshold_mm : float or None
+        Scans with a framewise displacement above this are censored; None leaves it to
+        the confound strategies.
+    dummy_scans : int
+        Number of scans at the start of each run that are censored; >= 0.
+    slice_time_ref : float or None
+        Time within the TR to which slices were corrected, as a fraction from 0 to 1; None takes
+        it from the sidecars.
+    combination : str
+        ``weighted`` (inverse variance) or ``unweighted`` (mean of effects).
+    combine_over : tuple of str
+        Short entity keys over which runs are combined.
+    combine_subset : bool
+        Combine also where filters left out runs of the dataset.
+    missing : str
+        ``drop`` leaves a run out of the contrasts it cannot estimate, ``error`` refuses it.
+    run_dof : float or None
+        Degrees of freedom of run maps that come without any; > 0.
+    """
+
+    contrasts: tuple[str, ...] = ()
+    hrf_model: str = "spm"
+    confounds: tuple[str, ...] = ("motion6", "nss")
+    high_pass_s: float = 128.0
+    drift_model: str = "cosine"
+    noise_model: str = "ar1-yw"
+    smoothing_fwhm_mm: float = 0.0
+    signal_scaling: SignalScaling = "psc"
+    fd_threshold_mm: float | None = None
+    dummy_scans: int = 0
+    slice_time_ref: float | None = None
+    combination: Combination = "weighted"
+    combine_over: tuple[str, ...] = ("run", "ses")
+    combine_subset: bool = False
+    missing: MissingPolicy = "drop"
+    run_dof: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the settings as plain values, in the order of the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSelection:
+    """Which data are analysed: where they are, and what is picked of them.
+
+    Labels are without their prefix (``01``, not ``sub-01``); an empty tuple means all.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The raw dataset: events and sidecars are read, raw images never are.
+    derivatives : tuple of (str, Path)
+        Name and folder of the preprocessed derivatives.
+    raw_bold : bool
+        Model the raw BOLD images themselves.
+    participants, sessions, tasks, runs : tuple of str
+        Labels to keep.
+    spaces : tuple of str
+        ``SPACE`` or ``SPACE:res-N``; ``func`` means files without a space entity.
+    desc : str
+        Label of the ``desc`` entity of the preprocessed BOLD.
+    filters : dict of str to dict
+        What stands in the filter file for ``bold`` (further entities of the BOLD file).
+    database_dir : Path or None
+        Folder of a pybids index that is kept between calls.
+    design_dir : Path or None
+        Folder with ``<run>_design.tsv`` files that replace events and confounds.
+    run_maps_dir : Path or None
+        Folder of run-level maps made beforehand, which replace the models.
+    """
+
+    bids_dir: Path
+    derivatives: tuple[tuple[str, Path], ...] = ()
+    raw_bold: bool = False
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ()
+    desc: str = "preproc"
+    filters: dict[str, object] = field(default_factory=dict)
+    database_dir: Path | None = None
+    design_dir: Path | None = None
+    run_maps_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSettings:
+    """The choices that change how the program runs, but no number.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Where the derivatives are written.
+    work_dir : Path or None
+        Scratch; None means ``.bids_fx_work`` in `out_dir`.
+    n_procs : int or None
+        Number of processes in all; >= 1. None means the CPUs that this process may use.
+    omp_nthreads : int or None
+        Threads of one process; None shares the processes out.
+    mem_mb : float or None
+        Memory that may be used in all, in MB; None means what the machine or container has.
+    plugin_file : Path or None
+        YAML file with a nipype plugin and its arguments.
+    clean_work_dir, stop_on_first_crash, force : bool
+        Empty the work dir first; end at the first failure; compute again what is there.
+    reports_only, boilerplate_only, write_graph : bool
+        Only (re)write reports; only the methods text; also draw the workflow's graph.
+    skip_bids_validation : bool
+        Do not run the BIDS validator on the raw dataset.
+    dry_run : str or None
+        ``text`` or ``json``: print the plan and stop.
+    verbosity : int
+        0 for the normal log, 1 and above for more.
+    """
+
+    out_dir: Path
+    work_dir: Path | None = None
+    n_procs: int | None = None
+    omp_nthreads: int | None = None
+    mem_mb: float | None = None
+    plugin_file: Path | None = None
+    clean_work_dir: bool = False
+    stop_on_first_crash: bool = False
+    force: bool = False
+    reports_only: bool = False
+    boilerplate_only: bool = False
+    write_graph: bool = False
+    skip_bids_validation: bool = False
+    dry_run: Literal["text", "json"] | None = None
+    verbosity: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call of the program, as its command line states it."""
+
+    level: str
+    data: DataSelection
+    analysis: AnalysisSettings
+    execution: ExecutionSettings
+
+
+def digest(values: object) -> str:
+    """Return the SHA-256 of plain values, the same on every machine.
+
+    Examples
+    --------
+    >>> digest({"b": 1, "a": (2.0,)}) == digest({"a": [2.0], "b": 1})
+    True
+    """
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The nipype workflows, built from a plan."""
