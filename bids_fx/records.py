@@ -7,7 +7,7 @@ methods text only read them. None of them touches a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -110,6 +110,10 @@ class BoldRun:
         The design matrix made beforehand (``--design-dir``).
     design_file : Path or None
         Where `design` was read from.
+    names_conditions : bool
+        Whether a sidecar says which columns of `design` are conditions.
+    n_mask_voxels : int or None
+        Number of voxels of the mask; None without a mask.
     skull_stripped : bool
         What the sidecar says of the BOLD series.
     uris : dict of Path to str
@@ -132,6 +136,8 @@ class BoldRun:
     confounds: ConfoundTable | None = None
     design: Design | None = None
     design_file: Path | None = None
+    names_conditions: bool = False
+    n_mask_voxels: int | None = None
     skull_stripped: bool = True
     uris: dict[Path, str] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
@@ -244,14 +250,17 @@ class RunContrast:
         from maps made beforehand.
     reason : str or None
         Why it cannot be estimated; None where it can.
+    efficiency : float or None
+        1 / (c (X'X)^- c'), which grows as the variance of the effect shrinks.
     """
 
     contrast: Contrast
     weights: tuple[tuple[str, float], ...] = ()
     reason: str | None = None
+    efficiency: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunPlan:
     """What is computed for one run.
 
@@ -265,6 +274,8 @@ class RunPlan:
         The data.
     design : Design or None
         None for maps made beforehand.
+    rank : int or None
+        Rank of the design; degrees of freedom are scans minus rank.
     confounds : ConfoundChoice
         What entered the design.
     contrasts : tuple of RunContrast
@@ -285,6 +296,7 @@ class RunPlan:
     entities: Entities
     source: BoldRun | RunMaps
     design: Design | None = None
+    rank: int | None = None
     confounds: ConfoundChoice = field(default_factory=ConfoundChoice)
     contrasts: tuple[RunContrast, ...] = ()
     levels: tuple[Level, ...] = ("run",)
@@ -292,6 +304,17 @@ class RunPlan:
     settings_hash: str = ""
     mem_gb: float = 0.0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the key alone, since it names folders and stands in logs and crash files."""
+        return self.key
+
+    def outline(self) -> RunPlan:
+        """Return the plan without its tables and matrices, to be passed around."""
+        source = self.source
+        if isinstance(source, BoldRun):
+            source = replace(source, conditions=(), confounds=None, design=None)
+        return replace(self, source=source, design=None)
 
     @property
     def estimable(self) -> tuple[RunContrast, ...]:
@@ -318,7 +341,7 @@ class GroupContrast:
     dropped: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GroupPlan:
     """Runs that are combined into one result.
 
@@ -355,13 +378,17 @@ class GroupPlan:
     settings_hash: str = ""
     mem_gb: float = 0.0
 
+    def __repr__(self) -> str:
+        """Return the key alone, since logs and crash files show it."""
+        return self.key
+
     @property
     def estimable(self) -> tuple[GroupContrast, ...]:
         """The contrasts that at least one run can estimate."""
         return tuple(item for item in self.contrasts if item.run_keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """All that is decided for one participant before any work.
 
@@ -388,15 +415,137 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the participant alone, since logs and crash files show it."""
+        return f"Plan({self.participant!r})"
+
     @property
     def written_groups(self) -> tuple[GroupPlan, ...]:
         """The groups whose combined maps are written."""
         return tuple(group for group in self.groups if group.not_written is None)
 
+    @property
+    def has_given_maps(self) -> bool:
+        """Whether there are runs and the statistics of all were made beforehand."""
+        return bool(self.runs) and all(isinstance(run.source, RunMaps) for run in self.runs)
+
+    @property
+    def has_given_designs(self) -> bool:
+        """Whether there are fitted runs and the designs of all were made beforehand."""
+        files = [
+            run.source.design_file for run in self.runs if isinstance(run.source, BoldRun)
+        ]
+        return bool(files) and all(file is not None for file in files)
+
     def run(self, key: str) -> RunPlan:
         """Return the run of a key."""
         return next(run for run in self.runs if run.key == key)
 
+    def outline(self) -> Plan:
+        """Return the plan without its tables and matrices, to be passed around."""
+        return replace(self, runs=tuple(run.outline() for run in self.runs))
+
     def group_runs(self, group: GroupPlan) -> Iterator[RunPlan]:
         """Iterate over the runs of a group."""
         return (self.run(key) for key in group.run_keys)
+
+
+# ----------------------------------------------------------------------------- what was computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The numbers of one run, ready to be written.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, 3D
+        The voxels that were fitted; vectors below are in its C order.
+    mean_image : ndarray of float32, 3D
+        Mean over the kept scans.
+    model_maps : dict of str to ndarray of shape (n_voxels,)
+        By ``stat-`` label.
+    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
+        By contrast label, then by ``stat-`` label.
+    dof : float
+        Degrees of freedom of the model.
+    quality : dict of str to float
+        Quality measures of the run.
+    hashes : dict of str to str
+        SHA-256 of each image that was read, by its BIDS URI.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    mean_image: npt.NDArray[np.float32]
+    model_maps: dict[str, FloatArray]
+    contrast_maps: dict[str, dict[str, FloatArray]]
+    dof: float
+    quality: dict[str, float | int | None]
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResult:
+    """The numbers of one combination, ready to be written.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run maps.
+    mask : ndarray of bool, 3D
+        The voxels that at least one run covers; vectors below are in its C order.
+    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
+        By contrast label, then by ``stat-`` label.
+    hashes : dict of str to str
+        SHA-256 of each run map that was read, by its BIDS URI.
+    """
+
+    grid: Grid
+    mask: npt.NDArray[np.bool_]
+    contrast_maps: dict[str, dict[str, FloatArray]]
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """What of a plan is still to be done.
+
+    Parameters
+    ----------
+    runs : frozenset of str
+        Keys of the runs to fit.
+    groups : frozenset of str
+        Keys of the groups to combine.
+    run_figures : frozenset of str
+        Keys of the runs whose figures are to be drawn.
+    group_figures : frozenset of (str, str)
+        Group key and contrast label of the map figures to be drawn.
+    """
+
+    runs: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    run_figures: frozenset[str] = frozenset()
+    group_figures: frozenset[tuple[str, str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is to be done."""
+        return bool(self.runs or self.groups or self.run_figures or self.group_figures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodsText:
+    """The description of what was done, ready for a paper.
+
+    Parameters
+    ----------
+    markdown : str
+        Text with pandoc's citations, for example ``[@Friston1998]``.
+    references : tuple of (str, str)
+        Key and formatted reference, in the order of first citation.
+    bibtex : str
+        The BibTeX entries of the same references.
+    """
+
+    markdown: str
+    references: tuple[tuple[str, str], ...]
+    bibtex: str

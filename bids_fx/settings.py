@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
+
+from bids_fx.errors import Notice
 
 SignalScaling = Literal["psc", "grand-mean", "none"]
 Combination = Literal["weighted", "unweighted"]
@@ -19,6 +21,9 @@ MissingPolicy = Literal["drop", "error"]
 SIGNAL_SCALINGS: tuple[SignalScaling, ...] = ("psc", "grand-mean", "none")
 COMBINATIONS: tuple[Combination, ...] = ("weighted", "unweighted")
 MISSING_POLICIES: tuple[MissingPolicy, ...] = ("drop", "error")
+
+#: What the report shows of a z map: two-sided p < .001 in each voxel, uncorrected.
+Z_THRESHOLD = 3.29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,7 @@ class AnalysisSettings:
     contrasts : tuple of str
         Contrast expressions; empty means each condition, and each minus the mean of the others.
     hrf_model : str
-        One of `bids_fx.glm.hrf.HRF_MODELS`, or ``fir:N`` for N delays (in scans, from 0).
+        One of `bids_fx.glm.names.HRF_MODELS`, or ``fir:N`` for N delays (in scans, from 0).
     confounds : tuple of str
         Strategy names (``bids_fx/data/confounds``) or shell patterns of column names, or empty.
     high_pass_s : float
@@ -38,7 +43,7 @@ class AnalysisSettings:
     drift_model : str
         ``cosine``, ``polynomial``, ``polynomial:ORDER`` or ``none``.
     noise_model : str
-        One of `bids_fx.glm.noise.NOISE_MODELS`.
+        One of `bids_fx.glm.names.NOISE_MODELS`.
     smoothing_fwhm_mm : float
         Full width at half maximum of the Gaussian kernel in mm; 0 means no smoothing.
     signal_scaling : str
@@ -54,7 +59,7 @@ class AnalysisSettings:
     combination : str
         ``weighted`` (inverse variance) or ``unweighted`` (mean of effects).
     combine_over : tuple of str
-        Short entity keys over which runs are combined.
+        Short entity keys over which runs are combined; ``run`` is always among them.
     combine_subset : bool
         Combine also where filters left out runs of the dataset.
     missing : str
@@ -105,8 +110,9 @@ class DataSelection:
         ``SPACE`` or ``SPACE:res-N``; ``func`` means files without a space entity.
     desc : str
         Label of the ``desc`` entity of the preprocessed BOLD.
-    filters : dict of str to dict
-        What stands in the filter file for ``bold`` (further entities of the BOLD file).
+    filters : dict of str to object
+        What stands in the filter file for ``bold``, as it stands there: entities of the BOLD
+        file, and the label, the list of labels, None (absent) or ``*`` (any) that each must be.
     database_dir : Path or None
         Folder of a pybids index that is kept between calls.
     design_dir : Path or None
@@ -179,12 +185,96 @@ class ExecutionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One call of the program, as its command line states it."""
+    """One call of the program, as its command line states it.
+
+    Parameters
+    ----------
+    level : str
+        ``participant``.
+    data, analysis, execution : DataSelection, AnalysisSettings, ExecutionSettings
+        What was asked for.
+    notices : tuple of Notice
+        What of the options was passed over; they belong in the log.
+    """
 
     level: str
     data: DataSelection
     analysis: AnalysisSettings
     execution: ExecutionSettings
+    notices: tuple[Notice, ...] = ()
+
+
+def chosen_settings(analysis: AnalysisSettings) -> tuple[str, ...]:
+    """Return the names of the settings that differ from their defaults, in the fields' order.
+
+    Examples
+    --------
+    >>> chosen_settings(AnalysisSettings(hrf_model="glover", dummy_scans=0))
+    ('hrf_model',)
+    """
+    return tuple(
+        item.name for item in fields(analysis) if getattr(analysis, item.name) != item.default
+    )
+
+
+def idle_settings(
+    analysis: AnalysisSettings, *, given_designs: bool, given_maps: bool
+) -> dict[str, str]:
+    """Return the settings that are not in force, and why.
+
+    Parameters
+    ----------
+    analysis : AnalysisSettings
+        The choices.
+    given_designs, given_maps : bool
+        Whether all designs, or all run maps, were made beforehand.
+
+    Examples
+    --------
+    >>> idle_settings(AnalysisSettings(), given_designs=False, given_maps=False)
+    {'run_dof': 'no run maps made beforehand'}
+    """
+    if given_maps:
+        names = (*_DESIGN_SETTINGS, *_FIT_SETTINGS)
+        return dict.fromkeys(names, "run maps made beforehand")
+    idle = {"run_dof": "no run maps made beforehand"}
+    if given_designs:
+        return idle | dict.fromkeys(_DESIGN_SETTINGS, "designs made beforehand")
+    if analysis.drift_model != "cosine":
+        idle |= {"high_pass_s": "no cosine drift"}
+    return idle
+
+
+_DESIGN_SETTINGS = (
+    *("hrf_model", "confounds", "high_pass_s", "drift_model"),
+    *("fd_threshold_mm", "dummy_scans", "slice_time_ref"),
+)
+_FIT_SETTINGS = ("contrasts", "noise_model", "smoothing_fwhm_mm", "signal_scaling", "missing")
+
+
+def setting_text(name: str, value: object) -> str:
+    """Return the value of a setting for people.
+
+    Examples
+    --------
+    >>> setting_text("confounds", ("motion6", "nss")), setting_text("fd_threshold_mm", None)
+    ('motion6, nss', 'as the confounds have it')
+    """
+    if value is None or value == ():
+        return _UNSET.get(name, "none")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_UNSET = {
+    "contrasts": "each condition, and each minus the mean of the others",
+    "fd_threshold_mm": "as the confounds have it",
+    "slice_time_ref": "as the sidecars have it",
+    "run_dof": "as the maps have it",
+}
 
 
 def digest(values: object) -> str:

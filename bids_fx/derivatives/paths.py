@@ -171,7 +171,7 @@ def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
     if isinstance(run.source, RunMaps):
         return {}
     kinds = ["design", "corr", "contrasts"]
-    if run.source.confounds is not None:
+    if run.source.confounds_file is not None:
         kinds.append("motion")
     return {kind: figure(run.entities, kind) for kind in kinds}
 
@@ -203,3 +203,14 @@ def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     for group in plan.groups:
         files.update(group_figures(group).values(), group_clusters(group).values())
     return tuple(sorted(files))
+
+
+def is_standard_space(space: str) -> bool:
+    """Tell whether a ``space`` label names a template and not the participant's own anatomy.
+
+    Examples
+    --------
+    >>> is_standard_space("MNI152NLin2009cAsym"), is_standard_space("T1w")
+    (True, False)
+    """
+    return space not in {"T1w", "T2w", "boldref", "bold", "func", "individual", "orig", "scanner"}

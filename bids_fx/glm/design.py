@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.glm.hrf import basis_labels, convolve_events, normalise_hrf_name
+from bids_fx.glm.names import DRIFT_MODELS, normalise_drift_name
+
+__all__ = [
+    "DRIFT_MODELS",
+    "Column",
+    "Condition",
+    "Design",
+    "FloatArray",
+    "Role",
+    "make_design",
+    "make_drift",
+    "normalise_drift_name",
+]
+
 FloatArray = npt.NDArray[np.float64]
 Role = Literal["condition", "derivative", "confound", "censored", "drift", "constant"]
+
+#: A polynomial drift without an order gets one more for each of these: AFNI's rule (3dDeconvolve,
+#: ``-polort A``), in seconds.
+SECONDS_PER_ORDER = 150.0
+#: Undoes the rounding of quotients that are whole numbers in decimals.
+_ROUNDING = 1e-9
+#: A derivative column of which less than this is left by the orthogonalisation is rounding.
+_NOTHING_LEFT = 1e-10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +101,229 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
+
+
+def make_design(
+    frame_times: FloatArray,
+    *,
+    repetition_time: float,
+    conditions: Sequence[Condition],
+    hrf_model: str,
+    drift_model: str,
+    high_pass_s: float,
+    confounds: FloatArray | None,
+    confound_names: Sequence[str],
+    censored: Sequence[int],
+) -> Design:
+    """Build the design matrix of a run.
+
+    Parameters
+    ----------
+    frame_times : ndarray of shape (n_scans,)
+        When each volume was acquired, in seconds on the events' clock; strictly increasing.
+    repetition_time : float
+        Seconds between volumes; > 0.
+    conditions : sequence of Condition
+        Each with at least one event; their order is that of the columns.
+    hrf_model : str
+        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``.
+    drift_model : str
+        One of `DRIFT_MODELS` or ``polynomial:N``.
+    high_pass_s : float
+        Longest period in seconds that the cosine drift leaves in the data; > 0.
+    confounds : ndarray of shape (n_scans, n_confounds) or None
+        Entered as they are, finite; None means that there are none.
+    confound_names : sequence of str
+        One name per confound.
+    censored : sequence of int
+        Scans, counted from 0, that are taken out by a column of their own.
+
+    Returns
+    -------
+    Design
+        Columns in this order: conditions, each followed by its derivatives; confounds; censored
+        scans (``censored_scan_0004`` is 1 in the fifth scan, else 0); drift (``drift_1`` ...);
+        ``constant``. A condition whose response lies outside the run keeps its column of zeros.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as stated, or two columns would have one name.
+
+    Notes
+    -----
+    Responses are exact at the frame times (`bids_fx.glm.hrf.convolve_events`). The time
+    derivative is orthogonalised to the canonical column of its condition and the dispersion
+    derivative to both, as nilearn does (SPM does so to the basis functions): the canonical
+    column's effect is then nearly the one that it has alone. Drift: see `make_drift`.
+    """
+    _check_frames(frame_times, repetition_time)
+    n_scans = frame_times.size
+    parts = [
+        _condition_part(condition, frame_times, hrf_model, repetition_time)
+        for condition in conditions
+    ]
+    parts.append(_confound_part(confounds, confound_names, n_scans))
+    parts.append(_censored_part(censored, n_scans))
+    drift = make_drift(
+        frame_times,
+        repetition_time=repetition_time,
+        drift_model=drift_model,
+        high_pass_s=high_pass_s,
+    )
+    drift_columns = [Column(name=f"drift_{i + 1}", role="drift") for i in range(drift.shape[1])]
+    parts.append((drift, drift_columns))
+    parts.append((np.ones((n_scans, 1)), [Column(name="constant", role="constant")]))
+    columns = tuple(column for _, part in parts for column in part)
+    counts = Counter(column.name for column in columns)
+    double = sorted(name for name, count in counts.items() if count > 1)
+    if double:
+        raise ValueError(f"more than one design column is named {', '.join(map(repr, double))}")
+    return Design(matrix=np.hstack([matrix for matrix, _ in parts]), columns=columns)
+
+
+def make_drift(
+    frame_times: FloatArray, *, repetition_time: float, drift_model: str, high_pass_s: float
+) -> FloatArray:
+    r"""Return the drift columns of a run, without the constant.
+
+    Parameters
+    ----------
+    frame_times : ndarray of shape (n_scans,)
+        In seconds; strictly increasing, the last > 0.
+    repetition_time : float
+        Seconds between volumes; > 0.
+    drift_model : str
+        One of `DRIFT_MODELS` or ``polynomial:N``.
+    high_pass_s : float
+        Cut-off of the cosine drift: its longest period left in the data, in seconds; > 0.
+
+    Returns
+    -------
+    ndarray of shape (n_scans, n_drifts)
+        May have no column: a short run has no cosine of a longer period than the cut-off.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or the cut-off is not > 0.
+
+    Notes
+    -----
+    ``cosine``: with n scans every TR seconds, :math:`\sqrt{2/n} \cos(\pi k (t + 1/2) / n)` for
+    k from 1 to :math:`\lfloor 2 n TR / cutoff \rfloor`, at most n - 1 (spm_filter.m; nilearn's
+    ``create_cosine_drift``). ``polynomial``: powers of time over the last frame's, each
+    orthogonalised to the lower ones (nilearn); without an order it is 1 + floor(n TR / 150 s),
+    AFNI's rule, at most n - 1.
+    """
+    name = normalise_drift_name(drift_model)
+    if not (math.isfinite(high_pass_s) and high_pass_s > 0):
+        raise ValueError(f"the high-pass cut-off must be > 0 s, found {high_pass_s}")
+    n_scans = frame_times.size
+    seconds = n_scans * repetition_time
+    if name == "none":
+        return np.zeros((n_scans, 0))
+    if name == "cosine":
+        order = min(n_scans - 1, math.floor(2 * seconds / high_pass_s + _ROUNDING))
+        phase = np.outer(np.arange(n_scans) + 0.5, np.arange(1, order + 1))
+        return math.sqrt(2 / n_scans) * np.cos(math.pi / n_scans * phase)
+    _, _, number = name.partition(":")
+    order = int(number) if number else 1 + math.floor(seconds / SECONDS_PER_ORDER + _ROUNDING)
+    return _orthogonal_powers(frame_times / frame_times[-1], min(order, n_scans - 1))
+
+
+_Part = tuple[FloatArray, list[Column]]
+
+
+def _check_frames(frame_times: FloatArray, repetition_time: float) -> None:
+    if not (math.isfinite(repetition_time) and repetition_time > 0):
+        raise ValueError(f"the repetition time must be > 0 s, found {repetition_time}")
+    if frame_times.ndim != 1 or frame_times.size < 2 or not np.isfinite(frame_times).all():
+        raise ValueError(f"expected two frame times or more, found shape {frame_times.shape}")
+    if (np.diff(frame_times) <= 0).any() or frame_times[0] < 0:
+        raise ValueError("frame times must increase from 0 or later")
+
+
+def _condition_part(
+    condition: Condition, frame_times: FloatArray, hrf_model: str, repetition_time: float
+) -> _Part:
+    """Return the columns of one condition."""
+    if condition.onsets.size == 0:
+        raise ValueError(f"the condition {condition.name!r} has no event")
+    responses = convolve_events(
+        condition.onsets,
+        condition.durations,
+        condition.amplitudes,
+        frame_times=frame_times,
+        hrf_model=hrf_model,
+        repetition_time=repetition_time,
+    )
+    fir = normalise_hrf_name(hrf_model).startswith("fir")
+    columns = [
+        Column(
+            name=condition.name + label,
+            role="condition" if fir or basis == 0 else "derivative",
+            condition=condition.name,
+            basis=basis,
+        )
+        for basis, label in enumerate(basis_labels(hrf_model, repetition_time))
+    ]
+    return responses if fir else _orthogonalise(responses), columns
+
+
+def _confound_part(
+    confounds: FloatArray | None, confound_names: Sequence[str], n_scans: int
+) -> _Part:
+    matrix = np.zeros((n_scans, 0)) if confounds is None else np.asarray(confounds, np.float64)
+    if matrix.shape != (n_scans, len(confound_names)):
+        raise ValueError(
+            f"expected confounds of shape {(n_scans, len(confound_names))}, found {matrix.shape}"
+        )
+    if not np.isfinite(matrix).all():
+        bad = [
+            name
+            for name, column in zip(confound_names, matrix.T, strict=True)
+            if not np.isfinite(column).all()
+        ]
+        raise ValueError(f"confounds must be finite: {', '.join(bad)}")
+    return matrix, [Column(name=name, role="confound") for name in confound_names]
+
+
+def _censored_part(censored: Sequence[int], n_scans: int) -> _Part:
+    """Return one column per censored scan; one given twice makes two columns of one name."""
+    outside = [scan for scan in censored if not 0 <= scan < n_scans]
+    if outside:
+        raise ValueError(f"censored scans must be from 0 to {n_scans - 1}, found {outside}")
+    matrix = np.zeros((n_scans, len(censored)))
+    matrix[list(censored), range(len(censored))] = 1.0
+    return matrix, [Column(name=f"censored_scan_{scan:04d}", role="censored") for scan in censored]
+
+
+def _orthogonalise(columns: FloatArray) -> FloatArray:
+    """Return the columns, each without its projection on those before it.
+
+    What rounding alone leaves becomes 0: at unit norm it would be a column of noise and cost a
+    degree of freedom.
+    """
+    result = columns.copy()
+    for i in range(1, columns.shape[1]):
+        weights = np.linalg.lstsq(columns[:, :i], columns[:, i], rcond=None)[0]
+        result[:, i] -= columns[:, :i] @ weights
+        if np.linalg.norm(result[:, i]) <= _NOTHING_LEFT * np.linalg.norm(columns[:, i]):
+            result[:, i] = 0.0
+    return result
+
+
+def _orthogonal_powers(x: FloatArray, order: int) -> FloatArray:
+    """Return the powers 1 to `order` of x, each orthogonalised to all lower ones.
+
+    Stieltjes' recurrence gives them without the ill-conditioned matrix of powers.
+    """
+    previous, current = np.zeros_like(x), np.ones_like(x)
+    columns = []
+    for power in range(order):
+        centre = (x * current**2).sum() / (current**2).sum()
+        decay = (current**2).sum() / (previous**2).sum() if power else 0.0
+        previous, current = current, (x - centre) * current - decay * previous
+        columns.append(current)
+    return np.stack(columns, axis=1)

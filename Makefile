@@ -1,0 +1,124 @@
+# Needs Python 3.11 or newer, make and git; everything else comes into .venv.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+ENGINE ?= docker
+IMAGE ?= bids_fx:local
+
+# The first interpreter that really runs (a pyenv shim may not), is new enough and can make
+# an environment. `make PYTHON=/path/to/python ...` takes another one.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		>/dev/null 2>&1 && { command -v "$$python"; break; }; done)
+
+# Stamps: what was installed from which files.
+BASE := $(VENV)/.base
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Pinned and hashed; what has no wheel is built with the pinned tools of requirements/build.txt.
+INSTALL := $(PIP) install --quiet --require-hashes --no-build-isolation
+
+# One module's tests stay in one process: they share what they made.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+ONEBACK := tests/data/oneback
+CONDITIONS := body face house object scene scramble
+DEMO_OUT := demo_out
+
+# One set of pins serves all Pythons: resolved for the oldest, then checked for each.
+PINS_PYTHON ?= python3.11
+PINS_FLAGS ?=
+PINNED_PYTHONS := 3.11 3.12 3.13
+PINS_VENV := $(VENV)-pins
+FORMATS := --only-binary :all: --no-binary docopt
+COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-extras \
+	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --pip-args '$(FORMATS)' $(PINS_FLAGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test style types spelling pytest unit oracle e2e install image pins clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: $(RUNTIME) ## run the program on the small real dataset
+	$(BIN)/bids_fx $(ONEBACK) $(DEMO_OUT) participant \
+		-d $(ONEBACK)/derivatives/preproc \
+		--contrast 'face - house' \
+		--contrast 'face - scramble' \
+		--contrast 'all = (body + face + house + object + scene + scramble)/6' \
+		$(foreach condition,$(CONDITIONS),--contrast '$(condition)')
+	@echo 'Report: $(DEMO_OUT)/sub-02.html'
+
+test: style types spelling pytest ## all checks and tests
+
+style: $(DEV) ## lint, and check the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(DEV) ## check the types
+	$(BIN)/mypy
+
+spelling: $(DEV) ## check the spelling
+	$(BIN)/codespell
+
+pytest: $(DEV) ## all tests, with coverage
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+unit: $(DEV) ## the tests that run neither the program nor another one
+	$(PYTEST) -m 'not oracle and not e2e'
+
+oracle: $(DEV) ## the comparisons with other programs
+	$(PYTEST) -m oracle
+
+e2e: $(DEV) ## the tests that run the program on files
+	$(PYTEST) -m e2e
+
+install: $(RUNTIME) ## install the program into .venv
+
+image: ## build the container image
+	$(ENGINE) build --tag $(IMAGE) --build-arg TAG=$(IMAGE) .
+
+$(BASE): requirements/build.txt
+	@test -n '$(PYTHON)' || { \
+		echo 'No Python 3.11 or newer that can make a virtual environment was found.' >&2; \
+		echo 'Install one (Debian and Ubuntu: apt install python3 python3-venv),' >&2; \
+		echo 'or name it: make PYTHON=/path/to/python3.12 ...' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	$(INSTALL) -r requirements/build.txt
+	@touch $@
+
+$(RUNTIME): $(BASE) requirements.txt pyproject.toml
+	$(INSTALL) -r requirements.txt
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	$(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
+	$(PINS_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
+	$(PINS_PYTHON) -m venv $(PINS_VENV)
+	$(PINS_VENV)/bin/python -m pip install --quiet pip-tools==7.6.2
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --output-file requirements/build.txt \
+		--constraint requirements.txt requirements/build.in
+	$(COMPILE) --output-file requirements/dev.txt \
+		--constraint requirements.txt pyproject.toml requirements/dev.in
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	for version in $(PINNED_PYTHONS); do \
+		$(PINS_VENV)/bin/python -m pip download --quiet --require-hashes --no-deps \
+			--no-build-isolation --python-version "$$version" $(FORMATS) \
+			--dest "$$folder/$$version" -r requirements/dev.txt || exit 1; \
+	done
+
+clean: ## remove what was made here, the environments included
+	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) build dist .coverage .coverage.* \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

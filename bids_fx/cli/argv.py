@@ -1,0 +1,168 @@
+"""What argparse would misread: arguments rewritten before it sees them, and taken apart after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bids_fx.cli.table import IMMEDIATE, LEVELS, options_by_name
+from bids_fx.errors import ExitCode, Problem
+from bids_fx.suggest import did_you_mean
+
+#: What every message about the positional arguments ends with.
+ORDER = "put BIDS_DIR OUTPUT_DIR LEVEL first, or -- before them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """A command line that argparse can read.
+
+    Parameters
+    ----------
+    options : tuple of str
+        Everything before ``--``.
+    positionals : tuple of str
+        Everything after it, which are positional arguments whatever they look like.
+    """
+
+    options: tuple[str, ...]
+    positionals: tuple[str, ...] = ()
+
+
+def rewrite(argv: Sequence[str]) -> Arguments:
+    """Spell options as the table does, and join values that argparse would take for options.
+
+    Examples
+    --------
+    >>> rewrite(["--skip_bids_validation", "--contrast", "-house", "--dry-run", "in"]).options
+    ('--skip-bids-validation', '--contrast=-house', '--dry-run=text', 'in')
+    """
+    tokens = list(argv)
+    positionals: list[str] = []
+    if "--" in tokens:
+        place = tokens.index("--")
+        tokens, positionals = tokens[:place], tokens[place + 1 :]
+    rewritten: list[str] = []
+    while tokens:
+        word = _spelled(tokens.pop(0))
+        if word == "--dry-run":
+            # A bare --dry-run would swallow a positional argument behind it.
+            word += f"={tokens.pop(0) if tokens[:1] in (['text'], ['json']) else 'text'}"
+        elif word == "--contrast" and tokens and not _is_option(tokens[0]):
+            # argparse reads -house as -h, and -2*face as an option that it does not know.
+            word += f"={tokens.pop(0)}"
+        rewritten.append(word)
+    return Arguments(options=tuple(rewritten), positionals=tuple(positionals))
+
+
+def _spelled(token: str) -> str:
+    """Return a token with hyphens in the name of a long option."""
+    name, sign, value = token.partition("=")
+    hyphened = name.replace("_", "-")
+    is_long = name.startswith("--") and _is_name(hyphened)
+    return hyphened + sign + value if is_long else token
+
+
+def _is_option(token: str) -> bool:
+    """Tell whether a token is an option, with or without a value."""
+    return _is_name(_spelled(token).partition("=")[0])
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether a name is that of an option."""
+    return name in options_by_name() or name in IMMEDIATE
+
+
+def split_extras(extras: Sequence[str]) -> tuple[list[str], list[Problem]]:
+    """Take apart what argparse did not take for an option or its value.
+
+    Parameters
+    ----------
+    extras : sequence of str
+        Positional arguments and unknown options, in their order.
+
+    Returns
+    -------
+    positionals : list of str
+    problems : list of Problem
+        One for each unknown option.
+    """
+    unknown = [extra for extra in extras if extra.startswith("-") and len(extra) > 1]
+    names = [name for name in (*options_by_name(), *IMMEDIATE) if name.startswith("--")]
+    problems = []
+    for extra in unknown:
+        name = "--" + extra.partition("=")[0].lstrip("-").replace("_", "-")
+        question = did_you_mean(name, names)
+        found = "there is no such option" + (f" ({question})" if question else "")
+        problems.append(_usage(extra, found, "see bids_fx --help"))
+    return [extra for extra in extras if extra not in unknown], problems
+
+
+def check_positionals(
+    positionals: Sequence[str], arguments: Arguments, *, is_certain: bool
+) -> list[Problem]:
+    """Return what is wrong with the positional arguments.
+
+    Parameters
+    ----------
+    positionals : sequence of str
+        BIDS_DIR, OUTPUT_DIR and LEVEL, as far as they are there.
+    arguments : Arguments
+        The command line that they are from.
+    is_certain : bool
+        False where an unknown option may have left its values among them.
+    """
+    names = ("BIDS_DIR", "OUTPUT_DIR", "LEVEL")
+    problems = []
+    if len(positionals) < len(names):
+        missing = ", ".join(names[len(positionals) :])
+        taker, values = _greedy(arguments.options, len(names) - len(positionals))
+        if taker is None:
+            problems.append(_usage("the command line", f"{missing} missing", ORDER))
+        else:
+            found = f"{missing} missing, and it took {', '.join(values)} as its values"
+            problems.append(_usage(taker, found, ORDER))
+        return problems
+    if len(positionals) > len(names) and is_certain:
+        more = " ".join(positionals[len(names) :])
+        problems.append(_usage(more, "stands behind BIDS_DIR OUTPUT_DIR LEVEL", "leave it out"))
+    if is_certain:
+        problems += _check_level(positionals)
+    return problems
+
+
+def _check_level(positionals: Sequence[str]) -> list[Problem]:
+    """Refuse a level of analysis that there is not, with the exit code for it."""
+    level = positionals[2]
+    if level in LEVELS:
+        return []
+    found = f"there is no level of analysis '{level}'"
+    if level == "group":
+        found = "the level 'group' is not available in this version"
+    remedy = f"use {' or '.join(LEVELS)}"
+    if positionals[0] in LEVELS:
+        remedy = "write BIDS_DIR OUTPUT_DIR LEVEL in this order"
+    return [
+        Problem(where="LEVEL", found=found, remedy=remedy, code=ExitCode.UNKNOWN_LEVEL),
+    ]
+
+
+def _greedy(options: Sequence[str], n_missing: int) -> tuple[str | None, Sequence[str]]:
+    """Return the last option that seems to have swallowed the positionals, and its values."""
+    runs: list[tuple[str, list[str]]] = []
+    for token in options:
+        if _is_option(token):
+            runs.append((token, []))
+        elif runs:
+            runs[-1][1].append(token)
+    for token, values in reversed(runs):
+        option = options_by_name().get(token)
+        is_list = option is not None and option.kind == "list"
+        if is_list and values and (len(values) > n_missing or values[-1] in (*LEVELS, "group")):
+            return token, values
+    return None, ()
+
+
+def _usage(where: str, found: str, remedy: str) -> Problem:
+    """Return a problem with the command line."""
+    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

@@ -1,0 +1,167 @@
+"""Printing the plans, as text for people or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from bids_fx import __version__
+from bids_fx.derivatives import paths
+from bids_fx.records import BoldRun, GroupPlan, Plan, RunPlan
+from bids_fx.settings import AnalysisSettings
+
+
+def as_json(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
+    """Return the plans as one JSON document.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        One per participant.
+    settings : AnalysisSettings
+        The choices they were made with.
+
+    Returns
+    -------
+    str
+        An object with `version`, `settings` and `participants`.
+    """
+    document = {
+        "version": __version__,
+        "settings": settings.to_json(),
+        "participants": [_plan_json(plan) for plan in plans],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def as_text(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
+    """Return the plans as text: what would be read, computed and written.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        One per participant.
+    settings : AnalysisSettings
+        The choices they were made with.
+    """
+    lines = [f"bids_fx {__version__}, dry run: nothing is computed or written.", "", "Settings"]
+    lines += [f"  {key}: {_show(value)}" for key, value in settings.to_json().items()]
+    for plan in plans:
+        lines += ["", *_plan_lines(plan)]
+    return "\n".join(lines)
+
+
+def _show(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else str(value)
+
+
+def _plan_json(plan: Plan) -> dict[str, object]:
+    return {
+        "participant": plan.participant,
+        "runs": [_run_json(run) for run in plan.runs],
+        "groups": [_group_json(group) for group in plan.groups],
+        "problems": [str(problem) for problem in plan.problems],
+        "notices": [{"text": notice.text, "warning": notice.warning} for notice in plan.notices],
+        "outputs": [str(path) for path in paths.expected_outputs(plan)],
+    }
+
+
+def _run_json(run: RunPlan) -> dict[str, object]:
+    values: dict[str, object] = {
+        "run": str(run.entities),
+        "levels": list(run.levels),
+        "mem_gb": round(run.mem_gb, 2),
+        "contrasts": [
+            {
+                "name": item.contrast.name,
+                "label": item.contrast.label,
+                "formula": item.contrast.formula,
+                "estimable": item.reason is None,
+                "reason": item.reason,
+                "efficiency": item.efficiency,
+            }
+            for item in run.contrasts
+        ],
+    }
+    source = run.source
+    if isinstance(source, BoldRun) and run.design is not None and run.rank is not None:
+        values |= {
+            "bold": source.uris[source.bold],
+            "scans": source.n_scans,
+            "repetition_time": source.repetition_time,
+            "slice_time": source.slice_time,
+            "conditions": {item.name: len(item.onsets) for item in source.conditions},
+            "confounds": list(run.confounds.columns),
+            "censored": {str(item.scan): item.reason for item in run.confounds.censored},
+            "columns": len(run.design.names),
+            "rank": run.rank,
+            "dof": source.n_scans - run.rank,
+        }
+    return values
+
+
+def _group_json(group: GroupPlan) -> dict[str, object]:
+    return {
+        "result": str(group.entities),
+        "levels": list(group.levels),
+        "runs": list(group.run_keys),
+        "not_written": group.not_written,
+        "mem_gb": round(group.mem_gb, 2),
+        "contrasts": [
+            {
+                "label": item.contrast.label,
+                "runs": list(item.run_keys),
+                "left_out": item.dropped,
+            }
+            for item in group.contrasts
+        ],
+    }
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    yield f"Participant {plan.participant}"
+    for run in plan.runs:
+        yield from _run_lines(run)
+    for group in plan.groups:
+        yield f"  {group.level} {group.entities}: {len(group.run_keys)} run(s)"
+        if group.not_written is not None:
+            yield f"    not written: {group.not_written}"
+            continue
+        yield f"    memory {group.mem_gb:.2f} GB"
+        for item in group.contrasts:
+            count = f"{len(item.run_keys)} of {len(group.run_keys)} runs"
+            yield f"    {item.contrast.label}: {count}" + "".join(
+                f"; without {key}: {reason}" for key, reason in item.dropped.items()
+            )
+    for problem in plan.problems:
+        yield f"  ERROR {problem}"
+    for notice in plan.notices:
+        yield f"  {'WARNING' if notice.warning else 'note'} {notice.text}"
+    outputs = paths.expected_outputs(plan)
+    yield f"  Outputs ({len(outputs)})"
+    for path in outputs:
+        yield f"    {path}"
+
+
+def _run_lines(run: RunPlan) -> Iterator[str]:
+    values = _run_json(run)
+    yield f"  Run {run.entities} (memory {run.mem_gb:.2f} GB)"
+    if "scans" in values:
+        conditions = values["conditions"]
+        assert isinstance(conditions, dict)
+        yield (
+            f"    {values['scans']} scans, TR {values['repetition_time']} s, slices at "
+            f"{values['slice_time']} s; {values['columns']} columns of rank {values['rank']}, "
+            f"{values['dof']} degrees of freedom"
+        )
+        shown = ", ".join(f"{name} ({count})" for name, count in conditions.items())
+        yield f"    conditions (events): {shown or 'from a design made beforehand'}"
+        yield f"    confounds: {', '.join(run.confounds.columns) or 'none'}"
+        censored = [f"{item.scan} ({item.reason})" for item in run.confounds.censored]
+        yield f"    censored scans: {', '.join(censored) or 'none'}"
+    for item in run.contrasts:
+        state = f"NOT ESTIMABLE: {item.reason}" if item.reason else "estimable"
+        if item.efficiency is not None:
+            state += f", efficiency {item.efficiency:.3g}"
+        formula = f" = {item.contrast.formula}" if item.contrast.formula else ""
+        yield f"    contrast {item.contrast.label}{formula}: {state}"

@@ -1,0 +1,59 @@
+"""Writing down a call's options as a config file that repeats it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bids_fx import __version__
+from bids_fx.cli.table import OPTIONS
+from bids_fx.settings import Invocation
+
+
+def format_presets(invocation: Invocation) -> str:
+    """Return a call's options as TOML that ``--config-file`` reads.
+
+    Parameters
+    ----------
+    invocation : Invocation
+        The call.
+
+    Returns
+    -------
+    str
+        One line for each setting that differs from its default; the folders stand in comments.
+    """
+    lines = [
+        f"# bids_fx {__version__}",
+        f"# BIDS_DIR: {invocation.data.bids_dir}",
+        f"# OUTPUT_DIR: {invocation.execution.out_dir}",
+    ]
+    for option in OPTIONS:
+        if option.field is None or option.planned is not None:
+            continue
+        record, name = option.field.split(".")
+        value = getattr(getattr(invocation, record), name)
+        if value != option.field_default:
+            lines.append(f"{option.key} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """Return a setting as TOML, spelt as the command line takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]" if not _is_named(value) else _named(value)
+    if isinstance(value, int | float):
+        return repr(value)
+    # JSON's strings are TOML's basic strings.
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _is_named(value: tuple[object, ...]) -> bool:
+    """Tell whether a value is the name and folder of derivatives."""
+    return len(value) == 2 and isinstance(value[1], Path)
+
+
+def _named(value: tuple[object, ...]) -> str:
+    return json.dumps(f"{value[0]}={value[1]}", ensure_ascii=False)

@@ -1,0 +1,88 @@
+"""Telling how far the work is: live lines on a terminal, log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+logger = logging.getLogger("bids_fx")
+
+
+def start_logging(verbosity: int) -> None:
+    """Send the log to standard error, one plain line per message.
+
+    Parameters
+    ----------
+    verbosity : int
+        0 tells what is done, 1 and above every detail.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
+
+
+class Progress:
+    """Shows each task of the workflow as it starts, ends or fails.
+
+    On a terminal each task has a line of its own with a clock, which stays when it has ended.
+    """
+
+    def __init__(self) -> None:
+        self._started: dict[tuple[str, str], float] = {}
+        self._live = None
+        self._lines: dict[tuple[str, str], int] = {}
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress as RichProgress
+            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            self._live = RichProgress(
+                SpinnerColumn(finished_text=" "),
+                TextColumn("{task.description}", markup=False),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+            )
+
+    def __enter__(self) -> Self:
+        """Start the display."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the display; its lines stay."""
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, participant: str, task: str, status: str) -> None:
+        """Show that a task has started (``start``), ended (``end``) or failed (``exception``)."""
+        place = participant, task
+        text = f"sub-{participant} {task}"
+        if status == "start":
+            self._started[place] = time.monotonic()
+            if self._live is not None:
+                self._lines[place] = self._live.add_task(text, total=1)
+            else:
+                logger.info("%s: started", text)
+            return
+        # nipype reports the end also of tasks that never started, since they lacked their input.
+        begun = self._started.pop(place, None)
+        if begun is None:
+            return
+        outcome = "failed" if status == "exception" else "done"
+        if self._live is not None:
+            line = self._lines[place]
+            self._live.update(line, description=f"{text}: {outcome}", completed=1)  # type: ignore[arg-type]  # TaskID is an int
+        else:
+            level = logging.ERROR if status == "exception" else logging.INFO
+            logger.log(level, "%s: %s in %.1f s", text, outcome, time.monotonic() - begun)

@@ -1,0 +1,183 @@
+"""The program: from the command line to the exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
+
+from bids_fx.cli.parser import parse
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+
+if TYPE_CHECKING:
+    from bids_fx.records import Found, Plan
+    from bids_fx.settings import Invocation
+
+logger = logging.getLogger("bids_fx")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments without the program's name; None means those of this process.
+
+    Returns
+    -------
+    int
+        The exit code, see `ExitCode`.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(run(parse(sys.argv[1:] if argv is None else argv)))
+    except BIDSFXError as error:
+        _show_problems(error.problems)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; the same command goes on with what is not done yet.")
+        return int(ExitCode.INTERRUPTED)
+
+
+def _terminate(*_: object) -> NoReturn:
+    """End at SIGTERM as at Ctrl-C: children are killed, finished outputs stay."""
+    logger.warning("Terminated; the same command goes on with what is not done yet.")
+    raise SystemExit(int(ExitCode.TERMINATED))
+
+
+def run(invocation: Invocation) -> ExitCode:
+    """Plan everything, then do it, and tell truly how it went.
+
+    Parameters
+    ----------
+    invocation : Invocation
+        The command line as settings.
+
+    Returns
+    -------
+    ExitCode
+        OK only if every planned output exists.
+
+    Raises
+    ------
+    BIDSFXError
+        With all problems that keep every participant from being run.
+    """
+    from bids_fx.cli import dry_run
+    from bids_fx.cli.progress import start_logging
+    from bids_fx.cli.session import Session
+
+    execution = invocation.execution
+    start_logging(execution.verbosity)
+    for notice in invocation.notices:
+        logger.info(notice.text)
+    notices = _validate(invocation)
+    plans = _plan_all(invocation, notices)
+    if execution.dry_run is not None:
+        show = dry_run.as_json if execution.dry_run == "json" else dry_run.as_text
+        print(show(plans, invocation.analysis))
+        problems = [problem for plan in plans for problem in plan.problems]
+        return BIDSFXError(problems).exit_code if problems else ExitCode.OK
+    runnable = _runnable(plans, invocation)
+    session = Session(invocation)
+    if execution.boilerplate_only:
+        print(session.write_citation(runnable))
+        return ExitCode.OK
+    refused = [plan for plan in plans if plan.problems]
+    succeeded = session.work_through(runnable, refused)
+    return ExitCode.OK if succeeded else ExitCode.FAILED
+
+
+def _validate(invocation: Invocation) -> tuple[Notice, ...]:
+    """Validate the raw dataset if that is asked for and possible."""
+    from bids_fx.dataset.validate import validate_raw
+
+    data, execution = invocation.data, invocation.execution
+    if execution.skip_bids_validation or execution.reports_only or not data.bids_dir.is_dir():
+        return ()
+    problems, notices = validate_raw(data.bids_dir)
+    if problems:
+        raise BIDSFXError(problems)
+    for notice in notices:
+        logger.info(notice.text)
+    return notices
+
+
+def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]:
+    """Find the data of every participant and decide what is to be done with them."""
+    from bids_fx.dataset.confounds import load_strategies
+    from bids_fx.dataset.index import find_run_maps, find_runs, list_participants
+    from bids_fx.plan import make_plan
+
+    data, analysis = invocation.data, invocation.analysis
+    find = find_runs if data.run_maps_dir is None else find_run_maps
+    found = [find(data, label, analysis=analysis) for label in list_participants(data)]
+    if not any(item.runs or item.problems for item in found):
+        raise _nothing_selected(found)
+    known = _known_conditions(found)
+    strategies = load_strategies()
+    return [
+        make_plan(
+            replace(item, notices=(*notices, *item.notices)),
+            analysis,
+            strategies,
+            known_conditions=known,
+        )
+        for item in found
+    ]
+
+
+def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:
+    """Gather each task's conditions over all participants."""
+    from bids_fx.records import BoldRun
+
+    known: dict[str, set[str]] = {}
+    for item in found:
+        for source in item.runs:
+            if isinstance(source, BoldRun):
+                names = {condition.name for condition in source.conditions}
+                known.setdefault(source.entities.get("task", ""), set()).update(names)
+    return {task: sorted(names) for task, names in known.items()}
+
+
+def _nothing_selected(found: Sequence[Found]) -> BIDSFXError:
+    """Return the error of filters that leave nothing, with what was left out and why."""
+    reasons = [notice.text for item in found for notice in item.notices]
+    return BIDSFXError.single(
+        "the data",
+        "no BOLD run is left with these filters" + "".join(f"; {text}" for text in reasons),
+        "widen --task-id, --session-label, --run-id, --space or the filter file",
+        ExitCode.NOTHING_SELECTED,
+    )
+
+
+def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:
+    """Return the plans that can be run; raise if there is none, list all problems in any case."""
+    runnable = [plan for plan in plans if not plan.problems and plan.runs]
+    problems = [problem for plan in plans for problem in plan.problems]
+    shared = {replace(problem, participant=None) for problem in problems}
+    if not runnable and problems:
+        everyones = len(shared) * len(plans) == len(problems) and len(plans) > 1
+        raise BIDSFXError(sorted(shared, key=str) if everyones else problems)
+    if problems and invocation.execution.stop_on_first_crash:
+        raise BIDSFXError(problems)
+    _show_problems(problems)
+    for plan in runnable:
+        for notice in plan.notices:
+            logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
+    return runnable
+
+
+def _show_problems(problems: Sequence[Problem]) -> None:
+    """Print all problems as one list on standard error."""
+    if not problems:
+        return
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    print(f"bids_fx: {count}:", file=sys.stderr)
+    for problem in problems:
+        who = f"sub-{problem.participant}: " if problem.participant is not None else ""
+        print(f"  - {who}{problem}", file=sys.stderr)

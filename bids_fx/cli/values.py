@@ -1,0 +1,346 @@
+"""The values of options: text in, checked values out, without any numerical library."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bids_fx.entities import LONG_NAMES, strip_prefix
+from bids_fx.glm.names import NOISE_MODELS, NOISE_MODELS_PLANNED, normalise_noise_name
+from bids_fx.suggest import did_you_mean
+
+Convert = Callable[[str], object]
+
+_LABEL = re.compile(r"[a-zA-Z0-9+]+")
+#: Names of datasets become keys of ``DatasetLinks`` and parts of BIDS URIs.
+_DATASET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+#: The raw dataset has this name in BIDS URIs.
+RESERVED_DATASET_NAME = "raw"
+#: Entities over which runs may be combined, besides ``run`` and ``ses``.
+COMBINABLE = ("acq", "ce", "rec", "dir")
+#: Entities whose images do not show the same thing in the same voxel, and why.
+NEVER_COMBINED = {
+    "sub": "participants are not combined at this level",
+    "task": "tasks are different experiments",
+    "echo": "echoes of one run are not independent",
+    "part": "magnitude and phase are not the same measure",
+    "space": "spaces do not share their voxels",
+    "cohort": "spaces do not share their voxels",
+    "res": "resolutions do not share their voxels",
+    "den": "densities do not share their vertices",
+    "hemi": "hemispheres do not share their vertices",
+    "desc": "these are versions of one run",
+}
+#: Bytes of decimal units, so that no option asks for more than was meant.
+_MEMORY_MB = {"": 1.0, "K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
+#: Less memory than this does not hold the interpreter and its libraries.
+MIN_MEMORY_MB = 256.0
+
+
+class BadValueError(ValueError):
+    """A value that an option cannot take.
+
+    Parameters
+    ----------
+    found : str
+        What is wrong with it, in one sentence without a full stop.
+    remedy : str
+        What to give instead, likewise.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"{found}; {remedy}")
+
+
+def label_of(key: str) -> Convert:
+    """Return the conversion to a label of an entity, given with or without its prefix.
+
+    Examples
+    --------
+    >>> label_of("sub")("sub-01"), label_of("sub")("01")
+    ('01', '01')
+    """
+
+    def convert(text: str) -> str:
+        label = strip_prefix(text, key)
+        if not _LABEL.fullmatch(label):
+            raise BadValueError(
+                f"'{text}' is no label of '{key}-'",
+                "labels are letters and digits; separate several by spaces",
+            )
+        return label
+
+    return convert
+
+
+def integer(minimum: int) -> Convert:
+    """Return the conversion to a whole number from a minimum on."""
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()) or int(text) < minimum:
+            raise BadValueError(f"'{text}' is not possible", f"give a whole number >= {minimum}")
+        return int(text)
+
+    return convert
+
+
+def number(
+    *, above: float | None = None, minimum: float | None = None, maximum: float = math.inf
+) -> Callable[[str], float]:
+    """Return the conversion to a finite number of a range.
+
+    Parameters
+    ----------
+    above, minimum : float or None
+        Open or closed lower end.
+    maximum : float
+        Closed upper end.
+    """
+    lower = f"> {above:g}" if above is not None else f">= {minimum:g}"
+    expected = f"give a number {lower}" + (f" and <= {maximum:g}" if maximum < math.inf else "")
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise BadValueError(f"'{text}' is no number", expected) from None
+        is_above = value > above if above is not None else value >= (minimum or 0.0)
+        if not (math.isfinite(value) and is_above and value <= maximum):
+            raise BadValueError(f"'{text}' is out of range", expected)
+        return value
+
+    return convert
+
+
+def choice(choices: Sequence[str]) -> Convert:
+    """Return the conversion to one of some words."""
+
+    def convert(text: str) -> str:
+        word = text.strip().lower()
+        if word not in choices:
+            question = did_you_mean(word, choices)
+            expected = f"choose one of {', '.join(choices)}"
+            raise BadValueError(f"there is no '{text}'", f"{question} {expected}".strip())
+        return word
+
+    return convert
+
+
+def model_name(normalise: Callable[[str], str]) -> Callable[[str], str]:
+    """Return the conversion to the name of a model."""
+
+    def convert(text: str) -> str:
+        try:
+            return normalise(text)
+        except ValueError as error:
+            found, _, remedy = str(error).partition("; ")
+            raise BadValueError(found, remedy) from None
+
+    return convert
+
+
+def noise_model(text: str) -> str:
+    """Return the name of a noise model that is in force."""
+    if text.strip().lower() in NOISE_MODELS_PLANNED:
+        raise BadValueError(
+            f"the noise model '{text.strip()}' is not in force yet",
+            f"choose one of {', '.join(NOISE_MODELS)}",
+        )
+    return model_name(normalise_noise_name)(text)
+
+
+def some_text(text: str) -> str:
+    """Return a text that is not empty."""
+    if not text.strip():
+        raise BadValueError("it is empty", "give a value, or leave the option out")
+    return text.strip()
+
+
+def to_path(text: str) -> Path:
+    """Return the absolute path of a file or folder, which need not be there.
+
+    Notes
+    -----
+    Symbolic links are kept, so that names stay as users know them; only where ``..`` follows
+    one would cutting it off mean another folder, and there they are resolved.
+    """
+    if not text.strip() or "\0" in text:
+        raise BadValueError("the path is empty", "give the path of a file or folder")
+    try:
+        path = Path(text).expanduser()
+        return path.resolve() if ".." in path.parts else path.absolute()
+    except (OSError, RuntimeError) as error:
+        raise BadValueError(f"'{text}' leads nowhere: {error}", "give another path") from None
+
+
+def named_path(text: str) -> tuple[str | None, Path]:
+    """Return the name, if there is one, and the folder of ``NAME=PATH`` or ``PATH``."""
+    name, sign, path = text.partition("=")
+    if not sign or "/" in name:
+        return None, to_path(text)
+    if not _DATASET_NAME.fullmatch(name) or name == RESERVED_DATASET_NAME:
+        raise BadValueError(
+            f"'{name}' cannot name a dataset",
+            "use letters, digits, '.', '_' and '-', and not 'raw'; write ./ before a path "
+            "that holds a '='",
+        )
+    return name, to_path(path)
+
+
+def named_paths(given: Sequence[tuple[str | None, Path]]) -> tuple[tuple[str, Path], ...]:
+    """Give the datasets without a name that of their folder, and refuse a name used twice.
+
+    Examples
+    --------
+    >>> folders = [(None, Path("/a/fmriprep")), (None, Path("/b/fmriprep")), ("x", Path("/c"))]
+    >>> [name for name, _ in named_paths(folders)]
+    ['fmriprep', 'fmriprep2', 'x']
+    """
+    names = [name for name, _ in given if name is not None]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadValueError(f"two datasets are named '{twice}'", "give each its own name")
+    taken = {RESERVED_DATASET_NAME, *names}
+    named: list[tuple[str, Path]] = []
+    for name, path in given:
+        if name is None and path in (other for _, other in named):
+            continue
+        base = re.sub(r"[^a-zA-Z0-9._-]|^[._-]+", "", path.name) or "derivatives"
+        free = (f"{base}{n or ''}" for n in (0, *range(2, len(given) + 3)))
+        own = name or next(candidate for candidate in free if candidate not in taken)
+        named.append((own, path))
+        taken.add(own)
+    return tuple(named)
+
+
+def space(text: str) -> str:
+    """Return a space, with its resolution where one is asked for.
+
+    Examples
+    --------
+    >>> space("space-MNI152NLin2009cAsym:res-2"), space("func")
+    ('MNI152NLin2009cAsym:res-2', 'func')
+    """
+    name, *modifiers = text.split(":")
+    name = strip_prefix(name, "space")
+    labels = [strip_prefix(item, "res") for item in modifiers if item.startswith("res-")]
+    if len(labels) != len(modifiers) or len(labels) > 1:
+        raise BadValueError(
+            f"'{text}' is not understood",
+            "write SPACE or SPACE:res-LABEL; other entities go into --bids-filter-file",
+        )
+    if not all(_LABEL.fullmatch(label) for label in (name, *labels)):
+        raise BadValueError(f"'{text}' is no space", "labels are letters and digits")
+    return f"{name}:res-{labels[0]}" if labels else name
+
+
+def smoothing_mm(text: str) -> float:
+    """Return the FWHM of ``MM``, ``MM:run`` or ``MM:run:iso``.
+
+    Raises
+    ------
+    BadValueError
+        If another level or kind of smoothing is asked for, which other programs have.
+    """
+    size, *rest = text.split(":")
+    level, kind = [*(part.strip().lower() for part in rest), "", ""][:2]
+    if len(rest) > 2:
+        raise BadValueError(f"'{text}' is not understood", "write MM, MM:run or MM:run:iso")
+    if level not in ("", "run"):
+        raise BadValueError(
+            f"smoothing at the level '{level}' is not available",
+            "the BOLD series of each run are smoothed, MM:run",
+        )
+    if kind not in ("", "iso"):
+        raise BadValueError(
+            f"smoothing of the kind '{kind}' is not available", "kernels are isotropic, MM:run:iso"
+        )
+    return number(minimum=0)(size)
+
+
+def period_s(text: str) -> float:
+    """Return a cut-off period in seconds; what must be a frequency in Hz is refused."""
+    value = number(above=0)(text)
+    if value < 1:
+        raise BadValueError(
+            f"'{text}' is a period below one second",
+            f"give seconds; a cut-off of {value:g} Hz is a period of {1 / value:g} s",
+        )
+    return value
+
+
+def slice_time(text: str) -> float:
+    """Return a fraction of the TR; fMRIPrep's words for it are understood."""
+    words = {"start": 0.0, "middle": 0.5, "end": 1.0}
+    word = text.strip().lower()
+    return words[word] if word in words else number(minimum=0, maximum=1)(text)
+
+
+def memory_mb(text: str) -> float:
+    """Return megabytes (1000000 bytes) of a number with or without a unit.
+
+    Examples
+    --------
+    >>> memory_mb("8G"), memory_mb("500MB"), memory_mb("2000"), memory_mb("1e6 K")
+    (8000.0, 500.0, 2000.0, 1000.0)
+    """
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT]?)B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise BadValueError(f"'{text}' is no amount of memory", "give MB, or add a unit: 8G")
+    value = number(above=0)(match[1]) * _MEMORY_MB[match[2].upper()]
+    if value < MIN_MEMORY_MB:
+        raise BadValueError(
+            f"'{text}' is {value:g} MB",
+            f"give {MIN_MEMORY_MB:g} MB or more, for example 8G",
+        )
+    return value
+
+
+def combinable(text: str) -> tuple[str, ...]:
+    """Return the short keys of entities that are named with commas between them."""
+    keys = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        key = LONG_NAMES.get(name.lower(), name.lower())
+        if key in NEVER_COMBINED:
+            raise BadValueError(
+                f"runs are never combined over '{name}': {NEVER_COMBINED[key]}",
+                "leave it out",
+            )
+        if key not in ("run", "ses", *COMBINABLE):
+            names = ("run", "session", *COMBINABLE, *LONG_NAMES)
+            question = did_you_mean(name, names)
+            expected = f"choose of run, session, {', '.join(COMBINABLE)}"
+            raise BadValueError(f"there is no entity '{name}'", f"{question} {expected}".strip())
+        keys.append(key)
+    return tuple(keys)
+
+
+def all_combinable(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the entities to combine over in a fixed order, ``run`` always among them.
+
+    Examples
+    --------
+    >>> all_combinable([("dir",), ("ses", "acq")])
+    ('run', 'ses', 'acq', 'dir')
+    """
+    asked = {"run", *(key for keys in given for key in keys)}
+    return tuple(key for key in ("run", "ses", *COMBINABLE) if key in asked)
+
+
+def all_confounds(given: Sequence[str]) -> tuple[str, ...]:
+    """Return strategies and patterns, each once; ``none`` alone means no confounds."""
+    names = tuple(dict.fromkeys(given))
+    if "none" not in (name.lower() for name in names):
+        return names
+    if len(names) > 1:
+        raise BadValueError("'none' stands beside other confounds", "give either")
+    return ()
+
+
+def each_once(given: Sequence[object]) -> tuple[object, ...]:
+    """Return values in their order, each once."""
+    return tuple(dict.fromkeys(given))

@@ -1,0 +1,105 @@
+"""The folders of participants, and whether datasets are there at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+
+from bids_fx.dataset.tsv import read_json
+from bids_fx.entities import Entities, parse_name, same_label
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.settings import DataSelection
+
+DESCRIPTION = "dataset_description.json"
+
+
+def labels_in(root: Path) -> set[str]:
+    """Return the labels of the ``sub-`` folders in a dataset, as they are spelled."""
+    return {
+        path.name.removeprefix("sub-")
+        for path in root.glob("sub-*")
+        if path.is_dir() and "sub" in parse_name(path.name + "_x").entities
+    }
+
+
+def label_key(label: str) -> tuple[tuple[str, int, str], ...]:
+    """Return a key that sorts participant 2 before participant 10."""
+    return Entities((("sub", label),)).sort_key
+
+
+def matching_labels(label: str, there: Collection[str]) -> list[str]:
+    """Return the labels that are meant by one: itself, else those that differ in zeros or case."""
+    return [label] if label in there else [one for one in there if same_label(label, one)]
+
+
+def folder_problems(data: DataSelection) -> tuple[Problem, ...]:
+    """Return what is wrong with the folders that are named, before anything in them is read."""
+    names = [name for name, _ in data.derivatives]
+    problems = list(_raw_problems(data.bids_dir))
+    problems += [
+        Problem(
+            where=f"-d {name}",
+            found="a name that stands for two datasets (raw is the raw one)",
+            remedy="give each a name of its own: -d NAME=PATH",
+            code=ExitCode.USAGE,
+        )
+        for name in sorted(set(names))
+        if names.count(name) > 1 or name == "raw"
+    ]
+    if data.run_maps_dir is None:
+        for _, root in data.derivatives:
+            problems += _derivative_problems(root)
+        if not data.derivatives and not data.raw_bold:
+            problems.append(_missing("-d", "no derivatives were given", "name their folder"))
+    for option, path in (("--design-dir", data.design_dir), ("--run-maps", data.run_maps_dir)):
+        if path is not None and not path.is_dir():
+            problems.append(_missing(f"{option} {path}", "no such folder", "correct the path"))
+    return tuple(problems)
+
+
+def unknown_label(label: str, there: Collection[str]) -> Problem:
+    """Return the fault of a participant who is not there."""
+    close = get_close_matches(label, there, n=3, cutoff=0.5)
+    listed = sorted(there, key=label_key)
+    shown = ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
+    remedy = f"did you mean {' or '.join(close)}" if close else f"there are {shown or 'none'}"
+    return Problem(
+        where=f"--participant-label {label}",
+        found="no such participant",
+        remedy=remedy,
+        code=ExitCode.NOTHING_SELECTED,
+    )
+
+
+def _raw_problems(root: Path) -> tuple[Problem, ...]:
+    """Return what is wrong with the raw dataset's folder."""
+    if not root.is_dir():
+        return (_missing(str(root), "no such folder", "give the folder of the BIDS dataset"),)
+    path = root / DESCRIPTION
+    found = f"it has no {DESCRIPTION}, so it is no BIDS dataset"
+    if path.is_file():
+        try:
+            read_json(path)
+        except BIDSFXError as error:
+            found = f"its {DESCRIPTION} is {error.problems[0].found}"
+        else:
+            return ()
+    remedy = f"give the folder of the BIDS dataset, with a valid {DESCRIPTION}"
+    return (Problem(where=str(root), found=found, remedy=remedy, code=ExitCode.INVALID_BIDS),)
+
+
+def _derivative_problems(root: Path) -> tuple[Problem, ...]:
+    """Return what is wrong with a folder of derivatives."""
+    if not root.is_dir():
+        remedy = "preprocess the dataset first (fMRIPrep), or name the derivatives with -d"
+        return (_missing(str(root), "no such folder", remedy),)
+    if labels_in(root):
+        return ()
+    inner = sorted({path.parent.name for path in root.glob("*/sub-*") if path.is_dir()})
+    remedy = f"did you mean its folder {' or '.join(inner)}" if inner else "name another one"
+    return (_missing(str(root), "no folder sub-* in it", remedy),)
+
+
+def _missing(where: str, found: str, remedy: str) -> Problem:
+    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.MISSING_INPUT)

@@ -1,0 +1,321 @@
+"""Reading images: masks, maps, and BOLD series streamed into a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.dataset.nifti import (
+    ImageHeader,
+    RawArray,
+    check_complete,
+    open_series,
+    read_header,
+    scale,
+)
+from bids_fx.dataset.streams import bad_file
+from bids_fx.glm.smoothing import kernel_radius, sigma_voxels, smooth_volume
+from bids_fx.records import FloatArray, Grid
+
+__all__ = [
+    "ImageHeader",
+    "MaskedSeries",
+    "Volume",
+    "check_complete",
+    "check_same_grid",
+    "compute_mask",
+    "mask_of",
+    "read_header",
+    "read_map",
+    "read_mask",
+    "read_series",
+    "read_volume",
+]
+
+BoolArray = npt.NDArray[np.bool_]
+FloatImage = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A 3D image.
+
+    Parameters
+    ----------
+    values : ndarray of shape (nx, ny, nz)
+        Scaled values.
+    grid : Grid
+        Where the voxels are.
+    sha256 : str
+        Hash of the file's bytes as stored.
+    """
+
+    values: FloatArray
+    grid: Grid
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedSeries:
+    """A BOLD series as a matrix of the voxels in a mask.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_scans, n_voxels)
+        Smoothed if that was asked for, less the voxel's mean. Voxels in the order of
+        ``volume[mask]``. NaN throughout in a voxel that is not finite in some kept scan; 0 where
+        a scan that is not kept is not finite.
+    mean : ndarray of shape (n_voxels,)
+        The voxel's mean over kept scans, in the image's own units.
+    mask : ndarray of bool, shape (nx, ny, nz)
+        The voxels of `values`.
+    grid : Grid
+        Grid of the images.
+    mean_image : ndarray of float32, shape (nx, ny, nz)
+        Mean over kept scans of the whole image, not smoothed.
+    bold_sha256 : str
+        Hash of the BOLD file's bytes as stored.
+    mask_sha256 : str or None
+        Hash of the mask file's bytes; None where the mask was computed.
+    """
+
+    values: FloatImage
+    mean: FloatArray
+    mask: BoolArray
+    grid: Grid
+    mean_image: FloatImage
+    bold_sha256: str
+    mask_sha256: str | None
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a 3D image.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file is no complete NIfTI image of one volume.
+    """
+    header = read_header(path)
+    if len(header.shape) != 3:
+        raise bad_file(path, f"an image of shape {header.shape}", "give one with three axes")
+    with open_series(header) as (volumes, file):
+        raw = next(volumes)
+    values = scale(raw, header).reshape(header.shape, order="F")
+    return Volume(values=values, grid=header.grid, sha256=file.sha256)
+
+
+def read_map(path: Path) -> FloatArray:
+    """Return the values of a 3D map, shape (nx, ny, nz)."""
+    return read_volume(path).values
+
+
+def read_mask(path: Path) -> BoolArray:
+    """Return the voxels of a mask that are neither 0 nor NaN, shape (nx, ny, nz).
+
+    Raises
+    ------
+    BIDSFXError
+        If the file is no complete 3D image or has no such voxel.
+    """
+    return mask_of(read_volume(path), path)
+
+
+def check_same_grid(path: Path, grid: Grid, other: Path, other_grid: Grid) -> None:
+    """Refuse two images that do not have the same voxels at the same places.
+
+    Raises
+    ------
+    BIDSFXError
+        Naming both files and what differs.
+    """
+    if grid.matches(other_grid):
+        return
+    if grid.shape != other_grid.shape:
+        found = f"its grid is {grid.shape}, that of {other.name} is {other_grid.shape}"
+    else:
+        off = np.abs(np.subtract(grid.affine, other_grid.affine)).max()
+        found = f"its affine differs from that of {other.name} by up to {off:.4g}"
+    raise bad_file(path, found, "give images on one grid")
+
+
+def compute_mask(mean_image: npt.NDArray[Any]) -> BoolArray:
+    """Compute a brain mask from a run's mean image.
+
+    Parameters
+    ----------
+    mean_image : ndarray of shape (nx, ny, nz)
+        Mean over scans, not skull-stripped or with a background of zeros.
+
+    Returns
+    -------
+    ndarray of bool, shape (nx, ny, nz)
+        All False where no voxel stands out.
+
+    Notes
+    -----
+    The threshold lies in the widest gap of the intensity histogram between its 20th and 85th
+    percentile, then holes and loose parts go: the method of ``nilearn.masking.compute_epi_mask``,
+    after Nichols' *masking on the antimode*.
+    """
+    import nibabel as nb
+    from nilearn.masking import compute_epi_mask
+
+    finite = np.nan_to_num(np.asarray(mean_image, dtype=np.float32), posinf=0, neginf=0)
+    if finite.min() == finite.max():
+        return np.zeros(finite.shape, dtype=bool)
+    mask = compute_epi_mask(nb.Nifti1Image(finite, np.eye(4)))
+    return np.asarray(mask.dataobj).astype(bool)
+
+
+def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArray) -> MaskedSeries:
+    """Stream a BOLD series into the voxels of a mask.
+
+    Parameters
+    ----------
+    bold : Path
+        4D image.
+    mask : Path or None
+        3D image on the same grid; None computes one from the mean over kept scans, which reads
+        the series twice.
+    fwhm_mm : float
+        Full width at half maximum of the Gaussian by which each whole volume is smoothed, in mm;
+        0 means not at all.
+    kept : ndarray of bool, shape (n_scans,)
+        Scans over which means are taken; at least one.
+
+    Returns
+    -------
+    MaskedSeries
+        The 4D array is never held: memory is the matrix and a few volumes.
+
+    Raises
+    ------
+    BIDSFXError
+        If a file is truncated or corrupt, not what its place asks for, or on another grid.
+    ValueError
+        If `kept` does not fit the series or keeps nothing.
+
+    Notes
+    -----
+    The first kept volume is taken out in float64 before anything is stored in float32, and the
+    rest of the mean afterwards, so that a large mean costs no precision.
+    """
+    header = read_header(bold)
+    if len(header.shape) != 4:
+        raise bad_file(bold, f"an image of shape {header.shape}", "give a series of volumes")
+    if kept.shape != (header.n_scans,) or not kept.any():
+        raise ValueError(f"kept must choose among {header.n_scans} scans")
+    if mask is None:
+        inside, mask_sha256 = compute_mask(_mean_image(header, kept)), None
+        if not inside.any():
+            raise bad_file(bold, "no brain stands out in its mean image", "put a mask beside it")
+    else:
+        volume = read_volume(mask)
+        check_same_grid(mask, volume.grid, bold, header.grid)
+        inside, mask_sha256 = mask_of(volume, mask), volume.sha256
+    return _gather(header, inside, mask_sha256, _picker(header, inside, fwhm_mm), kept)
+
+
+def _gather(
+    header: ImageHeader,
+    inside: BoolArray,
+    mask_sha256: str | None,
+    pick: Callable[[RawArray], FloatArray],
+    kept: BoolArray,
+) -> MaskedSeries:
+    """Stream a series into a matrix of the voxels that `pick` takes from each volume."""
+    values = np.empty((header.n_scans, np.count_nonzero(inside)), dtype=np.float32)
+    first = int(np.argmax(kept))
+    total = np.zeros(inside.size)
+    summed = np.zeros(values.shape[1])
+    reference = summed
+    with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
+        for scan, raw in enumerate(volumes):
+            row = pick(raw)
+            if scan in {0, first}:
+                values[:scan] += reference - row
+                reference = row
+            row = row - reference
+            values[scan] = row
+            if kept[scan]:
+                summed += row
+                total += raw
+        # A row of float32 less a row of float64 is computed in float64, then rounded once.
+        offset = summed / np.count_nonzero(kept)
+        for row32 in values:
+            np.subtract(row32, offset, out=row32, casting="same_kind")
+        mean = reference + offset
+    _mark_unusable(values, mean, kept)
+    return MaskedSeries(
+        values=values,
+        mean=mean,
+        mask=inside,
+        grid=header.grid,
+        mean_image=_finish_mean(header, total, kept),
+        bold_sha256=file.sha256,
+        mask_sha256=mask_sha256,
+    )
+
+
+def _picker(
+    header: ImageHeader, inside: BoolArray, fwhm_mm: float
+) -> Callable[[RawArray], FloatArray]:
+    """Return a function from a stored volume to the (smoothed) values in the mask."""
+    places = np.nonzero(inside)
+    if fwhm_mm <= 0:
+        stored = np.ravel_multi_index(places, inside.shape, order="F")
+        return lambda raw: scale(raw[stored], header)
+    sigma = sigma_voxels(fwhm_mm, header.grid.voxel_sizes_mm)
+    # Smoothing acts along one axis after the other, so that within the mask's box padded by the
+    # kernel's radius every voxel of the mask sees what it sees in the whole volume.
+    box = tuple(
+        slice(max(0, int(along.min()) - radius), int(along.max()) + radius + 1)
+        for along, radius in zip(places, kernel_radius(sigma), strict=True)
+    )
+    within = inside[box]
+
+    def pick(raw: RawArray) -> FloatArray:
+        volume = scale(raw.reshape(inside.shape, order="F")[box], header)
+        return smooth_volume(volume.astype(np.float32), sigma)[within].astype(np.float64)
+
+    return pick
+
+
+def _mark_unusable(values: FloatImage, mean: FloatArray, kept: BoolArray) -> None:
+    """Make voxels NaN that are not finite in a kept scan; other gaps become the mean."""
+    broken = ~np.isfinite(mean)
+    values[:, broken] = np.nan
+    mean[broken] = np.nan
+    for scan in np.flatnonzero(~kept):
+        values[scan, ~np.isfinite(values[scan]) & ~broken] = 0
+
+
+def _mean_image(header: ImageHeader, kept: BoolArray) -> FloatImage:
+    """Return the mean over kept scans of the whole image."""
+    total = np.zeros(int(np.prod(header.shape[:3])))
+    with open_series(header) as (volumes, _), np.errstate(invalid="ignore", over="ignore"):
+        for scan, raw in enumerate(volumes):
+            if kept[scan]:
+                total += raw
+    return _finish_mean(header, total, kept)
+
+
+def _finish_mean(header: ImageHeader, total: FloatArray, kept: BoolArray) -> FloatImage:
+    """Return the mean image from the sum of stored values, in the file's order."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = scale(total / np.count_nonzero(kept), header).astype(np.float32)
+    return np.ascontiguousarray(mean.reshape(header.shape[:3], order="F"))
+
+
+def mask_of(volume: Volume, path: Path) -> BoolArray:
+    """Return the voxels of a mask image; refuse an empty one."""
+    inside: BoolArray = np.isfinite(volume.values) & (volume.values != 0)
+    if not inside.any():
+        raise bad_file(path, "a mask without any voxel", "give the mask of this run")
+    return inside

@@ -1,0 +1,306 @@
+"""Finding participants, their runs and run maps; the only module that knows pybids."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from bids_fx.dataset.completeness import runs_without_series, tasks_without_events
+from bids_fx.dataset.files import NIFTI, Dataset, DatasetFile, Faults, dataset_file, list_tree
+from bids_fx.dataset.folders import (
+    DESCRIPTION,
+    folder_problems,
+    label_key,
+    labels_in,
+    matching_labels,
+    unknown_label,
+)
+from bids_fx.dataset.matching import Sources
+from bids_fx.dataset.runmaps import find_run_maps, list_mapped
+from bids_fx.dataset.runs import load_run
+from bids_fx.dataset.selection import check_filters, is_wanted_series, select_runs
+from bids_fx.entities import canonical_label
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.records import Found
+from bids_fx.settings import AnalysisSettings, DataSelection, digest
+
+__all__ = ["find_all", "find_run_maps", "find_runs", "list_participants"]
+
+#: Name of the raw dataset in BIDS URIs.
+RAW = "raw"
+#: pybids searches these in paths from the dataset's root, which begin with a slash.
+_IGNORED = (
+    r"^/\.",
+    r"^/(code|stimuli|sourcedata|models|derivatives)(/|$)",
+    r"/(figures|log|logs|fmap|dwi|perf|meg|eeg|ieeg|beh)(/|$)",
+)
+
+
+def list_participants(data: DataSelection) -> tuple[str, ...]:
+    """List the participants that are meant, by the folders that are there.
+
+    Parameters
+    ----------
+    data : DataSelection
+        Without labels, everybody who has a folder in the derivatives (with ``--run-maps``, run
+        maps; with ``--raw-bold``, a folder in the raw dataset).
+
+    Returns
+    -------
+    tuple of str
+        Labels without ``sub-``, as the folders spell them, sorted.
+
+    Raises
+    ------
+    BIDSFXError
+        If a dataset or a label is not there, the raw dataset has no valid
+        ``dataset_description.json``, or the filter file makes no sense; everything at once.
+    """
+    _require((*folder_problems(data), *check_filters(data.filters)))
+    there = _participants_with_data(data)
+    if not data.participants:
+        nobody = Problem(
+            where=str(data.run_maps_dir or data.bids_dir),
+            found="no participant in it",
+            remedy="give a folder with sub-* in it",
+            code=ExitCode.NOTHING_SELECTED,
+        )
+        _require(() if there else (nobody,))
+        return tuple(sorted(there, key=label_key))
+    # Who is asked for by name and was not preprocessed gets that as a fault later.
+    known = there if data.run_maps_dir is not None else there | labels_in(data.bids_dir)
+    meant = {label: matching_labels(label, known) for label in data.participants}
+    _require(tuple(unknown_label(label, known) for label, found in meant.items() if not found))
+    return tuple(sorted({one for found in meant.values() for one in found}, key=label_key))
+
+
+def find_all(
+    data: DataSelection, participants: Iterable[str], *, analysis: AnalysisSettings
+) -> Iterator[Found]:
+    """Iterate over what is found for each participant, runs or run maps."""
+    find = find_runs if data.run_maps_dir is None else find_run_maps
+    return (find(data, participant, analysis=analysis) for participant in participants)
+
+
+def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettings) -> Found:
+    """Find a participant's BOLD runs and everything that belongs to them.
+
+    Parameters
+    ----------
+    data : DataSelection
+        Where, and which.
+    participant : str
+        Label without ``sub-``, as `list_participants` returns it.
+    analysis : AnalysisSettings
+        For the slice time reference.
+
+    Returns
+    -------
+    Found
+        Runs without a fault, and the faults of the others. Headers, masks, tables and sidecars
+        were read, and no raw image was opened (but for ``--raw-bold``).
+
+    Raises
+    ------
+    BIDSFXError
+        If a dataset is not there at all.
+
+    Notes
+    -----
+    A task without any events (rest) is left out with a notice, unless it is asked for, or another
+    participant shows that it should have some.
+    """
+    _require(folder_problems(data))
+    sources, notices = _list_sources(data, participant)
+    faults = Faults(participant)
+    series = [file for file in _series(sources, data) if is_wanted_series(file, data)]
+    named = [file for file in series if "task" in file.entities]
+    faults.add(*(_no_task(file) for file in series if file not in named))
+    if not named:
+        faults.add(*([] if series else [_no_series(sources, data, participant)]))
+        return Found(participant=participant, problems=faults.problems, notices=notices)
+    by_run: dict[tuple[tuple[str, str], ...], list[DatasetFile]] = {}
+    for file in named:
+        by_run.setdefault(file.entities.without("desc").canonical, []).append(file)
+    selection = select_runs(
+        [files[0].entities.without("desc") for files in by_run.values()], data, participant
+    )
+    faults.add(*selection.problems)
+    notices += (*selection.notices, *runs_without_series(series, sources.raw, data, participant))
+    rest: set[str] = set()
+    if sources.designs is None:
+        rest, told = tasks_without_events(named, sources.raw, data, participant)
+        notices += told
+    runs = []
+    for entities in selection.chosen:
+        bold, *copies = by_run[entities.canonical]
+        if canonical_label(entities["task"]) in rest:
+            continue
+        if copies:
+            faults.add(_copies(bold, copies))
+            continue
+        run, problems = load_run(bold, sources, analysis=analysis, participant=participant)
+        faults.add(*problems)
+        runs += [run] if run is not None else []
+    if not runs and not faults.problems:
+        faults.add(_only_rest(data))
+    return Found(
+        participant=participant,
+        runs=tuple(runs),
+        left_out=tuple(e for e in selection.left_out if canonical_label(e["task"]) not in rest),
+        problems=faults.problems,
+        notices=notices,
+    )
+
+
+def _require(problems: tuple[Problem, ...]) -> None:
+    """Raise all problems together, if there are any."""
+    if problems:
+        raise BIDSFXError(problems)
+
+
+def _participants_with_data(data: DataSelection) -> set[str]:
+    """Return the labels of those who have something to model."""
+    if data.run_maps_dir is not None:
+        return list_mapped(data.run_maps_dir)
+    roots = [data.bids_dir] if data.raw_bold else [root for _, root in data.derivatives]
+    return {label for root in roots for label in labels_in(root)}
+
+
+def _list_sources(data: DataSelection, participant: str) -> tuple[Sources, tuple[Notice, ...]]:
+    """List all datasets for one participant."""
+    raw = _list_dataset(RAW, data.bids_dir, participant, data.database_dir)
+    derivatives = tuple(
+        _list_dataset(name, root, participant, data.database_dir)
+        for name, root in data.derivatives
+    )
+    designs = list_tree("design", data.design_dir, participant) if data.design_dir else None
+    texts = [
+        f"The derivatives {one.name} have no {DESCRIPTION}."
+        for one in derivatives
+        if not (one.root / DESCRIPTION).is_file()
+    ]
+    if data.database_dir is not None:
+        texts.append(
+            "Files are listed as the kept pybids index has them; files that came later are in it "
+            "only once it is deleted."
+        )
+    notices = tuple(Notice(text=text, warning=False) for text in texts)
+    return Sources(raw=raw, derivatives=derivatives, designs=designs), notices
+
+
+def _series(sources: Sources, data: DataSelection) -> Iterator[DatasetFile]:
+    """Iterate over all BOLD files of the datasets that are modelled."""
+    datasets = (sources.raw,) if data.raw_bold else sources.derivatives
+    return (file for dataset in datasets for file in dataset.select("bold", NIFTI))
+
+
+def _list_dataset(name: str, root: Path, participant: str, database_dir: Path | None) -> Dataset:
+    """List the files of a dataset that are a participant's or everybody's, by pybids.
+
+    Notes
+    -----
+    Names are parsed here again, relative to the root: pybids takes entities from the whole path,
+    also from folders above the dataset. Sidecars are read here too, since pybids merges them only
+    for data files that are there, and raw images need not be.
+    """
+    root = Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
+    others = re.compile(rf"/sub-(?!{re.escape(participant)}(?:[/_.]|$))")
+    if database_dir is None:
+        paths = _index(root, ignore=[others], database=None)
+    else:
+        kept = _index_kept(root, database_dir / f"{name}-{digest(str(root))[:12]}")
+        paths = [path for path in kept if not others.search(path.removeprefix(str(root)))]
+    files = (dataset_file(name, root, Path(path)) for path in paths)
+    return Dataset(name=name, root=root, files=tuple(sorted(files, key=lambda f: f.relative)))
+
+
+def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) -> list[str]:
+    """Return the paths of all files that pybids finds in a dataset."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other people's datasets, and of its own libraries
+        from bids import BIDSLayout, BIDSLayoutIndexer
+        from bids.layout.models import BIDSFile
+
+        layout = BIDSLayout(
+            root,
+            validate=False,
+            is_derivative=False,
+            database_path=database,
+            indexer=BIDSLayoutIndexer(
+                validate=False,
+                index_metadata=False,
+                ignore=[*map(re.compile, _IGNORED), *ignore],
+            ),
+        )
+        paths = [path for (path,) in layout.session.query(BIDSFile.path)]
+        layout.session.close()
+        layout.connection_manager.engine.dispose()
+    return paths
+
+
+def _index_kept(root: Path, database: Path) -> list[str]:
+    """Return the paths in a kept index of all participants, which is made if need be.
+
+    It is made under another name first, so that jobs that start together do not read a half of it.
+    """
+    if not database.is_dir():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(mkdtemp(prefix=f".{database.name}-", dir=database.parent))
+        _index(root, ignore=[], database=draft)
+        try:
+            draft.rename(database)
+        except OSError:  # another job was faster
+            rmtree(draft)
+    return _index(root, ignore=[], database=database)
+
+
+def _no_series(sources: Sources, data: DataSelection, participant: str) -> Problem:
+    """Return the fault that there is nothing to model."""
+    there = sorted({file.entities.get("desc", "none") for file in _series(sources, data)})
+    kind = "raw BOLD image" if data.raw_bold else f"BOLD series with desc-{data.desc}"
+    roots = ", ".join(str(one.root) for one in sources.derivatives)
+    remedy = (
+        f"choose by --desc-label among {', '.join(there)}"
+        if there and not data.raw_bold
+        else "preprocess this participant, or name the derivatives with -d"
+    )
+    return Problem(
+        where=f"sub-{participant} in {sources.raw.root if data.raw_bold else roots}",
+        found=f"no {kind} in a func folder",
+        remedy=remedy,
+        code=ExitCode.MISSING_INPUT,
+    )
+
+
+def _no_task(file: DatasetFile) -> Problem:
+    """Return the fault of a series without a readable task."""
+    return Problem(
+        where=str(file.path),
+        found="no task- with a label of letters and digits in its name",
+        remedy="rename the file as BIDS asks",
+    )
+
+
+def _copies(bold: DatasetFile, copies: list[DatasetFile]) -> Problem:
+    """Return the fault of several series of one run."""
+    return Problem(
+        where=str(bold.path),
+        found=f"the same run is also in {', '.join(str(file.path) for file in copies)}",
+        remedy="keep one, or choose the derivatives with -d",
+    )
+
+
+def _only_rest(data: DataSelection) -> Problem:
+    """Return the fault that no run has events."""
+    return Problem(
+        where=str(data.bids_dir),
+        found="no run of this participant has events",
+        remedy="add events tables (..._events.tsv), or leave the participant out",
+        code=ExitCode.MISSING_INPUT,
+    )

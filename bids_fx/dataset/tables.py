@@ -1,0 +1,373 @@
+"""What the tables of a run mean: events, confounds and design matrices, missing values included.
+
+Everything that is decided about missing values in tables is decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.dataset.tsv import Table, read_json, read_table
+from bids_fx.errors import BIDSFXError, ExitCode, Notice
+from bids_fx.glm.design import Column, Condition, Design, Role
+from bids_fx.records import ConfoundTable, FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+__all__ = [
+    "Table",
+    "describes_columns",
+    "read_confounds",
+    "read_design",
+    "read_events",
+    "read_json",
+    "read_table",
+    "sidecar_of",
+]
+
+#: Spellings of a missing trial type. ``NA`` is not among them: it can be a condition's name.
+MISSING_NAMES = frozenset({"", "n/a", "N/A", "nan", "NaN"})
+
+#: Differences between scans, which the first scan cannot have: no change, 0.
+_DERIVATIVES = re.compile(r".+_derivative1(_power2)?")
+#: Measures of the change from scan to scan: the first one is taken to be as large as the others.
+_CHANGES = re.compile(
+    r"framewise_displacement|(std_)?dvars|rmsd"
+    r"|FramewiseDisplacement|DVARS|(non-|vx-wise)?stdDVARS"
+)
+
+_ROLES: tuple[tuple[Role, re.Pattern[str]], ...] = (
+    ("constant", re.compile(r"constant|intercept", re.IGNORECASE)),
+    ("drift", re.compile(r"(drift|cosine)_?\d+", re.IGNORECASE)),
+    (
+        "censored",
+        re.compile(
+            r"(motion|non_steady_state)_outlier_?\d+|NonSteadyStateOutlier\d+|censored_scan_\d+"
+        ),
+    ),
+    (
+        "confound",
+        re.compile(
+            r"(trans|rot)_[xyz](_derivative1)?(_power2)?"
+            r"|(csf|white_matter|csf_wm|global_signal)(_derivative1)?(_power2)?"
+            r"|([actw]|edge)_comp_cor_.*|aroma_motion_.*|[at]CompCor\d+|[at]compcor"
+            r"|(std_)?dvars|rmsd|framewise_displacement"
+            r"|CSF|WhiteMatter|GlobalSignal|FramewiseDisplacement|(non-|vx-wise)?stdDVARS"
+            r"|[tr][xyz]|Rot[XYZ]|reg\d+"
+        ),
+    ),
+)
+_BASES = (("_derivative", 1), ("_dispersion", 2))
+_DELAY = re.compile(r"(.+)_delay_(\d+)")
+
+
+def read_events(
+    path: Path, *, run_seconds: float, participant: str | None = None
+) -> tuple[tuple[Condition, ...], tuple[Notice, ...]]:
+    """Read the events of one run, by trial type.
+
+    Parameters
+    ----------
+    path : Path
+        Table with the columns ``onset``, ``duration`` and ``trial_type``, perhaps
+        ``modulation`` (height of each event).
+    run_seconds : float
+        Number of volumes times the repetition time. Events that start then or later are left
+        out with a warning; events that start before the first volume are kept, since their
+        response reaches into the run.
+    participant : str or None
+        For the notices.
+
+    Returns
+    -------
+    conditions : tuple of Condition
+        Sorted by name; within one, in the table's order.
+    notices : tuple of Notice
+        What was left out or assumed.
+
+    Raises
+    ------
+    BIDSFXError
+        If a column is absent or holds text, an onset or duration is infinite, or a duration is
+        negative.
+
+    Notes
+    -----
+    Missing values: an event without onset, trial type or modulation is left out; one without
+    duration is taken as an impulse (duration 0). Each with a warning.
+    """
+    table = read_table(path)
+    _require_event_columns(table)
+    onsets, durations = table.numbers("onset"), table.numbers("duration")
+    names = np.array(table.columns["trial_type"], dtype=object)
+    modulated = "modulation" in table.columns
+    heights = table.numbers("modulation") if modulated else np.ones(table.n_rows)
+    _require_finite_events(table, onsets, durations, heights)
+
+    nameless = np.isin(names, list(MISSING_NAMES))
+    late = onsets >= run_seconds
+    kept = ~(np.isnan(onsets) | nameless | np.isnan(heights) | late)
+    reasons = (
+        (np.isnan(onsets), "without onset left out"),
+        (nameless, "without trial_type left out"),
+        (np.isnan(heights), "without modulation left out"),
+        (late, f"that start after the last volume ({run_seconds:g} s) left out"),
+        (kept & np.isnan(durations), "without duration taken as impulses"),
+        (kept & _repeated(names, onsets, durations), "written twice: their responses add up"),
+    )
+    texts = [_event_notice(table, chosen, what) for chosen, what in reasons if chosen.any()]
+    if not kept.any():
+        texts.append(f"{path.name}: no events in the run.")
+    durations = np.nan_to_num(durations, nan=0.0)
+    conditions = tuple(
+        Condition(name=name, onsets=onsets[of], durations=durations[of], amplitudes=heights[of])
+        for name in sorted(set(names[kept]))
+        for of in [kept & (names == name)]
+    )
+    return conditions, tuple(Notice(text=text, participant=participant) for text in texts)
+
+
+def read_confounds(path: Path, n_scans: int) -> ConfoundTable:
+    """Read the confounds of one run.
+
+    Parameters
+    ----------
+    path : Path
+        Table with one row per volume; columns are described in the JSON file beside it, if any.
+    n_scans : int
+        Number of volumes of the BOLD series.
+
+    Returns
+    -------
+    ConfoundTable
+        Columns that are not numbers are all NaN.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file cannot be read or has another number of rows than `n_scans`.
+
+    Notes
+    -----
+    Missing values: in the first row, derivatives (``*_derivative1`` and their squares) are 0, and
+    measures of change (framewise displacement, DVARS, RMSD) are the mean of the other rows.
+    Everything else that is missing or infinite stays NaN, and such a column may not be used.
+    """
+    table = read_table(path)
+    if table.n_rows != n_scans:
+        raise BIDSFXError.single(
+            str(path),
+            f"{table.n_rows} rows, but the BOLD series has {n_scans} volumes",
+            "give the confounds of this run, one row per volume",
+        )
+    values: dict[str, FloatArray] = {}
+    filled: dict[str, str] = {}
+    for name in table.columns:
+        column = _confound_column(table, name)
+        if np.isnan(column[0]):
+            if _DERIVATIVES.fullmatch(name):
+                column[0], filled[name] = 0.0, "0"
+            elif _CHANGES.fullmatch(name) and not np.isnan(column[1:]).all():
+                column[0], filled[name] = np.nanmean(column[1:]), "mean"
+        values[name] = column
+    sidecar = sidecar_of(path)
+    described = read_json(sidecar) if sidecar.exists() else {}
+    metadata = {
+        name: dict(entry)
+        for name, entry in described.items()
+        if name in values and isinstance(entry, dict)
+    }
+    return ConfoundTable(path=path, values=values, filled=filled, metadata=metadata)
+
+
+def read_design(path: Path, sidecar: Path | None = None) -> Design:
+    """Read a design matrix made beforehand.
+
+    Parameters
+    ----------
+    path : Path
+        Table with one row per volume and one column per regressor, all of them numbers.
+    sidecar : Path or None
+        JSON file whose ``Columns`` say what each column is (``Name``, ``Role``, ``Condition``,
+        ``Basis``); None means the one beside the table, if any.
+
+    Returns
+    -------
+    Design
+        Values exactly as written.
+
+    Raises
+    ------
+    BIDSFXError
+        If a cell is not a finite number, or the sidecar contradicts the table.
+
+    Notes
+    -----
+    Without ``Columns`` (nilearn, FitLins) the roles are read off the names: intercept, drift and
+    cosines, the confounds that fMRIPrep and nilearn write, ``X_derivative`` and ``X_dispersion``
+    of a column ``X``, ``X_delay_N``; everything else is a condition.
+    """
+    table = read_table(path)
+    names = tuple(table.columns)
+    matrix = np.column_stack([table.numbers(name) for name in names])
+    if not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0]
+        raise BIDSFXError.single(
+            str(path),
+            f"column '{names[column]}' holds no finite number in line {table.lines[row]}",
+            "fill every cell of the design matrix",
+        )
+    sidecar = sidecar or sidecar_of(path)
+    described = read_json(sidecar).get("Columns") if sidecar.exists() else None
+    if described is None:
+        return Design(matrix=matrix, columns=_guess_columns(names, matrix))
+    return Design(matrix=matrix, columns=_described_columns(sidecar, names, described))
+
+
+def describes_columns(path: Path) -> bool:
+    """Tell whether a sidecar beside a design matrix says what its columns are."""
+    sidecar = sidecar_of(path)
+    return sidecar.exists() and "Columns" in read_json(sidecar)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return the path of the JSON file beside a data file.
+
+    Examples
+    --------
+    >>> sidecar_of(Path("a_events.tsv.gz")).name
+    'a_events.json'
+    """
+    return path.with_name(path.name.partition(".")[0] + ".json")
+
+
+def _require_event_columns(table: Table) -> None:
+    """Refuse an events table without onset, duration or trial type."""
+    absent = [name for name in ("onset", "duration", "trial_type") if name not in table.columns]
+    if not absent:
+        return
+    there = ", ".join(table.columns)
+    remedy = f"the columns there are: {there}"
+    if len(table.columns) == 1:
+        remedy = f"separate columns by tabs (the header is '{there}')"
+    elif absent == ["trial_type"]:
+        remedy = f"name the column that holds the conditions trial_type ({remedy})"
+    raise BIDSFXError.single(
+        str(table.path), f"no column {' and '.join(map(repr, absent))}", remedy
+    )
+
+
+def _require_finite_events(
+    table: Table, onsets: FloatArray, durations: FloatArray, heights: FloatArray
+) -> None:
+    """Refuse infinite numbers and negative durations."""
+    infinite = np.isinf(onsets) | np.isinf(durations) | np.isinf(heights)
+    for wrong, what in ((infinite, "infinite numbers"), (durations < 0, "negative durations")):
+        if wrong.any():
+            raise BIDSFXError.single(
+                str(table.path),
+                f"{what} in {_lines(table, wrong)}",
+                "correct them, or write n/a where a value is not known",
+            )
+
+
+def _repeated(
+    names: npt.NDArray[np.object_], onsets: FloatArray, durations: FloatArray
+) -> BoolArray:
+    """Mark the events that have an equal one before them, shape (n_events,)."""
+    seen: set[tuple[str, float, float]] = set()
+    marks = np.zeros(len(onsets), dtype=bool)
+    for row, event in enumerate(zip(names, onsets.tolist(), durations.tolist(), strict=True)):
+        marks[row] = event in seen
+        seen.add(event)
+    return marks
+
+
+def _event_notice(table: Table, chosen: BoolArray, what: str) -> str:
+    """Word a notice on some events."""
+    count = int(chosen.sum())
+    return f"{table.path.name}: {count} event{'s' * (count > 1)} {what} ({_lines(table, chosen)})."
+
+
+def _lines(table: Table, chosen: BoolArray) -> str:
+    """Name the lines of some rows, at most five of them."""
+    numbers = [str(table.lines[row]) for row in np.flatnonzero(chosen)]
+    shown = ", ".join(numbers[:5]) + (", ..." if len(numbers) > 5 else "")
+    return f"line{'s' * (len(numbers) > 1)} {shown}"
+
+
+def _confound_column(table: Table, name: str) -> FloatArray:
+    """Return a column as numbers; text and infinite numbers are NaN."""
+    try:
+        column = table.numbers(name)
+    except BIDSFXError:  # a text column is no fault as long as nobody asks for it
+        return np.full(table.n_rows, np.nan)
+    column[np.isinf(column)] = np.nan
+    return column
+
+
+def _guess_columns(names: tuple[str, ...], matrix: FloatArray) -> tuple[Column, ...]:
+    """Guess from their names what the columns of a design matrix are."""
+    delays: dict[str, list[int]] = {}
+    for name in names:
+        if match := _DELAY.fullmatch(name):
+            delays.setdefault(match[1], []).append(int(match[2]))
+    return tuple(_guess_column(name, names, delays, matrix[:, i]) for i, name in enumerate(names))
+
+
+def _guess_column(
+    name: str, names: Iterable[str], delays: dict[str, list[int]], values: FloatArray
+) -> Column:
+    """Guess from its name what one column of a design matrix is."""
+    for role, pattern in _ROLES:
+        if pattern.fullmatch(name):
+            spread = role == "censored" and np.count_nonzero(values) != 1
+            return Column(name=name, role="confound" if spread else role)
+    for ending, basis in _BASES:
+        base = name.removesuffix(ending)
+        if base != name and base in names:
+            return Column(name=name, role="derivative", condition=_plain(base), basis=basis)
+    if match := _DELAY.fullmatch(name):
+        basis = sorted(delays[match[1]]).index(int(match[2]))
+        return Column(name=name, role="condition", condition=_plain(match[1]), basis=basis)
+    return Column(name=name, role="condition", condition=_plain(name), basis=0)
+
+
+def _plain(name: str) -> str:
+    """Return a condition's name without the column that BIDS Stats Models put before it."""
+    return name.removeprefix("trial_type.")
+
+
+def _described_columns(
+    sidecar: Path, names: tuple[str, ...], described: object
+) -> tuple[Column, ...]:
+    """Return the columns as a sidecar describes them."""
+    entries = described if isinstance(described, list) else []
+    columns = tuple(_described_column(entry) for entry in entries)
+    if None in columns or [column.name for column in columns if column] != list(names):
+        raise BIDSFXError.single(
+            str(sidecar),
+            "its 'Columns' are not those of the table beside it, each with Name and Role",
+            f"describe the columns {', '.join(names)} in this order, or remove the key",
+            ExitCode.BAD_DATA,
+        )
+    return cast(tuple[Column, ...], columns)
+
+
+def _described_column(entry: object) -> Column | None:
+    """Return a column from its description; None where that is not valid."""
+    if not isinstance(entry, dict):
+        return None
+    name, role = entry.get("Name"), entry.get("Role")
+    condition, basis = entry.get("Condition"), entry.get("Basis")
+    if not isinstance(name, str) or role not in get_args(Role):
+        return None
+    if not isinstance(condition, str | None) or not isinstance(basis, int | None):
+        return None
+    return Column(name=name, role=cast(Role, role), condition=condition, basis=basis)

@@ -1,0 +1,191 @@
+"""Reading of tab-separated tables and JSON sidecars, tolerant of spelling, strict on content."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bids_fx.dataset.streams import bad_file, open_stream
+from bids_fx.errors import BIDSFXError
+from bids_fx.records import FloatArray
+
+#: Spellings of a missing number; BIDS has only ``n/a``, R and pandas write the others.
+MISSING_NUMBERS = frozenset({"", "n/a", "N/A", "na", "NA", "nan", "NaN", "NAN"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as text, column by column.
+
+    Parameters
+    ----------
+    path : Path
+        The file it was read from.
+    columns : dict of str to tuple of str
+        Cells of each column without surrounding blanks, in the file's order.
+    lines : tuple of int
+        Line number in the file of each row, from 1, for messages.
+    """
+
+    path: Path
+    columns: dict[str, tuple[str, ...]]
+    lines: tuple[int, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows below the header."""
+        return len(self.lines)
+
+    def numbers(self, name: str) -> FloatArray:
+        """Return a column as numbers.
+
+        Parameters
+        ----------
+        name : str
+            One of `columns`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            NaN where the cell is missing (see `MISSING_NUMBERS`).
+
+        Raises
+        ------
+        BIDSFXError
+            If a cell holds neither a number nor a missing value.
+        """
+        values = np.empty(self.n_rows)
+        for row, cell in enumerate(self.columns[name]):
+            try:
+                values[row] = parse_number(cell)
+            except ValueError:
+                raise BIDSFXError.single(
+                    str(self.path),
+                    f"column '{name}' holds {cell!r} in line {self.lines[row]}",
+                    "write numbers with a decimal point, and n/a where there is none",
+                ) from None
+        return values
+
+
+def parse_number(cell: str) -> float:
+    """Read a cell as a number; NaN where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If the cell holds anything else.
+
+    Examples
+    --------
+    >>> parse_number("1.5"), parse_number("n/a")
+    (1.5, nan)
+    """
+    if cell in MISSING_NUMBERS:
+        return float("nan")
+    if "_" in cell:  # Python's own notation, 1_000, is no number in a table
+        raise ValueError(cell)
+    return float(cell)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, which may be compressed.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file is absent, truncated, or not UTF-8.
+    """
+    with open_stream(path) as (stream, _):
+        content = stream.read()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"not UTF-8 text (byte {error.start})"
+        raise bad_file(path, found, "save it again as UTF-8") from None
+
+
+def read_table(path: Path) -> Table:
+    """Read a table of tab-separated values, ``.tsv`` or ``.tsv.gz``.
+
+    Parameters
+    ----------
+    path : Path
+        Table with a header line. A byte-order mark, any kind of line ends, quotes around a cell
+        and blank lines are accepted.
+
+    Returns
+    -------
+    Table
+        All cells as text.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file cannot be read, has no header, has a column without a name or two of one
+        name, or a row with another number of cells than the header.
+    """
+    lines = [_split_line(line) for line in re.split(r"\r\n|\n|\r", read_text(path))]
+    while lines and lines[-1] == [""]:
+        lines.pop()
+    if not lines:
+        raise bad_file(path, "an empty file", "restore the file")
+    header = lines[0]
+    _check_header(path, header)
+    rows = [
+        (number, cells)
+        for number, cells in enumerate(lines[1:], start=2)
+        if len(header) == 1 or cells != [""]
+    ]
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise bad_file(
+                path,
+                f"line {number} has {len(cells)} cells and the header has {len(header)}",
+                "separate the cells by single tabs and write n/a into empty ones",
+            )
+    columns = {name: tuple(cells[i] for _, cells in rows) for i, name in enumerate(header)}
+    return Table(path=path, columns=columns, lines=tuple(number for number, _ in rows))
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Return the object in a JSON file.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file cannot be read or does not hold one JSON object.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise bad_file(path, f"not valid JSON ({error})", "correct the file") from None
+    if not isinstance(content, dict):
+        raise bad_file(path, "JSON, but not an object", 'write it as {"key": value, ...}')
+    return content
+
+
+def _split_line(line: str) -> list[str]:
+    """Split a line at its tabs; quotes are honoured, but never across lines."""
+    cells = next(csv.reader([line], delimiter="\t")) if '"' in line else line.split("\t")
+    return [cell.strip() for cell in cells]
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    """Refuse a header with nameless columns or two columns of one name."""
+    if "" in header:
+        raise BIDSFXError.single(
+            str(path),
+            f"column {header.index('') + 1} of {len(header)} has no name",
+            "name it in the header line or leave the column out",
+        )
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise bad_file(
+            path, f"columns of one name: {', '.join(twice)}", "rename or remove the copies"
+        )

@@ -1,0 +1,115 @@
+"""The files that belong to the output dataset as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bids_fx import __version__
+from bids_fx.derivatives.write import WORK_AREA, locked, to_json, write_json, write_text
+from bids_fx.settings import DataSelection
+
+#: Names that BIDS does not know yet; folders stand without a slash, or their entry is not matched.
+BIDSIGNORE = (
+    "*.html",
+    "*_statmap.*",
+    "*_design.*",
+    "*_contrasts.*",
+    "*_corr.*",
+    "*_qc.*",
+    "*_clusters.*",
+    "*_boldref.*",
+    "qc.*",
+    "summary.json",
+    "figures",
+    "models",
+    "jobs",
+    "work",
+)
+
+BIDS_VERSION = "1.10.0"
+
+
+def write_dataset_files(out_dir: Path, data: DataSelection) -> None:
+    """Write ``dataset_description.json`` and ``.bidsignore`` unless they say the same already.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder; made if need be.
+    data : DataSelection
+        Where the inputs are; their folders become `DatasetLinks`, which stay from earlier calls.
+    """
+    with locked(out_dir, "dataset_description"):
+        path = out_dir / "dataset_description.json"
+        old = _read_json(path)
+        links = old.get("DatasetLinks")
+        new = _description(data, links if isinstance(links, dict) else {})
+        if to_json(new) != to_json(old):
+            write_json(path, new)
+        ignore = out_dir / ".bidsignore"
+        lines = ignore.read_text().splitlines() if ignore.exists() else []
+        missing = [line for line in BIDSIGNORE if line not in lines]
+        if missing:
+            write_text(ignore, "\n".join([*lines, *missing]) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    """Return what a JSON file of ours holds; nothing where it is absent or damaged."""
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, object]:
+    """Return the content of ``dataset_description.json``."""
+    generated: dict[str, object] = {
+        "Name": "bids_fx",
+        "Version": __version__,
+        "Description": "First-level models of BOLD runs and fixed effects over runs",
+    }
+    tag = os.environ.get("BIDS_FX_DOCKER_TAG")
+    if tag:
+        generated["Container"] = {"Type": "docker", "Tag": tag}
+    folders = {"raw": data.bids_dir, **dict(data.derivatives)}
+    if data.run_maps_dir is not None:
+        folders["runmaps"] = data.run_maps_dir
+    return {
+        "Name": "bids_fx: first-level models and fixed effects",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "License": "See the source datasets",
+        "HowToAcknowledge": "Please use the text in logs/CITATION.md",
+        "GeneratedBy": [generated],
+        "DatasetLinks": {
+            **links,
+            **{key: path.resolve().as_uri() for key, path in folders.items()},
+        },
+    }
+
+
+def write_state(out_dir: Path, participant: str, state: str, reason: str = "") -> None:
+    """Write down how far a participant is.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder.
+    participant : str
+        Label without ``sub-``.
+    state : str
+        ``planned``, ``running``, ``done`` or ``failed``.
+    reason : str
+        Why it failed.
+    """
+    path = out_dir / WORK_AREA / "states" / f"sub-{participant}.json"
+    write_json(path, {"participant": participant, "state": state, "reason": reason})
+
+
+def read_state(out_dir: Path, participant: str) -> dict[str, object]:
+    """Return a participant's state; empty where it was never planned."""
+    return _read_json(out_dir / WORK_AREA / "states" / f"sub-{participant}.json")

@@ -1,0 +1,239 @@
+"""Publishing the results of a run or a combination: maps, sidecars and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.derivatives import paths, sidecars
+from bids_fx.derivatives.write import write_image, write_json, write_table
+from bids_fx.entities import Entities
+from bids_fx.records import (
+    BoldRun,
+    FloatArray,
+    Grid,
+    GroupPlan,
+    GroupResult,
+    Plan,
+    RunPlan,
+    RunResult,
+)
+from bids_fx.settings import AnalysisSettings
+
+#: p values keep double precision, since float32 ends at 1e-38; counts are whole.
+_DTYPES = {"p": np.float64, "nruns": np.int16}
+
+
+class _ImageWriter:
+    """Writes images of one result with their sidecars."""
+
+    def __init__(
+        self, out_dir: Path, entities: Entities, mask: npt.NDArray[np.bool_], grid: Grid
+    ) -> None:
+        self.out_dir, self.mask, self.grid = out_dir, mask, grid
+        space = entities.get("space")
+        self.standard_space = space is not None and paths.is_standard_space(space)
+
+    def write(
+        self,
+        path: PurePosixPath,
+        values: FloatArray,
+        sidecar: Mapping[str, object],
+        *,
+        stat: str = "",
+        dof: float | None = None,
+    ) -> Path:
+        """Write one image; the sidecar comes last, so that it vouches for a whole image."""
+        dtype = _DTYPES.get(stat, np.float32)
+        write_image(
+            self.out_dir / path,
+            np.nan_to_num(values).astype(dtype) if stat == "nruns" else values.astype(dtype),
+            self.mask,
+            self.grid,
+            standard_space=self.standard_space,
+            intent=sidecars.intent(stat, dof),
+            outside=0 if stat == "nruns" else np.nan,
+        )
+        write_json(self.out_dir / paths.sidecar(path), sidecar)
+        return self.out_dir / path
+
+    def write_mask(self, path: PurePosixPath, sidecar: Mapping[str, object]) -> None:
+        """Write the mask itself."""
+        write_image(
+            self.out_dir / path,
+            self.mask[self.mask].astype(np.uint8),
+            self.mask,
+            self.grid,
+            standard_space=self.standard_space,
+            outside=0,
+        )
+        write_json(self.out_dir / paths.sidecar(path), sidecar)
+
+
+def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> None:
+    """Write a run's design matrix, its sidecar and the table of its contrasts.
+
+    Parameters
+    ----------
+    run : RunPlan
+        A run that is fitted.
+    settings : AnalysisSettings
+        The choices of the plan.
+    out_dir : Path
+        The output folder.
+    """
+    if run.design is None:
+        return
+    path = paths.design(run.entities)
+    write_table(out_dir / path, run.design.names, run.design.matrix.tolist())
+    write_json(out_dir / paths.sidecar(path), sidecars.design(run, settings))
+    rows = [
+        (
+            item.contrast.name,
+            item.contrast.label,
+            item.contrast.formula,
+            str(item.reason is None).lower(),
+            item.reason,
+        )
+        for item in run.contrasts
+    ]
+    header = ("contrast", "label", "formula", "estimable", "reason")
+    write_table(out_dir / paths.contrasts_table(run.entities), header, rows)
+
+
+def write_run(
+    run: RunPlan, result: RunResult, settings: AnalysisSettings, out_dir: Path
+) -> dict[str, Path]:
+    """Publish the maps of one run.
+
+    Parameters
+    ----------
+    run : RunPlan
+        What was planned.
+    result : RunResult
+        What was computed.
+    settings : AnalysisSettings
+        The choices of the plan.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    dict of str to Path
+        The contrast maps by `map_key`.
+    """
+    assert isinstance(run.source, BoldRun)
+    writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
+    common = sidecars.run_image(run, settings, result.hashes)
+    mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
+    writer.write_mask(paths.mask(run.entities), mask_sidecar)
+    _write_mean_image(writer, run, result, common)
+    for stat in paths.model_stats(run):
+        sidecar = {**common, **sidecars.model_map(stat, settings)}
+        writer.write(
+            paths.model_map(run.entities, stat), result.model_maps[stat], sidecar, stat=stat
+        )
+    published = {}
+    for item in run.estimable:
+        for stat in paths.T_STATS:
+            path = paths.statmap(run.entities, item.contrast.label, stat)
+            values = result.contrast_maps[item.contrast.label][stat]
+            particular = sidecars.run_contrast(item, stat, settings, result.dof)
+            key = map_key(run.key, item.contrast.label, stat)
+            published[key] = writer.write(
+                path, values, {**common, **particular}, stat=stat, dof=result.dof
+            )
+    write_json(out_dir / paths.quality(run.entities), result.quality)
+    return published
+
+
+def _write_mean_image(
+    writer: _ImageWriter, run: RunPlan, result: RunResult, common: Mapping[str, object]
+) -> None:
+    """Write the whole mean image: the background of figures shows the head around the mask."""
+    everywhere = np.ones_like(result.mask)
+    path = paths.mean_image(run.entities)
+    write_image(
+        writer.out_dir / path,
+        result.mean_image.ravel(),
+        everywhere,
+        writer.grid,
+        standard_space=writer.standard_space,
+    )
+    assert isinstance(run.source, BoldRun)
+    description = "Mean over the kept scans, smoothed if the analysis smooths"
+    sidecar = {
+        **common,
+        "Description": description,
+        "SkullStripped": run.source.skull_stripped,
+    }
+    write_json(writer.out_dir / paths.sidecar(path), sidecar)
+
+
+def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path) -> list[Path]:
+    """Publish the maps of one combination.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        What was planned.
+    result : GroupResult
+        What was computed.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    list of Path
+        The contrast maps.
+    """
+    writer = _ImageWriter(out_dir, group.entities, result.mask, result.grid)
+    mask_sidecar = {
+        **sidecars.group_image(plan, group, None, result.hashes),
+        "Type": "Brain",
+        "Description": "Voxels that at least one run covers",
+    }
+    writer.write_mask(paths.mask(group.entities), mask_sidecar)
+    written = []
+    for item in group.estimable:
+        label = item.contrast.label
+        used = {uri: value for uri, value in result.hashes.items() if f"_contrast-{label}_" in uri}
+        common = sidecars.group_image(plan, group, item, used)
+        for stat in paths.combined_stats(len(item.run_keys)):
+            particular = sidecars.group_contrast(item, stat, plan.settings)
+            path = paths.statmap(group.entities, label, stat)
+            values = result.contrast_maps[label][stat]
+            written.append(writer.write(path, values, {**common, **particular}, stat=stat))
+    return written
+
+
+def map_key(run_key: str, label: str, stat: str) -> str:
+    """Return the name under which a run's map passes through the workflow.
+
+    Examples
+    --------
+    >>> map_key("task-x_run-1", "face", "effect")
+    'task-x_run-1/face/effect'
+    """
+    return f"{run_key}/{label}/{stat}"
+
+
+def published_maps(run: RunPlan, out_dir: Path) -> dict[str, Path]:
+    """Return where the maps that a join reads are: published by us, or made beforehand."""
+    if isinstance(run.source, BoldRun):
+        return {
+            map_key(run.key, item.contrast.label, stat): out_dir
+            / paths.statmap(run.entities, item.contrast.label, stat)
+            for item in run.estimable
+            for stat in ("effect", "variance", "dof")
+        }
+    return {
+        map_key(run.key, label, stat): path
+        for label, maps in run.source.maps.items()
+        for stat, path in maps.items()
+    }

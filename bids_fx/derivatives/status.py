@@ -1,0 +1,234 @@
+"""What is finished already: outputs that are there, of the same inputs and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from bids_fx.derivatives import paths
+from bids_fx.derivatives.results import published_maps
+from bids_fx.derivatives.sidecars import output_uri
+from bids_fx.derivatives.write import WORK_AREA, write_json
+from bids_fx.records import BoldRun, GroupPlan, Plan, RunMaps, RunPlan, Todo
+
+_CHUNK = 1 << 20
+
+
+class HashCache:
+    """SHA-256 of files, kept with size and time of change so that a rerun need not read them.
+
+    Parameters
+    ----------
+    path : Path
+        Where the hashes are kept between calls; may be absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, list[object]] = {}
+        try:
+            stored = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return
+        if isinstance(stored, dict):
+            self._entries = stored
+
+    @classmethod
+    def of_participant(cls, out_dir: Path, participant: str) -> HashCache:
+        """Return the hashes that are kept for one participant."""
+        return cls(out_dir / WORK_AREA / "hashes" / f"sub-{participant}.json")
+
+    def digest(self, file: Path) -> str:
+        """Return a file's SHA-256; it is read only if its size or time have changed."""
+        entry = self._entries.get(str(file))
+        stamp = stamp_of(file)
+        if entry is not None and entry[:2] == stamp:
+            return str(entry[2])
+        value = sha256(file)
+        self._entries[str(file)] = [*stamp, value]
+        return value
+
+    def learn(self, file: Path, value: str, stamp: list[object]) -> None:
+        """Take over a hash that was computed while the file was read.
+
+        Parameters
+        ----------
+        file : Path
+            The file.
+        value : str
+            Its SHA-256.
+        stamp : list
+            What `stamp_of` gave before the file was read; a file that was changed while it was
+            read is then hashed anew.
+        """
+        self._entries[str(file)] = [*stamp, value]
+
+    def save(self) -> None:
+        """Write the hashes down for the next call."""
+        write_json(self._path, self._entries)
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes as hexadecimal text."""
+    hasher = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def stamp_of(file: Path) -> list[object]:
+    """Return size in bytes and time of change in ns."""
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def run_inputs(run: RunPlan) -> dict[str, Path]:
+    """Return the images that a run's fit reads, by BIDS URI."""
+    source = run.source
+    if isinstance(source, RunMaps):
+        return {}
+    return {source.uris[file]: file for file in (source.bold, source.mask) if file is not None}
+
+
+def recorded_hashes(run: RunPlan, out_dir: Path) -> dict[str, str]:
+    """Return the hashes of its inputs that a run's published mask records."""
+    try:
+        text = (out_dir / paths.sidecar(paths.mask(run.entities))).read_text()
+        recorded: dict[str, str] = json.loads(text)["InputHashes"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return recorded
+
+
+def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
+    """Tell whether all outputs of a run are there, of the same inputs and settings.
+
+    Parameters
+    ----------
+    run : RunPlan
+        A run of the plan; maps made beforehand are always finished.
+    out_dir : Path
+        The output folder.
+    hashes : HashCache
+        Hashes of the inputs.
+    """
+    if isinstance(run.source, RunMaps):
+        return True
+    return _all_exist(out_dir, paths.run_tables(run)) and _vouched(
+        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), hashes
+    )
+
+
+def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
+    """Tell whether all combined maps of a group are there, of the run maps as they are now."""
+    if group.not_written is not None or not group.estimable:
+        return True
+    inputs = group_inputs(plan, group, out_dir)
+    if not all(file.exists() for file in inputs.values()):
+        return False
+    return _vouched(out_dir, paths.group_images(group), group.settings_hash, inputs, hashes)
+
+
+def unfinished(
+    plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool, only_figures: bool
+) -> Todo:
+    """Return what of a plan is still to be done.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    out_dir : Path
+        The output folder.
+    hashes : HashCache
+        Hashes of the inputs.
+    force : bool
+        Do everything again.
+    only_figures : bool
+        Compute nothing, draw all figures again.
+
+    Returns
+    -------
+    Todo
+        What depends on something that is computed again is computed again too.
+    """
+    runs = {run.key for run in plan.runs if force or not is_run_finished(run, out_dir, hashes)}
+    runs -= {run.key for run in plan.runs if isinstance(run.source, RunMaps)}
+    groups = {
+        group.key
+        for group in plan.written_groups
+        if force
+        or runs.intersection(group.run_keys)
+        or not is_group_finished(plan, group, out_dir, hashes)
+    }
+    if only_figures:
+        runs, groups, force = set(), set(), True
+    return Todo(
+        runs=frozenset(runs),
+        groups=frozenset(groups),
+        run_figures=frozenset(
+            run.key
+            for run in plan.runs
+            if force or run.key in runs or not _all_exist(out_dir, paths.run_figures(run).values())
+        ),
+        group_figures=frozenset(
+            (group.key, label)
+            for group in plan.groups
+            for label, figure in paths.group_figures(group).items()
+            if force
+            or group.key in groups
+            or runs.intersection(group.run_keys)
+            or not _all_exist(out_dir, (figure, paths.group_clusters(group)[label]))
+        ),
+    )
+
+
+def group_inputs(plan: Plan, group: GroupPlan, out_dir: Path) -> dict[str, Path]:
+    """Return the run maps that a combination reads, by BIDS URI."""
+    inputs: dict[str, Path] = {}
+    for item in group.estimable:
+        for key in item.run_keys:
+            run = plan.run(key)
+            prefix = f"{key}/{item.contrast.label}/"
+            for name, file in published_maps(run, out_dir).items():
+                if name.startswith(prefix):
+                    inputs[map_uri(run, file, out_dir)] = file
+    return inputs
+
+
+def map_uri(run: RunPlan, file: Path, out_dir: Path) -> str:
+    """Return the BIDS URI of a run's map: in this dataset, or in that of maps made beforehand."""
+    if isinstance(run.source, BoldRun):
+        return output_uri(PurePosixPath(file.relative_to(out_dir).as_posix()))
+    return run.source.uris[file]
+
+
+def _vouched(
+    out_dir: Path,
+    images: Iterable[PurePosixPath],
+    settings_hash: str,
+    inputs: Mapping[str, Path],
+    hashes: HashCache,
+) -> bool:
+    """Tell whether every image has a sidecar that names these settings and inputs."""
+    for image in images:
+        try:
+            values = json.loads((out_dir / paths.sidecar(image)).read_text())
+            recorded: dict[str, str] = values["InputHashes"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if not (out_dir / image).is_file() or values.get("SettingsHash") != settings_hash:
+            return False
+        if not recorded or not recorded.keys() <= inputs.keys():
+            return False
+        if any(hashes.digest(inputs[uri]) != value for uri, value in recorded.items()):
+            return False
+    return True
+
+
+def _all_exist(out_dir: Path, files: Iterable[PurePosixPath]) -> bool:
+    """Tell whether all files are there."""
+    return all((out_dir / file).is_file() for file in files)

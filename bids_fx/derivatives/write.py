@@ -1,0 +1,162 @@
+"""Writing files so that nobody ever sees half of one: to a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.records import Grid
+
+#: Where locks and participants' states are kept, in the output folder.
+WORK_AREA = ".bids_fx_work"
+
+#: NIfTI codes of the world that an affine leads to.
+_SCANNER, _TEMPLATE = 1, 4
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name in its folder, sync it, then rename it.
+
+    Parameters
+    ----------
+    path : Path
+        Final name; its folder is made if need be.
+    content : bytes
+        The whole file.
+
+    Raises
+    ------
+    BIDSFXError
+        With code 73 where the folder or file cannot be created, 74 where writing fails.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise output_error(path, error) from error
+
+
+def output_error(path: Path, error: OSError) -> BIDSFXError:
+    """Return the error that tells what could not be written, and why."""
+    is_writing = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+    return BIDSFXError.single(
+        str(path),
+        f"cannot be written ({error.strerror or error})",
+        "see that the folder exists, is writable for this user and has space left",
+        ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file."""
+    write_bytes(path, text.encode())
+
+
+def to_json(values: Mapping[str, object]) -> str:
+    """Return JSON with sorted keys, the same for the same values."""
+    return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write a JSON file."""
+    write_text(path, to_json(values))
+
+
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a TSV file; None and NaN become ``n/a``, floats keep all their digits."""
+    lines = ["\t".join(header), *("\t".join(map(_cell, row)) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: object) -> str:
+    """Return a table's cell; tabs and line ends within a text would break the table."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "n/a"
+    if isinstance(value, float):
+        return repr(float(value))
+    return " ".join(str(value).split())
+
+
+def write_image(
+    path: Path,
+    values: npt.NDArray[np.generic],
+    mask: npt.NDArray[np.bool_],
+    grid: Grid,
+    *,
+    standard_space: bool,
+    intent: tuple[str, tuple[float, ...]] = ("none", ()),
+    outside: float = np.nan,
+) -> None:
+    """Write the values of a mask's voxels as a NIfTI-1 image.
+
+    Parameters
+    ----------
+    path : Path
+        Name that ends in ``.nii.gz``.
+    values : ndarray of shape (n_voxels,)
+        In the mask's C order; their dtype is the image's.
+    mask : ndarray of bool, 3D
+        Which voxels they belong to.
+    grid : Grid
+        The image's grid.
+    standard_space : bool
+        Whether the world is a template's (NIfTI code 4) or the scanner's (1).
+    intent : tuple of str and parameters
+        NIfTI intent, for example ``("t test", (40.0,))``.
+    outside : float
+        Value outside the mask.
+    """
+    import nibabel as nb
+    from isal import igzip
+
+    volume = np.full(grid.shape, outside, dtype=values.dtype)
+    volume[mask] = values
+    image = nb.Nifti1Image(volume, None)
+    code = _TEMPLATE if standard_space else _SCANNER
+    image.header.set_data_dtype(values.dtype)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_intent(*intent)
+    image.set_sform(np.asarray(grid.affine), code)
+    image.set_qform(np.asarray(grid.affine), code, strip_shears=True)
+    buffer = io.BytesIO()
+    image.to_file_map({"image": nb.FileHolder(fileobj=buffer), "header": nb.FileHolder()})
+    write_bytes(path, igzip.compress(buffer.getvalue(), compresslevel=2, mtime=0))
+
+
+@contextlib.contextmanager
+def locked(out_dir: Path, name: str) -> Iterator[None]:
+    """Hold an exclusive lock on a shared file of the output folder.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder.
+    name : str
+        What is locked; one lock file per name in the work area.
+    """
+    folder = out_dir / WORK_AREA / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / f"{name}.lock").open("w")
+    except OSError as error:
+        raise output_error(folder, error) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

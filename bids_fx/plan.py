@@ -1,0 +1,426 @@
+"""Everything that is decided before any work: pure, from what was found to what will be made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bids_fx import __version__
+from bids_fx.confounds import ConfoundStrategy, resolve_confounds
+from bids_fx.entities import Entities
+from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.glm.contrasts import (
+    DesignSpace,
+    contrast_vector,
+    design_space,
+    efficiency,
+    is_estimable,
+)
+from bids_fx.glm.design import Design, make_design
+from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
+from bids_fx.model import (
+    Contrast,
+    ContrastError,
+    automatic_contrasts,
+    contrast_labels,
+    parse_contrast,
+)
+from bids_fx.records import (
+    BoldRun,
+    ConfoundChoice,
+    ConfoundTable,
+    Found,
+    Plan,
+    RunContrast,
+    RunMaps,
+    RunPlan,
+)
+from bids_fx.settings import AnalysisSettings, digest
+
+#: Columns that the motion figure shows, kept whether they enter the design or not.
+MOTION_COLUMNS = (
+    *("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"),
+    *("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement"),
+)
+
+
+def make_plan(
+    found: Found,
+    settings: AnalysisSettings,
+    strategies: Mapping[str, ConfoundStrategy],
+    *,
+    known_conditions: Mapping[str, Sequence[str]],
+) -> Plan:
+    """Decide everything for one participant.
+
+    Parameters
+    ----------
+    found : Found
+        What the dataset holds for the participant.
+    settings : AnalysisSettings
+        The choices that change numbers.
+    strategies : mapping of str to ConfoundStrategy
+        The named confound strategies.
+    known_conditions : mapping of str to sequence of str
+        By task, the conditions of the whole dataset as far as they are known; a contrast may
+        name one of these that the participant has not.
+
+    Returns
+    -------
+    Plan
+        With all problems in one list; nothing is to be computed if there is any.
+    """
+    sources: tuple[BoldRun | RunMaps, ...] = found.runs
+    entities = number_runs([source.entities for source in sources])
+    problems = list(found.problems)
+    notices = [*found.notices, *_renamed(sources, entities)]
+    models = _task_models(sources, settings, known_conditions)
+    for expression, message in models.failures.items():
+        problems.append(Problem(where=f"--contrast '{expression}'", found=message, remedy=_MEND))
+    notices += models.notices
+    runs: list[RunPlan] = []
+    for source, names in zip(sources, entities, strict=True):
+        if isinstance(source, RunMaps):
+            runs.append(_plan_given_maps(source, names))
+            continue
+        contrasts = models.contrasts.get(source.entities.get("task", ""), ())
+        run, run_problems, run_notices = _plan_run(source, names, contrasts, settings, strategies)
+        runs.append(run)
+        problems += run_problems
+        notices += [*source.notices, *run_notices]
+    collapsed = collapse_lone_runs(runs, settings)
+    groups, group_problems, group_notices = group_runs(collapsed, found.left_out, settings)
+    plan = Plan(
+        participant=found.participant,
+        settings=settings,
+        runs=collapsed,
+        groups=groups,
+        problems=tuple(problems) + group_problems,
+        notices=tuple(notices) + group_notices,
+    )
+    plan = replace(plan, notices=(*plan.notices, *_missing_contrasts(plan)))
+    return replace(plan, problems=_about(plan, (*plan.problems, *_collisions(plan))))
+
+
+_MEND = "name conditions of the events tables, in backticks where they hold spaces or signs"
+
+
+class _TaskModels:
+    """The contrasts of each task, and the expressions that fit none."""
+
+    def __init__(self) -> None:
+        self.contrasts: dict[str, tuple[Contrast, ...]] = {}
+        self.failures: dict[str, str] = {}
+        self.notices: list[Notice] = []
+
+
+def _task_models(
+    sources: Sequence[BoldRun | RunMaps],
+    settings: AnalysisSettings,
+    known_conditions: Mapping[str, Sequence[str]],
+) -> _TaskModels:
+    """Parse the contrasts against the conditions of each task."""
+    models = _TaskModels()
+    own: dict[str, set[str]] = {}
+    for source in sources:
+        if isinstance(source, BoldRun):
+            task = source.entities.get("task", "")
+            own.setdefault(task, set()).update(_conditions(source, settings))
+    errors: dict[str, list[tuple[str, str]]] = {}
+    for task, conditions in own.items():
+        if not settings.contrasts:
+            models.contrasts[task] = contrast_labels(automatic_contrasts(sorted(conditions)))
+            continue
+        names = sorted(conditions.union(known_conditions.get(task, ())))
+        parsed = []
+        for expression in settings.contrasts:
+            try:
+                parsed.append(parse_contrast(expression, names))
+            except ContrastError as error:
+                errors.setdefault(expression, []).append((task, str(error)))
+        models.contrasts[task] = contrast_labels(parsed)
+    for expression, messages in errors.items():
+        if len(messages) == len(own):
+            models.failures[expression] = messages[0][1]
+            continue
+        for task, message in messages:
+            text = f"Contrast '{expression}' is left out for task {task}: {message}."
+            models.notices.append(Notice(text=text, warning=False))
+    return models
+
+
+def _conditions(source: BoldRun, settings: AnalysisSettings) -> set[str]:
+    """Return the conditions that a run's events or its ready design name."""
+    if source.design is None:
+        return {condition.name for condition in source.conditions}
+    if not settings.contrasts and not source.names_conditions:
+        return set()
+    return {
+        column.condition
+        for column in source.design.columns
+        if column.role == "condition" and column.condition is not None
+    }
+
+
+def _renamed(sources: Sequence[BoldRun | RunMaps], entities: Sequence[Entities]) -> list[Notice]:
+    """Tell which runs got a number."""
+    return [
+        Notice(text=f"{source.entities}: its own maps are named {names}.", warning=False)
+        for source, names in zip(sources, entities, strict=True)
+        if source.entities != names
+    ]
+
+
+def _plan_given_maps(source: RunMaps, entities: Entities) -> RunPlan:
+    """Plan a run whose statistics were made beforehand."""
+    contrasts = tuple(
+        RunContrast(contrast=Contrast(name=source.names[label], label=label, terms=(), formula=""))
+        for label in source.maps
+    )
+    return RunPlan(
+        key=str(entities.without("sub")),
+        entities=entities,
+        source=source,
+        contrasts=contrasts,
+        settings_hash=digest({"dof": source.dof, "contrasts": source.names}),
+    )
+
+
+def _plan_run(
+    source: BoldRun,
+    entities: Entities,
+    contrasts: Sequence[Contrast],
+    settings: AnalysisSettings,
+    strategies: Mapping[str, ConfoundStrategy],
+) -> tuple[RunPlan, list[Problem], list[Notice]]:
+    """Plan the model of one run: its confounds, design and contrasts."""
+    name = str(source.entities)
+    choice, problems, notices = ConfoundChoice(), [], []
+    if source.design is None:
+        choice, faults, texts = resolve_confounds(
+            source.confounds,
+            settings.confounds,
+            strategies,
+            n_scans=source.n_scans,
+            fd_threshold_mm=settings.fd_threshold_mm,
+            dummy_scans=settings.dummy_scans,
+            own_drift=settings.drift_model != "none",
+            high_pass_s=settings.high_pass_s,
+        )
+        problems = [replace(fault, where=f"{name}: {fault.where}") for fault in faults]
+        notices = [Notice(text=text) for text in texts]
+    design = source.design or _make_design(source, choice, settings)
+    space = design_space(design.matrix)
+    if space.rank >= source.n_scans - len(choice.censored):
+        problems.append(_no_dof(name, source, space))
+    if source.design is not None and not contrasts:
+        problems.append(_unnamed_design(name, source))
+    planned, wrong = _run_contrasts(source, design, space, contrasts)
+    problems += wrong
+    if settings.missing == "error":
+        problems += [_refused(name, item) for item in planned if item.reason is not None]
+    run = RunPlan(
+        key=str(entities.without("sub")),
+        entities=entities,
+        source=replace(source, confounds=_used_columns(source.confounds, choice)),
+        design=design,
+        rank=space.rank,
+        confounds=choice,
+        contrasts=planned,
+        autoregressive=settings.noise_model != "ols",
+        settings_hash=_run_hash(source, design, choice, planned, settings),
+        mem_gb=_fit_mem_gb(source, len(planned)),
+        notes=() if entities == source.entities else (f"BOLD file of {source.entities}",),
+    )
+    return run, problems, notices
+
+
+def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSettings) -> Design:
+    """Build the design matrix of a run from its events and the chosen confounds."""
+    values = None
+    if choice.columns and source.confounds is not None:
+        values = np.column_stack([source.confounds.values[name] for name in choice.columns])
+    return make_design(
+        source.frame_times,
+        repetition_time=source.repetition_time,
+        conditions=source.conditions,
+        hrf_model=settings.hrf_model,
+        drift_model=settings.drift_model,
+        high_pass_s=settings.high_pass_s,
+        confounds=values,
+        confound_names=choice.columns,
+        censored=tuple(item.scan for item in choice.censored),
+    )
+
+
+def _run_contrasts(
+    source: BoldRun, design: Design, space: DesignSpace, contrasts: Sequence[Contrast]
+) -> tuple[tuple[RunContrast, ...], list[Problem]]:
+    """Find each contrast's columns and whether the run can estimate it."""
+    planned: list[RunContrast] = []
+    problems: list[Problem] = []
+    for contrast in contrasts:
+        weights: dict[str, float] = {}
+        reason: str | None = None
+        gain: float | None = None
+        for condition, basis, weight in contrast.terms:
+            columns = [
+                column.name
+                for column in design.columns
+                if column.condition == condition
+                and (column.role == "condition" if basis is None else column.basis == basis)
+            ]
+            known = any(column.condition == condition for column in design.columns)
+            if not columns and known:
+                problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
+            if not columns:
+                reason = f"condition '{condition}' has no event in this run"
+                break
+            for column in columns:
+                # A condition without a canonical column (FIR) stands for the mean of its delays.
+                weights[column] = weights.get(column, 0.0) + weight / len(columns)
+        if reason is None:
+            vector = contrast_vector(weights.items(), design.names)
+            if not is_estimable(vector, space):
+                reason = "its regressors are a combination of others in this run's design"
+            else:
+                gain = efficiency(vector, space)
+        planned.append(
+            RunContrast(
+                contrast=contrast,
+                weights=tuple(weights.items()) if reason is None else (),
+                reason=reason,
+                efficiency=gain,
+            )
+        )
+    return tuple(planned), problems
+
+
+def _used_columns(table: ConfoundTable | None, choice: ConfoundChoice) -> ConfoundTable | None:
+    """Return the confounds that enter the design or the motion figure, to keep the plan small."""
+    if table is None:
+        return None
+    kept = {*choice.columns, *MOTION_COLUMNS}
+    return replace(
+        table,
+        values={name: column for name, column in table.values.items() if name in kept},
+        metadata={name: entry for name, entry in table.metadata.items() if name in kept},
+    )
+
+
+def _run_hash(
+    source: BoldRun,
+    design: Design,
+    choice: ConfoundChoice,
+    contrasts: Sequence[RunContrast],
+    settings: AnalysisSettings,
+) -> str:
+    """Hash all that changes a run's numbers but the images themselves.
+
+    Events, confounds, HRF, drift and timing are in the design matrix.
+    """
+    matrix = np.ascontiguousarray(design.matrix, dtype="<f8")
+    return digest(
+        {
+            "version": __version__,
+            "matrix": hashlib.sha256(matrix.tobytes()).hexdigest(),
+            "columns": [[column.name, column.role] for column in design.columns],
+            "censored": [item.scan for item in choice.censored],
+            "contrasts": [
+                [item.contrast.label, item.contrast.name, *item.weights, item.reason]
+                for item in contrasts
+            ],
+            "noise_model": settings.noise_model,
+            "smoothing_fwhm_mm": settings.smoothing_fwhm_mm,
+            "signal_scaling": settings.signal_scaling,
+            "mask": source.mask is not None,
+            "repetition_time": source.repetition_time,
+        }
+    )
+
+
+def _fit_mem_gb(source: BoldRun, n_contrasts: int) -> float:
+    """Estimate the peak memory of a fit in GB.
+
+    The masked float32 series, some whole volumes in float64, and about eight float64 vectors a
+    contrast; 0.3 GB for the libraries and the blocks of the fit. Without a mask a brain is taken
+    to fill half of the grid.
+    """
+    n_voxels = source.n_mask_voxels or source.grid.n_voxels // 2
+    series = source.n_scans * n_voxels * 4
+    volumes = source.grid.n_voxels * 8 * 6
+    maps = n_voxels * 8 * 8 * (n_contrasts + 1)
+    return 0.3 + (series + volumes + maps) / 1e9
+
+
+def _missing_contrasts(plan: Plan) -> list[Notice]:
+    """Tell which contrasts some or all runs cannot estimate."""
+    return [
+        Notice(text=f"{run.entities}: contrast '{item.contrast.name}' is left out: {item.reason}.")
+        for run in plan.runs
+        for item in run.contrasts
+        if item.reason is not None
+    ]
+
+
+def _collisions(plan: Plan) -> list[Problem]:
+    """Find results that would have one name; labels are compared without case."""
+    problems = []
+    entries = [(run.entities, item.contrast) for run in plan.runs for item in run.contrasts]
+    entries += [
+        (group.entities, item.contrast)
+        for group in plan.written_groups
+        for item in group.contrasts
+    ]
+    owners: dict[tuple[object, str], str] = {}
+    for entities, contrast in entries:
+        name = f"{entities}_contrast-{contrast.label}"
+        place = (entities.canonical, contrast.label.casefold())
+        if place in owners:
+            found = f"'{owners[place]}' and '{contrast.name}' would both be written as {name}"
+            remedy = "give the contrasts different names: --contrast 'NAME = …'"
+            problems.append(Problem(where=name, found=found, remedy=remedy))
+        owners[place] = contrast.name
+    return problems
+
+
+def _about(plan: Plan, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return each problem once, with the participant whom it costs."""
+    named = [replace(problem, participant=plan.participant) for problem in problems]
+    return tuple(dict.fromkeys(named))
+
+
+def _no_dof(name: str, source: BoldRun, space: DesignSpace) -> Problem:
+    return Problem(
+        where=name,
+        found=f"{source.n_scans} scans for a design of rank {space.rank}",
+        remedy="use fewer confounds or conditions, or leave the run out",
+    )
+
+
+def _unnamed_design(name: str, source: BoldRun) -> Problem:
+    return Problem(
+        where=str(source.design_file or name),
+        found="no sidecar says which of its columns are conditions",
+        remedy="give the contrasts with --contrast",
+        code=ExitCode.USAGE,
+    )
+
+
+def _no_basis(source: BoldRun, contrast: Contrast, column: str) -> Problem:
+    return Problem(
+        where=f"contrast '{contrast.name}'",
+        found=f"the HRF model gives no column {column} in {source.entities}",
+        remedy="choose an --hrf-model with that basis function, or another index",
+    )
+
+
+def _refused(name: str, item: RunContrast) -> Problem:
+    return Problem(
+        where=name,
+        found=f"contrast '{item.contrast.name}' cannot be estimated: {item.reason}",
+        remedy="leave the run or the contrast out, or use --missing drop",
+    )

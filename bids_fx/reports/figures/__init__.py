@@ -1,0 +1,33 @@
+"""Figures by matplotlib: arrays and records in, figure out."""
+
+from bids_fx.reports.figures.clusters import (
+    CLUSTER_COLUMNS,
+    Cluster,
+    cluster_table,
+    read_clusters,
+    write_clusters,
+)
+from bids_fx.reports.figures.designs import (
+    draw_contrasts,
+    draw_correlation,
+    draw_design,
+    draw_motion,
+)
+from bids_fx.reports.figures.statmaps import StatRow, choose_cuts, draw_statmaps
+from bids_fx.reports.figures.style import save_figure
+
+__all__ = [
+    "CLUSTER_COLUMNS",
+    "Cluster",
+    "StatRow",
+    "choose_cuts",
+    "cluster_table",
+    "draw_contrasts",
+    "draw_correlation",
+    "draw_design",
+    "draw_motion",
+    "draw_statmaps",
+    "read_clusters",
+    "save_figure",
+    "write_clusters",
+]

@@ -1,0 +1,189 @@
+"""The report of a participant: one HTML file, from the plan and the files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_fx import __version__
+from bids_fx.derivatives import paths
+from bids_fx.errors import Notice
+from bids_fx.records import MethodsText, Plan
+from bids_fx.reports import models
+from bids_fx.reports.files import replace_file
+from bids_fx.reports.markdown import methods_html
+from bids_fx.reports.page import FailurePart, Page
+from bids_fx.reports.results import group_part
+from bids_fx.reports.wording import count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Something that failed while it ran.
+
+    Parameters
+    ----------
+    record : str
+        What failed: a node, a run or a group.
+    message : str
+        The error in one line.
+    details : str
+        All that is known, for example the text of the crash file.
+    """
+
+    record: str
+    message: str
+    details: str = ""
+
+
+def write_report(
+    plan: Plan,
+    out_dir: Path,
+    *,
+    failures: Sequence[Failure],
+    software: Mapping[str, str],
+    methods: MethodsText,
+) -> Path:
+    """Write a participant's report, whatever the state of the results.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be done; it may hold nothing but problems.
+    out_dir : Path
+        The output folder. What the plan promises and is not there is listed as missing, so the
+        files of the dataset and of the citation must be written before.
+    failures : sequence of Failure
+        What failed.
+    software : mapping of str to str
+        Name and version of each package, in the order to be shown.
+    methods : MethodsText
+        The methods text of this participant.
+
+    Returns
+    -------
+    Path
+        ``sub-XX.html``. The same plan and files give the same bytes.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written.
+    """
+    page = _make_page(plan, out_dir, failures, software, methods)
+    return replace_file(out_dir / paths.report(plan.participant), _render(page).encode())
+
+
+def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
+    """Return the planned outputs that are not on disk, the report itself aside."""
+    own = paths.report(plan.participant)
+    return tuple(
+        str(path)
+        for path in paths.expected_outputs(plan)
+        if path != own and not (out_dir / path).is_file()
+    )
+
+
+def _make_page(
+    plan: Plan,
+    out_dir: Path,
+    failures: Sequence[Failure],
+    software: Mapping[str, str],
+    methods: MethodsText,
+) -> Page:
+    """Gather all that the page shows."""
+    missing = missing_outputs(plan, out_dir)
+    notices = tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning))
+    state, verdict = _verdict(plan, missing, failures, notices)
+    return Page(
+        participant=plan.participant,
+        version=__version__,
+        verdict=verdict,
+        state=state,
+        tiles=_tiles(plan, out_dir, missing, failures, notices),
+        overview=models.overview_tables(plan, out_dir) if plan.runs else (),
+        reasons=models.estimability_reasons(plan),
+        groups=tuple(
+            group_part(plan, group, f"group-{number}", out_dir)
+            for number, group in enumerate(plan.groups, start=1)
+        ),
+        others=models.other_pictures(plan, out_dir),
+        runs=tuple(
+            models.run_part(run, f"run-{number}", out_dir)
+            for number, run in enumerate(plan.runs, start=1)
+        ),
+        methods=methods_html(methods.markdown, methods.references),
+        provenance=(
+            models.settings_table(plan),
+            models.software_table(software),
+            models.inputs_table(plan),
+            models.hashes_table(plan),
+        ),
+        problems=plan.problems,
+        failures=tuple(
+            FailurePart(record=item.record, message=item.message, details=item.details)
+            for item in failures
+        ),
+        missing=missing,
+        notices=notices,
+    )
+
+
+def _verdict(
+    plan: Plan, missing: Sequence[str], failures: Sequence[Failure], notices: Sequence[Notice]
+) -> tuple[str, str]:
+    """Return the state of the results and the sentence that says it."""
+    warnings = sum(notice.warning for notice in notices)
+    if plan.problems:
+        return "bad", (
+            f"Nothing was computed: the input has {count(len(plan.problems), 'problem')}."
+        )
+    if failures or missing:
+        return "bad", (
+            f"Incomplete: {count(len(failures), 'step')} failed and "
+            f"{count(len(missing), 'planned output')} {'is' if len(missing) == 1 else 'are'} "
+            "missing."
+        )
+    if not plan.runs:
+        return "warning", "There is no run to analyse."
+    if warnings:
+        return "warning", f"Complete, with {count(warnings, 'warning')}."
+    return "good", "Complete: every planned output is there."
+
+
+def _tiles(
+    plan: Plan,
+    out_dir: Path,
+    missing: Sequence[str],
+    failures: Sequence[Failure],
+    notices: Sequence[Notice],
+) -> tuple[tuple[str, str], ...]:
+    """Return the most important counts."""
+    used = sum(
+        bool(run.estimable) and not models.run_files_missing(run, out_dir) for run in plan.runs
+    )
+    n_outputs = len(paths.expected_outputs(plan)) - 1
+    contrasts = {item.contrast.label for run in plan.runs for item in run.contrasts}
+    return (
+        (str(used), "runs used"),
+        (str(len(plan.runs) - used), "runs left out or failed"),
+        (str(len(contrasts)), "contrasts"),
+        (f"{n_outputs - len(missing)} of {n_outputs}", "outputs written"),
+        (str(sum(notice.warning for notice in notices)), "warnings"),
+        (str(len(failures) + len(plan.problems)), "errors"),
+    )
+
+
+def _render(page: Page) -> str:
+    """Fill the template; every text is escaped but the methods', whose maker did it."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bids_fx", "data"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(page=page)

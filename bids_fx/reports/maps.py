@@ -1,0 +1,181 @@
+"""Reading back the maps that the report shows, and their peaks."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.derivatives import paths
+from bids_fx.records import BoldRun, GroupPlan, RunMaps, RunPlan
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The largest value of a map.
+
+    Parameters
+    ----------
+    value : float
+        The value itself.
+    xyz : tuple of 3 float
+        Centre of its voxel, world coordinates in mm.
+    """
+
+    value: float
+    xyz: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A map as it was read.
+
+    Parameters
+    ----------
+    data : ndarray of shape (nx, ny, nz)
+        NaN where there is no result.
+    affine : ndarray of shape (4, 4)
+        Voxel indices to world coordinates in mm.
+    """
+
+    data: FloatArray
+    affine: npt.NDArray[np.float64]
+
+
+def run_z(run: RunPlan, label: str, out_dir: Path) -> Volume:
+    """Return a run's z map: as published, or from effect, variance and dof made beforehand.
+
+    Parameters
+    ----------
+    run : RunPlan
+        A run that can estimate the contrast.
+    label : str
+        The contrast's label.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Volume
+        The z map.
+
+    Raises
+    ------
+    OSError
+        Where a map is missing or damaged.
+    ValueError
+        Where maps made beforehand come without degrees of freedom.
+    """
+    if isinstance(run.source, BoldRun):
+        return read_volume(out_dir / paths.statmap(run.entities, label, "z"))
+    return _given_z(run.source, label)
+
+
+def run_effect(run: RunPlan, label: str, out_dir: Path) -> Volume:
+    """Return a run's effect map, published or made beforehand; raises as `run_z` does."""
+    if isinstance(run.source, RunMaps):
+        return read_volume(run.source.maps[label]["effect"])
+    return read_volume(out_dir / paths.statmap(run.entities, label, "effect"))
+
+
+def combined(group: GroupPlan, label: str, stat: str, out_dir: Path) -> Volume:
+    """Return a published map of a combination; raises OSError where it is missing."""
+    return read_volume(out_dir / paths.statmap(group.entities, label, stat))
+
+
+def background(run: RunPlan, out_dir: Path) -> Volume | None:
+    """Return the run's mean image; None for maps made beforehand, which have none."""
+    if isinstance(run.source, RunMaps):
+        return None
+    return read_volume(out_dir / paths.mean_image(run.entities))
+
+
+def read_volume(path: Path) -> Volume:
+    """Read an image of three dimensions.
+
+    Raises
+    ------
+    OSError
+        Where it is missing, damaged or no image.
+    """
+    import nibabel as nb
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        image = nb.load(path)
+        # Some programs write maps with a fourth axis of length 1.
+        data = image.get_fdata(dtype=np.float32).reshape(image.shape[:3])
+    except (ImageFileError, EOFError, ValueError, zlib.error) as error:
+        raise OSError(f"{path.name} cannot be read as an image: {error}") from error
+    return Volume(data=data, affine=np.asarray(image.affine, dtype=np.float64))
+
+
+def is_covered(values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell where a map has a result: neither NaN nor the 0 that other programs put outside."""
+    covered: npt.NDArray[np.bool_] = np.isfinite(values) & (values != 0)
+    return covered
+
+
+def find_peak(values: FloatArray, affine: npt.NDArray[np.float64]) -> Peak | None:
+    """Return the largest value of a map and its place; of equal ones the first in C order.
+
+    Returns
+    -------
+    Peak or None
+        None where the map has no result at all.
+    """
+    covered = is_covered(values)
+    if not covered.any():
+        return None
+    index = np.unravel_index(int(np.where(covered, values, -np.inf).argmax()), values.shape)
+    x, y, z = world_coordinates(np.array(index), affine).tolist()
+    return Peak(value=float(values[index]), xyz=(x, y, z))
+
+
+def value_at(volume: Volume, xyz: tuple[float, float, float]) -> float:
+    """Return a map's value at the voxel nearest to a world coordinate; NaN outside the grid."""
+    place = world_coordinates(np.array(xyz), inverse(volume.affine))
+    index = np.rint(place).astype(int)
+    if (index < 0).any() or (index >= volume.data.shape).any():
+        return float("nan")
+    return float(volume.data[tuple(index)])
+
+
+def world_coordinates(
+    points: npt.NDArray[np.floating | np.integer], affine: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Apply an affine to points of shape (..., 3)."""
+    moved: npt.NDArray[np.float64] = points @ affine[:3, :3].T + affine[:3, 3]
+    return moved
+
+
+def inverse(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the affine from world coordinates to voxel indices."""
+    return np.asarray(np.linalg.inv(affine), dtype=np.float64)
+
+
+def _given_z(source: RunMaps, label: str) -> Volume:
+    """Compute z from effect, variance and degrees of freedom."""
+    from bids_fx.glm.tails import t_statistics
+
+    maps = source.maps[label]
+    effect, variance = read_volume(maps["effect"]), read_volume(maps["variance"])
+    if "dof" in maps:
+        dof = read_volume(maps["dof"]).data.astype(np.float64)
+    elif label in source.dof:
+        dof = np.full(effect.data.shape, source.dof[label])
+    else:
+        raise ValueError(f"{source.entities}, contrast {label}: no degrees of freedom")
+    valid = is_covered(effect.data) & (variance.data > 0) & (dof > 0)
+    z = np.full(effect.data.shape, np.nan)
+    z[valid] = t_statistics(
+        effect.data[valid].astype(np.float64),
+        variance.data[valid].astype(np.float64),
+        dof[valid],
+    ).z
+    return Volume(data=z, affine=effect.affine)

@@ -1,0 +1,291 @@
+"""The part of the report about the runs: overview, models, quality and provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bids_fx.derivatives import paths
+from bids_fx.entities import Entities
+from bids_fx.records import BoldRun, Plan, RunMaps, RunPlan
+from bids_fx.reports.page import Picture, RunPart, Table
+from bids_fx.reports.results import embed
+from bids_fx.reports.wording import MISSING, brief
+from bids_fx.settings import chosen_settings, idle_settings, setting_text
+
+#: Title, alternative text and caption of a run's figures.
+_FIGURES = {
+    "design": (
+        "Design matrix",
+        "Design matrix of {run}: one row a scan, one column a regressor.",
+        (
+            "One row per scan, one column per regressor, each divided by its largest absolute "
+            "value (red positive, blue negative). The strip above shows what each column is for."
+        ),
+    ),
+    "corr": (
+        "Correlation of regressors",
+        "Correlations between the regressors of {run}.",
+        "Pearson's r between all regressors but intercept and censored scans; conditions in bold.",
+    ),
+    "contrasts": (
+        "Contrast weights",
+        "Weights of each estimable contrast of {run} over its regressors.",
+        "Weights of every contrast that this run can estimate; columns without a number weigh 0.",
+    ),
+    "motion": (
+        "Motion",
+        "Motion parameters and framewise displacement of {run} over its scans.",
+        (
+            "Motion parameters in mm and degrees, and framewise displacement in mm. "
+            "Shaded scans are censored."
+        ),
+    ),
+}
+
+
+def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
+    """Return the table of runs, and of the contrasts that each can estimate."""
+    head = (
+        *("Run", "Scans", "TR (s)", "Conditions", "Confounds", "Censored"),
+        *("dof", "Contrasts", "Files"),
+    )
+    runs = Table(
+        caption="Runs: scans and scans censored, columns of the design, residual degrees of freedom (dof)",
+        head=head,
+        rows=tuple(_overview_row(run, out_dir) for run in plan.runs),
+    )
+    names = {
+        item.contrast.label: item.contrast.name for run in plan.runs for item in run.contrasts
+    }
+    rows = []
+    for run in plan.runs:
+        answers = {
+            item.contrast.label: "yes" if item.reason is None else "no" for item in run.contrasts
+        }
+        rows.append((run.key, *(answers.get(label, "\N{EM DASH}") for label in names)))
+    contrasts = Table(
+        caption="Which run can estimate which contrast",
+        head=("Run", *names.values()),
+        rows=tuple(rows),
+    )
+    return (runs, contrasts) if names else (runs,)
+
+
+def estimability_reasons(plan: Plan) -> tuple[str, ...]:
+    """Return why runs cannot estimate contrasts, one sentence each."""
+    return tuple(
+        f"{run.key}, contrast {item.contrast.name}: {item.reason}."
+        for run in plan.runs
+        for item in run.contrasts
+        if item.reason is not None
+    )
+
+
+def run_part(run: RunPlan, anchor: str, out_dir: Path) -> RunPart:
+    """Gather what the report shows of a run's model.
+
+    Parameters
+    ----------
+    run : RunPlan
+        The run.
+    anchor : str
+        Its id in the page.
+    out_dir : Path
+        The output folder.
+    """
+    pictures = []
+    for kind, path in paths.run_figures(run).items():
+        title, alt, caption = _FIGURES[kind]
+        pictures.append(
+            embed(path, out_dir, title=title, caption=caption, alt=alt.format(run=run.key))
+        )
+    return RunPart(
+        anchor=anchor,
+        title=run.key,
+        text=_run_text(run),
+        pictures=tuple(pictures),
+        tables=_run_tables(run, out_dir),
+    )
+
+
+def other_pictures(plan: Plan, out_dir: Path) -> tuple[Picture, ...]:
+    """Return the map figures in the participant's folder that are not of this plan."""
+    planned = set(paths.expected_outputs(plan))
+    folder = paths.folder(Entities((("sub", plan.participant),)), "figures")
+    return tuple(
+        embed(
+            folder / file.name,
+            out_dir,
+            title=file.name.removesuffix("_stat-z_statmap.png"),
+            caption="From another call of the program; its settings may differ from these.",
+            alt=f"z maps at axial cuts, as in {file.name}",
+        )
+        for file in sorted((out_dir / folder).glob("*_statmap.png"))
+        if folder / file.name not in planned
+    )
+
+
+def settings_table(plan: Plan) -> Table:
+    """Return all settings, and whether each was chosen, is a default or is not in force."""
+    chosen = chosen_settings(plan.settings)
+    idle = idle_settings(
+        plan.settings, given_designs=plan.has_given_designs, given_maps=plan.has_given_maps
+    )
+    rows = []
+    for name, value in plan.settings.to_json().items():
+        origin = "chosen" if name in chosen else "default"
+        if name in idle:
+            origin = f"not in force: {idle[name]}"
+        rows.append((name, setting_text(name, value), origin))
+    return Table(
+        caption="Settings that change numbers",
+        head=("Setting", "Value", "Origin"),
+        rows=tuple(rows),
+    )
+
+
+def software_table(software: Mapping[str, str]) -> Table:
+    """Return the versions of the software."""
+    return Table(caption="Software", head=("Package", "Version"), rows=tuple(software.items()))
+
+
+def inputs_table(plan: Plan) -> Table:
+    """Return the input files of each run as BIDS URIs, never as paths of the machine."""
+    rows = [(run.key, uri) for run in plan.runs for uri in sorted(run.source.uris.values())]
+    return Table(caption="Input files", head=("Run", "File"), rows=tuple(rows))
+
+
+def hashes_table(plan: Plan) -> Table:
+    """Return the hashes that the sidecars carry too, to tell analyses apart."""
+    rows = [(run.key, run.settings_hash) for run in plan.runs]
+    rows += [(group.key, group.settings_hash) for group in plan.written_groups]
+    return Table(
+        caption="Hashes of all that changes the numbers but the images (SettingsHash)",
+        head=("Run or group", "SHA-256"),
+        rows=tuple(rows),
+    )
+
+
+def run_files_missing(run: RunPlan, out_dir: Path) -> int:
+    """Return how many of a run's own files are missing."""
+    files = [*paths.run_images(run), *paths.run_tables(run), *paths.run_figures(run).values()]
+    return sum(not (out_dir / file).is_file() for file in files)
+
+
+def _overview_row(run: RunPlan, out_dir: Path) -> tuple[str, ...]:
+    """Return a run's row in the overview."""
+    n_missing = run_files_missing(run, out_dir)
+    files = f"{n_missing} missing" if n_missing else "complete"
+    contrasts = f"{len(run.estimable)} of {len(run.contrasts)}"
+    source = run.source
+    if isinstance(source, RunMaps):
+        return (run.key, *("n/a",) * 5, _given_dof(source), contrasts, "made beforehand")
+    n_conditions = len(source.conditions) or len(_condition_names(run))
+    return (
+        run.key,
+        str(source.n_scans),
+        brief(source.repetition_time),
+        str(n_conditions),
+        str(len(run.confounds.columns)),
+        str(len(run.confounds.censored)),
+        _residual_dof(run, out_dir),
+        contrasts,
+        files,
+    )
+
+
+def _condition_names(run: RunPlan) -> tuple[str, ...]:
+    """Return the conditions of a run's design."""
+    columns = run.design.columns if run.design is not None else ()
+    return tuple(dict.fromkeys(c.condition for c in columns if c.condition is not None))
+
+
+def _residual_dof(run: RunPlan, out_dir: Path) -> str:
+    """Return what the fit reported; before it, scans minus the rank of the design."""
+    reported = _read_json(out_dir / paths.quality(run.entities)).get("dof")
+    if isinstance(reported, int | float):
+        return brief(float(reported))
+    if run.design is None:
+        return "n/a"
+    matrix = run.design.matrix
+    largest = np.abs(matrix).max(axis=0, initial=0.0)
+    rank = np.linalg.matrix_rank(matrix / np.where(largest > 0, largest, 1.0))
+    return str(matrix.shape[0] - int(rank))
+
+
+def _given_dof(source: RunMaps) -> str:
+    """Return the degrees of freedom of maps made beforehand."""
+    values = sorted(set(source.dof.values()))
+    return ", ".join(map(brief, values)) if values else "in maps"
+
+
+def _run_text(run: RunPlan) -> str:
+    """Describe a run in a few sentences."""
+    source = run.source
+    if isinstance(source, RunMaps):
+        return "Its effect and variance maps were made beforehand; no model was fitted here."
+    sentences = []
+    if source.design_file is not None:
+        sentences.append("Its design matrix was made beforehand and used as it is.")
+    for name, columns in run.confounds.by_request.items():
+        sentences.append(f"Confounds {name}: {', '.join(columns) or 'no column in this run'}.")
+    if run.confounds.filled:
+        filled = ", ".join(f"{name} by {value}" for name, value in run.confounds.filled.items())
+        sentences.append(f"Missing values were filled: {filled}.")
+    return " ".join([*sentences, *(f"{note}." for note in run.notes)])
+
+
+def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
+    """Return the tables of conditions, censored scans and quality of a run."""
+    if isinstance(run.source, RunMaps):
+        return ()
+    tables = [_condition_table(run.source)] if run.source.conditions else []
+    if run.confounds.censored:
+        rows = tuple((str(item.scan), item.reason) for item in run.confounds.censored)
+        caption = f"Censored scans: {len(rows)} of {run.source.n_scans} (the first scan is 0)"
+        tables.append(Table(caption=caption, head=("Scan", "Reason"), rows=rows))
+    measures = _read_json(out_dir / paths.quality(run.entities))
+    rows = tuple((_spaced(name), _measure(value)) for name, value in sorted(measures.items()))
+    tables.append(
+        Table(
+            caption="Quality measures" if rows else f"Quality measures: {MISSING}",
+            head=("Measure", "Value"),
+            rows=rows,
+        )
+    )
+    return tuple(tables)
+
+
+def _condition_table(source: BoldRun) -> Table:
+    """Return number and length of the events of each condition."""
+    rows = []
+    for condition in source.conditions:
+        ends = (condition.durations.min(initial=np.inf), condition.durations.max(initial=0.0))
+        lengths = dict.fromkeys(brief(float(end)) for end in ends if np.isfinite(end))
+        rows.append((condition.name, str(len(condition.onsets)), " to ".join(lengths)))
+    return Table(caption="Events", head=("Condition", "Events", "Duration (s)"), rows=tuple(rows))
+
+
+def _measure(value: object) -> str:
+    """Return a quality measure for people."""
+    if isinstance(value, float):
+        return brief(value)
+    return "n/a" if value is None else str(value)
+
+
+def _spaced(name: str) -> str:
+    """Return a key of a JSON file as words."""
+    return name.replace("_", " ")
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    """Return what a JSON file holds; nothing where it is missing or damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

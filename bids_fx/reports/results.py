@@ -1,0 +1,252 @@
+"""The results part of the report: each group's contrasts with maps, peaks and clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from bids_fx.derivatives import paths
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunMaps
+from bids_fx.reports import maps
+from bids_fx.reports.figures.clusters import Cluster, read_clusters
+from bids_fx.reports.files import data_uri, svg_width_pt
+from bids_fx.reports.page import ContrastPart, GroupPart, Picture, Table
+from bids_fx.reports.reportlets import combined_title, group_title, run_title
+from bids_fx.reports.wording import MISSING, brief, coordinates, count, number
+from bids_fx.settings import Z_THRESHOLD
+
+#: Figures wider than this do not stand side by side.
+WIDE_PT = 560.0
+
+#: Clusters that the page lists; the table on disk has all.
+N_CLUSTERS = 10
+
+THRESHOLD_TEXT = (
+    f"|z| > {Z_THRESHOLD:g}, which is p < .001 two-sided in each voxel, not corrected for the "
+    "number of voxels"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Summary:
+    """One map's row in the table of peaks; `peak` is None where there is no result."""
+
+    name: str
+    cells: tuple[str, ...]
+    peak: maps.Peak | None
+
+
+def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> GroupPart:
+    """Gather what the report shows of one group.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        One of its groups.
+    anchor : str
+        Its id in the page.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    GroupPart
+        Files that are missing or damaged show as missing.
+    """
+    names = ", ".join(run_title(run, group) for run in plan.group_runs(group))
+    if group.not_written is not None:
+        text = f"No combined map is written: {group.not_written}. Runs: {names}."
+    else:
+        how = {
+            "weighted": "weighted by the inverse of their variances",
+            "unweighted": "each with the same weight",
+        }[plan.settings.combination]
+        text = f"{count(len(group.run_keys), 'run')}, {how}: {names}."
+    level = "Session" if group.level == "session" else "Participant"
+    return GroupPart(
+        anchor=anchor,
+        title=f"{level}: {group_title(group)}",
+        text=text,
+        contrasts=tuple(
+            _contrast_part(plan, group, item, f"{anchor}-contrast-{index}", out_dir)
+            for index, item in enumerate(group.contrasts, start=1)
+        ),
+    )
+
+
+def embed(path: PurePosixPath, out_dir: Path, *, title: str, caption: str, alt: str) -> Picture:
+    """Return a figure of the output folder, with the image itself if it is there."""
+    file = out_dir / path
+    try:
+        uri = data_uri(file)
+        is_wide = path.suffix == ".svg" and svg_width_pt(file) > WIDE_PT
+    except OSError:
+        uri, is_wide = None, False
+    return Picture(
+        title=title, caption=caption, alt=alt, path=str(path), uri=uri, is_wide=is_wide
+    )
+
+
+def _contrast_part(
+    plan: Plan, group: GroupPlan, item: GroupContrast, anchor: str, out_dir: Path
+) -> ContrastPart:
+    """Gather what the report shows of one contrast."""
+    contrast = item.contrast
+    notes = [
+        f"{run_title(plan.run(key), group)} is left out: {reason}."
+        for key, reason in item.dropped.items()
+    ]
+    if not item.run_keys:
+        notes.insert(0, "No run can estimate this contrast, so there is no map of it.")
+        return ContrastPart(
+            anchor=anchor, name=contrast.name, formula=contrast.formula, notes=tuple(notes)
+        )
+    summaries = list(_summaries(plan, group, item, out_dir))
+    if group.not_written is None:
+        notes.append(_compare(summaries))
+    return ContrastPart(
+        anchor=anchor,
+        name=contrast.name,
+        formula=contrast.formula,
+        notes=tuple(notes),
+        picture=embed(
+            paths.group_figures(group)[contrast.label],
+            out_dir,
+            title=contrast.name,
+            caption=_caption(plan, group, item),
+            alt=(
+                f"z maps of {contrast.name} at axial cuts, one row a map. "
+                "Peaks and clusters are in the tables that follow."
+            ),
+        ),
+        peaks=_peak_table(group, summaries),
+        clusters=_cluster_table(plan, group, contrast.label, out_dir),
+    )
+
+
+def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
+    """Return what a figure of z maps shows."""
+    rows = "each run" if group.not_written else "the combined map, then each run"
+    if all(isinstance(plan.run(key).source, RunMaps) for key in item.run_keys):
+        ground = "a flat grey where there are results, since the maps were made beforehand"
+    elif group.not_written:
+        ground = "its mean image"
+    else:
+        ground = "the run's mean image (for the combined map, the first run's)"
+    return (
+        f"Rows: {rows}, at the same axial cuts, on {ground}. Coloured: {THRESHOLD_TEXT}. "
+        "One colour scale for all rows. World coordinates in mm; left is left."
+    )
+
+
+def _summaries(
+    plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
+) -> Iterator[_Summary]:
+    """Read the combined map and each run's, one at a time, for the table of peaks."""
+    label = item.contrast.label
+    readers: list[tuple[str, Callable[[], maps.Volume]]] = []
+    if group.not_written is None:
+        read_combined = partial(maps.combined, group, label, "z", out_dir)
+        readers.append((combined_title(len(item.run_keys)), read_combined))
+    readers += [
+        (run_title(run, group), partial(maps.run_z, run, label, out_dir))
+        for run in map(plan.run, item.run_keys)
+    ]
+    place: tuple[float, float, float] | None = None
+    for index, (name, read) in enumerate(readers):
+        try:
+            volume = read()
+        except OSError:
+            yield _Summary(name=name, cells=(MISSING,) * 5, peak=None)
+            continue
+        peak = maps.find_peak(volume.data, volume.affine)
+        if index == 0 and peak is not None:
+            place = peak.xyz
+        yield _Summary(name=name, cells=_peak_cells(volume, peak, place), peak=peak)
+
+
+def _peak_cells(
+    volume: maps.Volume, peak: maps.Peak | None, place: tuple[float, float, float] | None
+) -> tuple[str, ...]:
+    """Return peak, its place, minimum, number of voxels and value at the combined peak."""
+    if peak is None:
+        return ("n/a",) * 5
+    values = volume.data[maps.is_covered(volume.data)]
+    return (
+        number(peak.value),
+        coordinates(peak.xyz),
+        number(float(values.min())),
+        f"{int((np.abs(values) > Z_THRESHOLD).sum()):,}",
+        number(float("nan") if place is None else maps.value_at(volume, place)),
+    )
+
+
+def _peak_table(group: GroupPlan, summaries: list[_Summary]) -> Table:
+    """Return the table of peaks; without a combined map there is no combined peak."""
+    head = (
+        *("Map", "Peak z", "Place (x, y, z in mm)", "Minimum z"),
+        f"Voxels with |z| > {Z_THRESHOLD:g}",
+        "z at the combined peak",
+    )
+    width = 6 if group.not_written is None else 5
+    return Table(
+        caption="Peaks of the z maps",
+        head=head[:width],
+        rows=tuple((item.name, *item.cells)[:width] for item in summaries),
+    )
+
+
+def _compare(summaries: list[_Summary]) -> str:
+    """Say whether the combined map has the higher peak, as it should."""
+    combined, *runs = summaries
+    known = [item for item in runs if item.peak is not None]
+    if combined.peak is None or not known:
+        return "The peaks cannot be compared, since maps are missing or empty."
+    best = max(known, key=lambda item: item.peak.value if item.peak else 0.0)
+    assert best.peak is not None
+    values = f"z = {number(combined.peak.value)} against {number(best.peak.value)} ({best.name})"
+    if len(runs) == 1:
+        return f"One run alone enters the combined map: {values}."
+    if combined.peak.value > best.peak.value:
+        return f"The combined map has the higher peak: {values}."
+    return (
+        f"The combined map does not have the higher peak: {values}. The runs differ there; "
+        "the maps stat-q and stat-isq say by how much."
+    )
+
+
+def _cluster_table(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> Table | None:
+    """Return the largest peaks of the cluster table; None where the file is missing."""
+    path = paths.group_clusters(group)[label]
+    try:
+        found = read_clusters(out_dir / path)
+    except (OSError, ValueError):
+        return None
+    shown = found[:N_CLUSTERS]
+    names = {run.key: run_title(run, group) for run in plan.group_runs(group)}
+    rest = "" if len(found) == len(shown) else f" The {len(shown)} highest of {len(found)}."
+    caption = (
+        f"Clusters of voxels that touch by their faces, {THRESHOLD_TEXT}.{rest} "
+        f"All are in {path.name}."
+    )
+    head = ("Map", "Peak z", "Place (x, y, z in mm)", "Effect at the peak", "Size (mm³)", "Voxels")
+    rows = tuple(_cluster_row(names.get(name, name), cluster) for name, cluster in shown)
+    return Table(caption=caption, head=head, rows=rows)
+
+
+def _cluster_row(name: str, cluster: Cluster) -> tuple[str, ...]:
+    """Return a cluster's cells."""
+    return (
+        name,
+        number(cluster.peak_z),
+        coordinates(cluster.xyz),
+        brief(cluster.effect),
+        number(cluster.size_mm3, 0),
+        f"{cluster.n_voxels:,}",
+    )

@@ -1,0 +1,240 @@
+"""The whole workflow of a call: built from the plans, run by nipype, its failures gathered."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Read by nipype when it is imported: without them it asks a server for its newest version.
+os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
+
+from nipype import config as nipype_config
+from nipype.pipeline import engine as pe
+
+from bids_fx.records import Plan, Todo
+from bids_fx.workflows.participant import init_participant_wf, node_name
+from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
+
+#: Name of the workflow, and of its folder in the work dir.
+WORKFLOW = "nipype"
+
+Progress = Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFailure:
+    """A node that failed.
+
+    Parameters
+    ----------
+    participant : str
+        Label without ``sub-``.
+    task : str
+        What was being done, for example ``fitting task-x_run-1``.
+    message : str
+        The last line of the error.
+    details : str
+        The crash file's text.
+    """
+
+    participant: str
+    task: str
+    message: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the workflow may use.
+
+    Parameters
+    ----------
+    n_procs : int
+        Processes; with one, all runs in the main process.
+    n_threads : int
+        Threads of one fit.
+    mem_gb : float
+        Memory in all, in GB.
+    plugin : dict or None
+        A nipype plugin of the user's: `plugin` and `plugin_args`.
+    stop_on_first_crash : bool
+        End at the first failure.
+    """
+
+    n_procs: int
+    n_threads: int
+    mem_gb: float
+    plugin: Mapping[str, Any] | None = None
+    stop_on_first_crash: bool = False
+
+
+def init_bids_fx_wf(
+    work: Sequence[tuple[Plan, Todo]], *, out_dir: Path, work_dir: Path, n_threads: int
+) -> pe.Workflow:
+    """Build the workflow of several participants.
+
+    Parameters
+    ----------
+    work : sequence of (Plan, Todo)
+        Each participant's plan, and what of it is not done yet.
+    out_dir, work_dir : Path
+        Output folder and scratch.
+    n_threads : int
+        Threads of one fit.
+
+    Returns
+    -------
+    Workflow
+        One sub-workflow ``sub_XX`` per participant.
+    """
+    workflow = pe.Workflow(WORKFLOW, base_dir=str(work_dir))
+    for plan, todo in work:
+        part = init_participant_wf(
+            plan, todo, out_dir=out_dir, n_threads=n_threads, name=workflow_name(plan.participant)
+        )
+        workflow.add_nodes([part])
+    return workflow
+
+
+def workflow_name(participant: str) -> str:
+    """Return the name of a participant's workflow, and of its folder in the work dir."""
+    return f"sub_{node_name(participant)}"
+
+
+def run_workflow(
+    workflow: pe.Workflow, resources: Resources, *, crash_dir: Path, progress: Progress
+) -> tuple[NodeFailure, ...]:
+    """Run a workflow to its end, whatever fails in it.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        As `init_bids_fx_wf` built it.
+    resources : Resources
+        What may be used.
+    crash_dir : Path
+        Folder of the crash files; made if need be.
+    progress : callable
+        Called with participant, task and ``start``, ``end`` or ``exception``.
+
+    Returns
+    -------
+    tuple of NodeFailure
+        In the order of the crash files' names; empty where all went well.
+    """
+    _configure(workflow, crash_dir, resources)
+    plugin, arguments = _plugin(resources, progress)
+    try:
+        workflow.run(plugin=plugin, plugin_args=arguments)
+    except Exception:
+        # nipype raises the first node's error again; the crash files say all of them.
+        if not list(crash_dir.glob("crash-*")):
+            raise
+    finally:
+        if isinstance(plugin, OneProcessPerNode):
+            plugin.stop()
+    return read_failures(crash_dir)
+
+
+def _configure(workflow: pe.Workflow, crash_dir: Path, resources: Resources) -> None:
+    """Set nipype's options; those of files in HOME or the current folder do not count."""
+    nipype_config.set_default_config()
+    crash_dir.mkdir(parents=True, exist_ok=True)
+    workflow.config = {
+        "execution": {
+            "crashdump_dir": str(crash_dir),
+            "crashfile_format": "txt",
+            "create_report": "false",
+            "check_version": "false",
+            "get_linked_libs": "false",
+            "poll_sleep_duration": "0.02",
+            "remove_unnecessary_outputs": "false",
+            "stop_on_first_crash": str(resources.stop_on_first_crash).lower(),
+        },
+        "logging": {"log_to_file": "false"},
+    }
+    quieten_nipype()
+
+
+def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """Return nipype's plugin and its arguments."""
+
+    def report(node: Any, status: str) -> None:
+        participant, task = describe_node(node.fullname, node.output_dir())
+        if task:
+            progress(participant, task, status)
+
+    arguments: dict[str, Any] = {"status_callback": report}
+    if resources.plugin is not None:
+        arguments |= resources.plugin.get("plugin_args", {})
+        return resources.plugin["plugin"], arguments
+    if resources.n_procs == 1:
+        return "Linear", arguments
+    arguments |= {
+        "n_procs": resources.n_procs,
+        "memory_gb": resources.mem_gb,
+        # A node that asks for more than there is runs alone; the plan has told so before.
+        "raise_insufficient": False,
+    }
+    return OneProcessPerNode(plugin_args=arguments), arguments
+
+
+def describe_node(fullname: str, folder: str) -> tuple[str, str]:
+    """Return participant and task of a node from its name and its working directory.
+
+    Examples
+    --------
+    >>> describe_node("nipype.sub_01.subject_task-x.fit_run", "/w/_run_task-x_run-1/fit_run")
+    ('01', 'fitting task-x_run-1')
+    >>> describe_node("nipype.sub_01.subject_task-x.draw_face", "/w/draw_face")
+    ('01', 'drawing face of subject_task-x')
+    """
+    *_, group, node = ["", *fullname.replace("_plus_", "+").split(".")]
+    participant = re.search(r"\.sub_([^.]+)", fullname)
+    run = re.search(r"/_run_([^/]+)/", folder)
+    if node == "fit_run":
+        task = f"fitting {run[1] if run else group}"
+    elif node.startswith("combine_"):
+        task = f"combining {group}"
+    elif node.startswith("draw_"):
+        task = f"drawing {node.removeprefix('draw_')} of {group}"
+    elif node.startswith("figures_"):
+        task = f"drawing the design of {node.removeprefix('figures_')}"
+    else:
+        task = ""
+    return participant[1].replace("_plus_", "+") if participant else "", task
+
+
+def read_failures(crash_dir: Path) -> tuple[NodeFailure, ...]:
+    """Read nipype's crash files.
+
+    Parameters
+    ----------
+    crash_dir : Path
+        Folder of this call's crash files.
+
+    Returns
+    -------
+    tuple of NodeFailure
+        One per file, in the order of their names.
+    """
+    failures = []
+    for path in sorted(crash_dir.glob("crash-*.txt")):
+        text = path.read_text(errors="replace")
+        name = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+        folder = re.search(r"^Working directory: (.+)$", text, re.MULTILINE)
+        participant, task = describe_node(name[1] if name else "", folder[1] if folder else "")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        failures.append(
+            NodeFailure(
+                participant=participant,
+                task=task or path.name,
+                message=lines[-1] if lines else "the crash file is empty",
+                details=text,
+            )
+        )
+    return tuple(failures)

@@ -1,0 +1,140 @@
+"""Running each node in a process of its own, so that a killed one never hangs the program.
+
+nipype's MultiProc plugin waits for ever when a worker of its pool is killed (by the
+out-of-memory killer, say): the pool breaks, the error is raised in a callback and lost. Here each
+node has its own process, whose death is seen at once and becomes that node's failure alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from nipype import logging as nipype_logging
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin
+
+#: Imported once in the process from which all others are forked.
+PRELOADED = [
+    "bids_fx.interfaces.glm",
+    "bids_fx.interfaces.reportlets",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "nilearn.reporting",
+]
+
+
+def quieten_nipype() -> None:
+    """Keep nipype's loggers from telling every step of every node."""
+    for name in ("workflow", "interface", "utils"):
+        nipype_logging.getLogger(f"nipype.{name}").setLevel("CRITICAL")
+
+
+class NodeProcesses:
+    """An executor with one process per task; stands in for a process pool.
+
+    A task that ends without a result, since its process was killed, gives the same kind of
+    result as one that raised: a dictionary with a traceback.
+    """
+
+    def __init__(self) -> None:
+        self._context = mp.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+        self._running: dict[BaseProcess, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def submit(
+        self, function: Callable[..., dict[str, Any]], node: Any, *arguments: Any
+    ) -> Future[dict[str, Any]]:
+        """Start a task and return the promise of its result; the last argument is its number."""
+        future: Future[dict[str, Any]] = Future()
+        taskid = arguments[-1]
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=_run_task, args=(sender, function, node, *arguments), daemon=True
+        )
+        waiting = threading.Thread(
+            target=self._wait, args=(process, receiver, future, node, taskid), daemon=True
+        )
+        with self._lock:
+            process.start()
+            self._running[process] = waiting
+        sender.close()
+        waiting.start()
+        return future
+
+    def _wait(
+        self,
+        process: BaseProcess,
+        receiver: Connection,
+        future: Future[dict[str, Any]],
+        node: Any,
+        taskid: int,
+    ) -> None:
+        """Hand over a task's result, or say how its process ended."""
+        try:
+            result = receiver.recv()
+            process.join()
+        except EOFError:
+            process.join()
+            message = f"Node {node.fullname}: {describe_exit(process.exitcode)}\n"
+            result = {"result": None, "traceback": [message], "taskid": taskid}
+        with self._lock:
+            del self._running[process]
+        future.set_result(result)
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """End all tasks; with `wait` only after they have finished."""
+        with self._lock:
+            running = dict(self._running)
+        for process, waiting in running.items():
+            if not wait:
+                process.kill()
+            # Only the waiting thread may join the process: its exit code can be read once.
+            waiting.join()
+
+
+def _run_task(
+    sender: Connection,
+    function: Callable[..., dict[str, Any]],
+    *arguments: Any,
+) -> None:
+    """Run a task in its process and send its result back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quieten_nipype()
+    sender.send(function(*arguments))
+
+
+def describe_exit(code: int | None) -> str:
+    """Say how a process ended that gave no result.
+
+    Examples
+    --------
+    >>> describe_exit(-9)
+    'its process was killed by SIGKILL, as happens when memory runs out; see --mem-mb'
+    >>> describe_exit(3)
+    'its process ended with exit code 3 and without a result'
+    """
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        cause = ", as happens when memory runs out; see --mem-mb" if name == "SIGKILL" else ""
+        return f"its process was killed by {name}{cause}"
+    return f"its process ended with exit code {code} and without a result"
+
+
+class OneProcessPerNode(MultiProcPlugin):
+    """nipype's scheduling by processors and memory, with `NodeProcesses` doing the work."""
+
+    def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
+        super().__init__(plugin_args=plugin_args)
+        # The pool that the parent class made has started no process yet.
+        self.pool = NodeProcesses()
+
+    def stop(self) -> None:
+        """Kill the nodes that are running."""
+        self.pool.shutdown(wait=False)

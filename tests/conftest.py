@@ -1,0 +1,76 @@
+"""What all tests share: an offline environment, seeded randomness, and no skips in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+# Before the first import of numpy, nipype or matplotlib, which read it then.
+ROOT = Path(__file__).parent.parent
+_HOME = Path(tempfile.mkdtemp(prefix="bids_fx_home_"))
+os.environ.update(
+    {
+        "HOME": str(_HOME),
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": str(_HOME / "matplotlib"),
+        "NIPYPE_NO_ET": "1",
+        "NO_ET": "1",
+        # One BLAS thread: sums in another order are other numbers.
+        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        # Programs that a test starts find the source under test.
+        "PYTHONPATH": str(ROOT),
+    }
+)
+for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BIDS_FX_DOCKER_TAG"):
+    os.environ.pop(_name, None)
+
+import numpy as np  # noqa: E402 - the environment comes first
+import pytest  # noqa: E402 - the environment comes first
+
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home that was made for this process."""
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a skipped test fail in CI, which promises all that a test may need."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Make a module fail in CI that skips all its tests."""
+    report = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return a generator that gives every test the same numbers."""
+    return np.random.default_rng(20251121)
+
+
+@pytest.fixture(scope="session")
+def oneback() -> Path:
+    """Return the small real dataset: events, sidecars and derivatives; never written to."""
+    return ROOT / "tests" / "data" / "oneback"

@@ -1,0 +1,105 @@
+"""Files are whole or absent, and the same for the same content."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import multiprocessing
+import os
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import pytest
+
+from bids_fx.derivatives import write
+from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.records import Grid
+
+AFFINE = ((2.0, 0.1, 0, -4), (-0.1, 2.0, 0, 3), (0, 0, 3.0, 5), (0, 0, 0, 1.0))
+GRID = Grid(shape=(3, 4, 2), affine=AFFINE)
+
+
+def write_example(path: Path, dtype=np.float32, **options):
+    mask = np.zeros(GRID.shape, bool)
+    mask[1:, 1:3] = True
+    values = np.arange(mask.sum()).astype(dtype)
+    write.write_image(path, values, mask, GRID, standard_space=True, **options)
+    return mask, values
+
+
+def test_an_image_holds_the_values_in_the_mask_and_nan_outside(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    mask, values = write_example(path)
+    image = nb.load(path)
+    data = np.asanyarray(image.dataobj)
+    assert data.dtype == np.float32
+    np.testing.assert_array_equal(data[mask], values)
+    assert np.isnan(data[~mask]).all()
+    np.testing.assert_allclose(image.affine, AFFINE, atol=1e-6)  # float32 header
+    assert image.header["sform_code"] == 4
+    assert image.header.get_xyzt_units()[0] == "mm"
+
+
+def test_p_values_keep_double_precision(tmp_path):
+    write_example(tmp_path / "p.nii.gz", np.float64)
+    assert nb.load(tmp_path / "p.nii.gz").get_data_dtype() == np.float64
+
+
+def test_a_t_map_states_its_degrees_of_freedom(tmp_path):
+    write_example(tmp_path / "t.nii.gz", intent=("t test", (40.0,)))
+    assert nb.load(tmp_path / "t.nii.gz").header.get_intent()[:2] == ("t test", (40.0,))
+
+
+def test_equal_images_are_equal_files_without_a_date(tmp_path):
+    for name in "ab":
+        write_example(tmp_path / f"{name}.nii.gz")
+    first, second = (tmp_path / "a.nii.gz").read_bytes(), (tmp_path / "b.nii.gz").read_bytes()
+    assert first == second
+    assert first[4:8] == b"\0\0\0\0"
+    assert len(gzip.decompress(first)) == 352 + 24 * 4
+
+
+def test_no_file_appears_where_writing_fails(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BIDSFXError, match=r"a\.txt: cannot be written \(No space left") as caught:
+        write.write_text(path, "new")
+    assert caught.value.exit_code == ExitCode.WRITE_FAILED
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_its_code(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BIDSFXError) as caught:
+        write.write_text(tmp_path / "file" / "a.txt", "new")
+    assert caught.value.exit_code == ExitCode.CANNOT_CREATE
+
+
+def test_a_table_keeps_all_digits_and_marks_what_is_missing(tmp_path):
+    path = tmp_path / "a.tsv"
+    write.write_table(path, ("x", "y"), [(0.1 + 0.2, None), (float("nan"), "a\tb\nc")])
+    assert path.read_text() == "x\ty\n0.30000000000000004\tn/a\nn/a\ta b c\n"
+
+
+def _append(out_dir: Path, file: Path) -> None:
+    for _ in range(20):
+        with write.locked(out_dir, "shared"):
+            write.write_text(file, str(int(file.read_text()) + 1))
+
+
+def test_a_locked_file_loses_no_update_of_other_processes(tmp_path):
+    file = tmp_path / "count"
+    file.write_text("0")
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_append, args=(tmp_path, file)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert file.read_text() == "80"

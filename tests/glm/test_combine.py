@@ -1,0 +1,241 @@
+"""Fixed effects: closed forms, invariants and runs that do not cover a voxel."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bids_fx.glm.fixed_effects import CombinedEffects, combine
+from bids_fx.glm.names import COMBINATIONS
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Closed forms in float64.
+EXACT = 1e-13
+
+#: Two runs of one voxel: X2 = 2 X1, V2 = 4 V1.
+TWO = ([[1.0], [2.0]], [[1.0], [4.0]], [[20.0], [20.0]])
+
+
+def arrays(combined: CombinedEffects) -> dict[str, Any]:
+    """Return all arrays of a combination by name."""
+    return {field.name: getattr(combined, field.name) for field in fields(combined)}
+
+
+@pytest.fixture
+def runs(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return effects, variances and degrees of freedom of four runs, shape (4, 60)."""
+    return rng.normal(size=(4, 60)), rng.uniform(0.2, 3, (4, 60)), rng.uniform(15, 200, (4, 60))
+
+
+def test_weighted_mean_of_two_runs_equals_the_closed_form() -> None:
+    combined = combine(*TWO, combination="weighted")
+    np.testing.assert_allclose(combined.effect, [1.2], rtol=EXACT)
+    np.testing.assert_allclose(combined.variance, [0.8], rtol=EXACT)
+    assert combined.dof.tolist() == [40.0]
+    assert combined.n_runs.tolist() == [2]
+
+
+def test_unweighted_mean_of_two_runs_equals_the_closed_form() -> None:
+    combined = combine(*TWO, combination="unweighted")
+    np.testing.assert_allclose(combined.effect, [1.5], rtol=EXACT)
+    np.testing.assert_allclose(combined.variance, [1.25], rtol=EXACT)
+    # (1 + 4)² / (1² / 20 + 4² / 20)
+    np.testing.assert_allclose(combined.dof, [25 / (17 / 20)], rtol=EXACT)
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_equal_runs_are_averaged(combination: str) -> None:
+    combined = combine(
+        np.full((5, 1), 3.0), np.full((5, 1), 2.0), np.full((5, 1), 12.0), combination=combination
+    )
+    np.testing.assert_allclose(combined.effect, [3.0], rtol=EXACT)
+    np.testing.assert_allclose(combined.variance, [2.0 / 5], rtol=EXACT)
+    np.testing.assert_allclose(combined.dof, [60.0], rtol=EXACT)
+
+
+def test_heterogeneity_of_two_runs_equals_the_closed_form() -> None:
+    # weights 1 and 1/4 about 1.8: Q = 3.2² + 0.25 · 0.8² · … written out below
+    combined = combine([[1.0], [5.0]], TWO[1], TWO[2], combination="weighted")
+    q = (1 - 1.8) ** 2 / 1 + (5 - 1.8) ** 2 / 4
+    np.testing.assert_allclose(combined.q, [q], rtol=EXACT)
+    np.testing.assert_allclose(combined.isq, [100 * (q - 1) / q], rtol=EXACT)
+    np.testing.assert_allclose(combined.tau2, [(q - 1) / (1.25 - (1 + 1 / 16) / 1.25)], rtol=EXACT)
+
+
+def test_heterogeneity_below_chance_is_zero() -> None:
+    combined = combine([[1.0], [1.1]], TWO[1], TWO[2], combination="weighted")
+    assert 0 < combined.q[0] < 1
+    assert combined.isq.tolist() == combined.tau2.tolist() == [0.0]
+
+
+def test_heterogeneity_of_equal_effects_is_zero() -> None:
+    combined = combine([[2.0], [2.0]], TWO[1], TWO[2], combination="weighted")
+    assert [combined.q[0], combined.isq[0], combined.tau2[0]] == [0.0, 0.0, 0.0]
+
+
+def test_heterogeneity_does_not_depend_on_the_combination(
+    runs: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
+    weighted, unweighted = (combine(*runs, combination=name) for name in COMBINATIONS)
+    for name in ("q", "isq", "tau2"):
+        np.testing.assert_array_equal(getattr(weighted, name), getattr(unweighted, name))
+
+
+def test_welch_satterthwaite_lies_between_the_smallest_and_the_sum(
+    runs: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
+    dof = combine(*runs, combination="unweighted").dof
+    assert (dof >= runs[2].min(axis=0)).all()
+    assert (dof <= runs[2].sum(axis=0)).all()
+
+
+def test_welch_satterthwaite_is_ruled_by_the_noisy_run() -> None:
+    combined = combine([[1], [1]], [[25], [1]], [[20], [200]], combination="unweighted")
+    np.testing.assert_allclose(combined.dof, [26**2 / (25**2 / 20 + 1 / 200)], rtol=EXACT)
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_one_run_is_that_run_bit_for_bit(
+    combination: str, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    effects, variances, dofs = (part[:1].copy() for part in runs)
+    effects[0, 0] = -0.0
+    combined = combine(effects, variances, dofs, combination=combination)
+    assert combined.effect.tobytes() == effects[0].tobytes()
+    assert combined.variance.tobytes() == variances[0].tobytes()
+    assert combined.dof.tobytes() == dofs[0].tobytes()
+    assert (combined.n_runs == 1).all()
+    for name in ("q", "isq", "tau2"):
+        assert np.isnan(getattr(combined, name)).all()
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [(0, np.nan), (0, np.inf), (1, np.nan), (1, 0.0), (1, -1.0), (1, np.inf), (2, np.nan), (2, 0)],
+)
+def test_run_that_does_not_cover_a_voxel_is_left_out_there_alone(
+    combination: str, part: int, value: float, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    whole = arrays(combine(*runs, combination=combination))
+    without = arrays(combine(*(x[[0, 1, 3]] for x in runs), combination=combination))
+    runs[part][2, 9] = value
+    covered = arrays(combine(*runs, combination=combination))
+    assert covered["n_runs"][9] == 3
+    rest = np.arange(60) != 9
+    for name in covered:
+        np.testing.assert_allclose(covered[name][9], without[name][9], rtol=EXACT, err_msg=name)
+        np.testing.assert_array_equal(covered[name][rest], whole[name][rest], err_msg=name)
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_only_covering_run_is_passed_on_bit_for_bit(
+    combination: str, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    runs[0][[0, 1, 3], 9] = np.nan
+    combined = combine(*runs, combination=combination)
+    assert [combined.effect[9], combined.variance[9], combined.dof[9]] == [x[2, 9] for x in runs]
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_voxel_that_no_run_covers_is_nan(
+    combination: str, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    runs[1][:, 9] = 0.0
+    values = arrays(combine(*runs, combination=combination))
+    assert values.pop("n_runs")[9] == 0
+    for name, array in values.items():
+        assert np.flatnonzero(np.isnan(array)).tolist() == [9], name
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_order_of_runs_does_not_matter(
+    combination: str, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    runs[0][1, :20] = np.nan
+    once = arrays(combine(*runs, combination=combination))
+    other = arrays(combine(*(x[[2, 0, 3, 1]] for x in runs), combination=combination))
+    for name, values in once.items():
+        np.testing.assert_allclose(other[name], values, rtol=0, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize("k", [-2.0, 1e-12, 1e12])
+def test_scaling_all_runs_scales_the_result(
+    combination: str, k: float, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    once = combine(*runs, combination=combination)
+    other = combine(k * runs[0], k**2 * runs[1], runs[2], combination=combination)
+    np.testing.assert_allclose(other.effect, k * once.effect, rtol=1e-10)
+    np.testing.assert_allclose(other.variance, k**2 * once.variance, rtol=1e-10)
+    np.testing.assert_allclose(other.dof, once.dof, rtol=1e-10)
+    np.testing.assert_allclose(other.q, once.q, rtol=1e-10)
+    np.testing.assert_allclose(other.isq, once.isq, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(other.tau2 / k**2, once.tau2, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_smallest_float32_variances_do_not_overflow(combination: str) -> None:
+    tiny = float(np.finfo(np.float32).smallest_subnormal)
+    combined = combine([[1.0], [1.0]], [[tiny], [4 * tiny]], [[9], [9]], combination=combination)
+    expected = 0.8 * tiny if combination == "weighted" else 1.25 * tiny
+    np.testing.assert_allclose(combined.variance, [expected], rtol=EXACT)
+
+
+def test_pooled_runs_equal_one_model_over_both(rng: np.random.Generator) -> None:
+    # weighted effects of runs with one known noise variance are those of the stacked design
+    X1, X2 = rng.normal(size=(2, 30, 1))
+    y = rng.normal(size=(60, 1))
+    beta1, beta2 = (
+        float((X.T @ part)[0, 0] / (X**2).sum()) for X, part in ((X1, y[:30]), (X2, y[30:]))
+    )
+    combined = combine(
+        [[beta1], [beta2]],
+        [[1 / (X1**2).sum()], [1 / (X2**2).sum()]],
+        [[29], [29]],
+        combination="weighted",
+    )
+    both = np.vstack([X1, X2])
+    np.testing.assert_allclose(combined.effect, (both.T @ y)[0] / (both**2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(combined.variance, 1 / (both**2).sum(), rtol=1e-12)
+
+
+def test_degrees_of_freedom_may_be_one_number_per_run(
+    runs: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
+    dofs = np.array([[10.0], [20.0], [30.0], [40.0]])
+    short = combine(runs[0], runs[1], dofs, combination="unweighted")
+    full = combine(runs[0], runs[1], np.repeat(dofs, 60, axis=1), combination="unweighted")
+    np.testing.assert_array_equal(short.dof, full.dof)
+
+
+def test_float32_maps_are_combined_in_float64() -> None:
+    effects = np.array([[1.0], [1.0 + 2**-20]], dtype=np.float32)
+    ones = np.ones((2, 1), dtype=np.float32)
+    combined = combine(effects, ones, 9 * ones, combination="unweighted")
+    assert combined.effect[0] == 1 + 2**-21
+    assert combined.effect.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((np.zeros((2, 3)), np.ones((2, 4)), np.ones((2, 3))), r"found \(2, 3\) and \(2, 4\)"),
+        ((np.zeros(3), np.ones(3), np.ones(3)), r"found \(3,\) and \(3,\)"),
+        ((np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3))), "at least one run"),
+        ((np.zeros((2, 3)), np.ones((2, 3)), np.ones(2)), r"shape \(2, 3\), found \(2,\)"),
+    ],
+)
+def test_shapes_that_do_not_agree_are_refused(parts: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        combine(*parts, combination="weighted")
+
+
+def test_unknown_combination_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown combination 'mean'"):
+        combine(*TWO, combination="mean")

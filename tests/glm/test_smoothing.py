@@ -1,0 +1,124 @@
+"""Gaussian smoothing, of whole volumes and of boxes in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_fx.glm.smoothing import FWHM_PER_SIGMA, kernel_radius, sigma_voxels, smooth_volume
+
+SHAPE = (24, 29, 21)
+
+
+@pytest.fixture
+def volume(rng: np.random.Generator) -> np.ndarray:
+    """Return a volume of noise."""
+    return rng.normal(size=SHAPE).astype(np.float32)
+
+
+def test_sigma_is_the_width_over_the_voxel_size() -> None:
+    width = FWHM_PER_SIGMA
+    np.testing.assert_allclose(sigma_voxels(width, (1.0, 2.0, 0.5)), (1.0, 0.5, 2.0), rtol=1e-15)
+
+
+def test_kernel_is_at_half_its_maximum_at_half_its_width() -> None:
+    sigma = sigma_voxels(8.0, (0.25, 1.0, 1.0))[0]
+    impulse = np.zeros((301, 1, 1), dtype=np.float32)
+    impulse[150] = 1.0
+    profile = smooth_volume(impulse, (sigma, 0.0, 0.0))[:, 0, 0]
+    # 8 mm are 32 voxels of 0.25 mm: 16 to each side
+    np.testing.assert_allclose(profile[[134, 166]] / profile[150], 0.5, rtol=1e-5)
+
+
+def test_radius_is_where_the_kernel_ends() -> None:
+    impulse = np.zeros((61, 1, 1), dtype=np.float32)
+    impulse[30] = 1.0
+    for sigma in (0.3, 0.85, 1.274, 3.11):
+        touched = np.flatnonzero(smooth_volume(impulse, (sigma, 0.0, 0.0)))
+        (radius, *_) = kernel_radius((sigma, 0.0, 0.0))
+        assert touched.min() >= 30 - radius
+        assert touched.max() <= 30 + radius
+        assert radius == int(4 * sigma + 0.5)
+
+
+def test_smoothing_keeps_the_sum() -> None:
+    impulse = np.zeros(SHAPE, dtype=np.float32)
+    impulse[0, 5, 20] = 10.0  # near borders, where the kernel is mirrored
+    assert smooth_volume(impulse, (1.5, 2.0, 1.0)).sum() == pytest.approx(10.0, rel=1e-6)
+
+
+def test_constant_volume_stays_as_it_is() -> None:
+    constant = np.full(SHAPE, 7.0, dtype=np.float32)
+    np.testing.assert_allclose(smooth_volume(constant, (1.5, 2.0, 1.0)), 7.0, rtol=1e-6)
+
+
+def test_each_axis_has_its_own_width() -> None:
+    impulse = np.zeros(SHAPE, dtype=np.float32)
+    impulse[12, 14, 10] = 1.0
+    smoothed = smooth_volume(impulse, (1.5, 0.0, 0.8)).astype(np.float64)
+    places = np.indices(SHAPE) - np.array([12, 14, 10])[:, None, None, None]
+    moments = (smoothed * places**2).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(moments, [1.5**2, 0.0, 0.8**2], rtol=5e-3)  # truncated tails
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_value_that_is_not_finite_counts_as_zero(value: float, volume: np.ndarray) -> None:
+    zero = volume.copy()
+    zero[3, 4, 5] = 0.0
+    volume[3, 4, 5] = value
+    np.testing.assert_array_equal(
+        smooth_volume(volume, (1.0, 1.0, 1.0)), smooth_volume(zero, (1.0, 1.0, 1.0))
+    )
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (slice(9, 14), slice(10, 20), slice(8, 12)),  # inside
+        (slice(0, 5), slice(3, 29), slice(15, 21)),  # at borders of the image
+        (slice(0, 24), slice(0, 29), slice(0, 21)),  # all of it
+        (slice(2, 3), slice(27, 28), slice(1, 2)),  # one voxel, less than a kernel from borders
+    ],
+)
+@pytest.mark.parametrize("sigma", [(1.27, 0.85, 0.85), (3.0, 3.4, 5.0), (0.0, 1.0, 0.2)])
+def test_padded_box_equals_the_whole_image_bit_for_bit(
+    box: tuple[slice, ...], sigma: tuple[float, ...], volume: np.ndarray
+) -> None:
+    whole = smooth_volume(volume, sigma)[box]
+    starts = [max(one.start - r, 0) for one, r in zip(box, kernel_radius(sigma), strict=True)]
+    padded = tuple(
+        slice(start, min(one.stop + r, n))
+        for one, start, r, n in zip(box, starts, kernel_radius(sigma), SHAPE, strict=True)
+    )
+    inner = tuple(
+        slice(one.start - start, one.stop - start) for one, start in zip(box, starts, strict=True)
+    )
+    np.testing.assert_array_equal(smooth_volume(volume[padded], sigma)[inner], whole)
+
+
+def test_no_width_changes_no_bit(volume: np.ndarray) -> None:
+    smoothed = smooth_volume(volume, sigma_voxels(0.0, (2.0, 2.0, 2.0)))
+    np.testing.assert_array_equal(smoothed, volume)
+
+
+def test_argument_is_not_changed(volume: np.ndarray) -> None:
+    before = volume.copy()
+    smooth_volume(volume, (1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(volume, before)
+
+
+def test_result_is_float32(volume: np.ndarray) -> None:
+    assert smooth_volume(volume.astype(np.float64), (1.0, 1.0, 1.0)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("width", "size"), [(-1.0, 2.0), (np.nan, 2.0), (6.0, 0.0), (6.0, np.nan)]
+)
+def test_impossible_kernel_is_refused(width: float, size: float) -> None:
+    with pytest.raises(ValueError, match="mm, found"):
+        sigma_voxels(width, (2.0, 2.0, size))
+
+
+def test_one_sigma_for_three_axes_is_refused(volume: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected 3 standard deviations, found 1"):
+        smooth_volume(volume, (1.0,))

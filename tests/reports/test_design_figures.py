@@ -1,0 +1,216 @@
+"""Figures of a run's model: what stands on the axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_fx.glm.design import Column, Design
+from bids_fx.records import ConfoundTable, RunPlan
+from bids_fx.reports.figures import (
+    draw_contrasts,
+    draw_correlation,
+    draw_design,
+    draw_motion,
+    save_figure,
+)
+from tests.small_plans import FACE, FACE_HOUSE, N_SCANS, make_contrast, make_design, make_run
+
+RUN = "sub-01_task-x_run-1"
+
+
+def texts(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def columns_of(*names: str, role="confound") -> tuple[Column, ...]:
+    return tuple(
+        Column(name=name, role=role, condition=name if role == "condition" else None)
+        for name in names
+    )
+
+
+def with_confounds(run: RunPlan, **values: np.ndarray) -> RunPlan:
+    table = ConfoundTable(path=Path("confounds.tsv"), values=values)
+    return replace(run, source=replace(run.source, confounds=table))
+
+
+def test_design_names_every_column_at_its_place() -> None:
+    strip, _ = draw_design(make_design(censored=(3,))).axes
+    assert [label.get_text() for label in strip.get_xticklabels()] == [
+        *("face", "house", "trans_x", "censored_scan_0003", "drift_1", "constant")
+    ]
+    assert strip.get_xticks().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_design_shows_each_column_divided_by_its_largest_absolute_value() -> None:
+    matrix = np.array([[2.0, -8.0, 0.0], [1.0, 4.0, 0.0]])
+    _, axes = draw_design(Design(matrix=matrix, columns=columns_of("a", "b", "c"))).axes
+    (image,) = axes.images
+    np.testing.assert_array_equal(image.get_array(), [[1.0, -1.0, 0.0], [0.5, 0.5, 0.0]])
+
+
+def test_design_colours_and_names_the_roles_that_occur() -> None:
+    figure = draw_design(make_design())
+    (image,) = figure.axes[0].images
+    assert image.get_array().tolist() == [[0, 0, 2, 4, 5]]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("condition", "confound", "drift", "constant")
+    ]
+
+
+def test_design_of_sixty_columns_and_five_hundred_scans_has_room_for_every_name() -> None:
+    names = [f"a_comp_cor_{i:02d}" for i in range(60)]
+    matrix = np.random.default_rng(1).standard_normal((500, 60))
+    figure = draw_design(Design(matrix=matrix, columns=columns_of(*names)))
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert len(boxes) == 60
+    assert all(left.x1 <= right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
+def test_long_column_name_is_shortened_in_its_middle() -> None:
+    name = "condition_with_a_very_long_name_that_goes_on_and_on"
+    strip, _ = draw_design(Design(matrix=np.ones((3, 1)), columns=columns_of(name))).axes
+    (label,) = strip.get_xticklabels()
+    shown = label.get_text()
+    assert len(shown) == 30
+    assert shown.startswith("condition_with")
+    assert shown.endswith("on_and_on")
+
+
+@pytest.mark.parametrize("name", ["cost $5 \\alpha $x_", "<b>&", "顔", "a\nb"])
+def test_any_name_can_be_drawn_and_saved(name: str, tmp_path: Path) -> None:
+    design = Design(
+        matrix=np.random.default_rng(0).standard_normal((9, 2)),
+        columns=columns_of(name, "other", role="condition"),
+    )
+    run = make_run(RUN, contrasts=(make_contrast(name, **{name: 1.0}),))
+    figures = [draw_design(design), draw_correlation(design), draw_contrasts(run)]
+    for index, figure in enumerate(figures[:2]):
+        content = save_figure(figure, tmp_path / f"{index}.svg").read_bytes()
+        assert content.startswith(b"<?xml")
+
+
+def test_correlations_are_those_of_the_columns() -> None:
+    x = np.array([1.0, -1.0, 1.0, -1.0])
+    y = np.array([1.0, 1.0, -1.0, -1.0])
+    matrix = np.column_stack([x + 5, 3 * x, -x, y, x + y])
+    axes, _ = draw_correlation(Design(matrix=matrix, columns=columns_of(*"abcde"))).axes
+    (image,) = axes.images
+    r = 1 / np.sqrt(2)
+    expected = [
+        [1, 1, -1, 0, r],
+        [1, 1, -1, 0, r],
+        [-1, -1, 1, 0, -r],
+        [0, 0, 0, 1, r],
+        [r, r, -r, r, 1],
+    ]
+    np.testing.assert_allclose(image.get_array(), expected, atol=1e-12)  # rounding of products
+    assert image.get_clim() == (-1, 1)
+
+
+def test_correlation_leaves_out_intercept_and_censored_scans() -> None:
+    axes, _ = draw_correlation(make_design(censored=(3,))).axes
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert shown == ["face", "house", "trans_x", "drift_1"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == shown
+
+
+def test_correlation_with_a_column_that_does_not_vary_is_blank() -> None:
+    matrix = np.column_stack([np.arange(5.0), np.full(5, 0.1)])
+    axes, _ = draw_correlation(Design(matrix=matrix, columns=columns_of("a", "b"))).axes
+    (image,) = axes.images
+    assert np.ma.getmaskarray(image.get_array()).tolist() == [[False, True], [True, True]]
+    assert texts(axes) == ["1"]
+
+
+def test_correlation_of_many_columns_writes_out_those_between_conditions_only() -> None:
+    names = [f"confound_{i}" for i in range(30)]
+    design = make_design(confounds=names)
+    axes, _ = draw_correlation(design).axes
+    assert len(texts(axes)) == 4
+
+
+def test_conditions_are_in_bold() -> None:
+    axes, _ = draw_correlation(make_design()).axes
+    weights = {label.get_text(): label.get_fontweight() for label in axes.get_xticklabels()}
+    assert weights == {
+        "face": "bold",
+        "house": "bold",
+        "trans_x": "normal",
+        "drift_1": "normal",
+    }
+
+
+def test_correlation_without_any_regressor_says_so() -> None:
+    design = Design(matrix=np.ones((4, 1)), columns=columns_of("constant", role="constant"))
+    figure = draw_correlation(design)
+    assert figure.axes == []
+    assert "no column but the intercept" in figure.texts[0].get_text()
+
+
+def test_contrast_weights_stand_at_their_columns() -> None:
+    axes, _ = draw_contrasts(make_run(RUN)).axes
+    (image,) = axes.images
+    assert image.get_array().tolist() == [[1, 0], [1, -1]]
+    assert image.get_clim() == (-1, 1)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["face", "face - house"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["face", "house"]
+    assert texts(axes) == ["1", "1", "\N{MINUS SIGN}1"]
+
+
+def test_contrast_that_cannot_be_estimated_is_not_drawn() -> None:
+    axes, _ = draw_contrasts(make_run(RUN, reasons={FACE_HOUSE.label: "no event"})).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["face"]
+
+
+def test_weight_of_a_column_that_is_no_condition_is_drawn_too() -> None:
+    run = make_run(RUN)
+    item = replace(run.contrasts[0], weights=(("face", 1.0), ("trans_x", 0.5)))
+    axes, _ = draw_contrasts(replace(run, contrasts=(item,))).axes
+    assert axes.images[0].get_array().tolist() == [[1, 0, 0.5]]
+
+
+def test_run_without_any_contrast_says_so() -> None:
+    run = make_run(RUN, reasons={FACE.label: "no event", FACE_HOUSE.label: "no event"})
+    assert "no contrast" in draw_contrasts(run).texts[0].get_text()
+
+
+def test_rotations_are_in_degrees_and_translations_in_millimetres() -> None:
+    radians = np.linspace(0, np.pi / 6, N_SCANS)
+    run = with_confounds(make_run(RUN), trans_x=np.arange(float(N_SCANS)), rot_x=radians)
+    translation, rotation = draw_motion(run).axes
+    np.testing.assert_allclose(translation.lines[0].get_ydata(), np.arange(N_SCANS))
+    np.testing.assert_allclose(rotation.lines[0].get_ydata()[-1], 30.0)
+    assert translation.get_ylabel() == "translation (mm)"
+    assert rotation.get_ylabel() == "rotation (degrees)"
+
+
+def test_motion_parameters_under_their_older_names_are_found() -> None:
+    names = ("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement")
+    run = with_confounds(make_run(RUN), **dict.fromkeys(names, np.zeros(N_SCANS)))
+    assert [len(axes.lines) for axes in draw_motion(run).axes] == [3, 3, 1]
+
+
+def test_displacement_threshold_is_drawn_in_its_own_panel_only() -> None:
+    panels = draw_motion(make_run(RUN), fd_threshold_mm=0.7).axes
+    assert [len(axes.lines) for axes in panels] == [3, 3, 2]
+    assert panels[2].lines[1].get_ydata() == [0.7, 0.7]
+
+
+def test_censored_scans_are_shaded_in_every_panel() -> None:
+    figure = draw_motion(make_run(RUN, censored=(0, 17)))
+    for axes in figure.axes:
+        spans = [patch.get_bbox().intervalx.tolist() for patch in axes.patches]
+        assert spans == [[-0.5, 0.5], [16.5, 17.5]]
+    assert figure.axes[0].get_title(loc="left").startswith("2 of 40 scans are censored")
+
+
+def test_table_without_motion_says_so() -> None:
+    run = with_confounds(make_run(RUN), csf=np.zeros(N_SCANS))
+    assert "no motion parameters" in draw_motion(run).texts[0].get_text()

@@ -1,0 +1,271 @@
+"""Small plans and the outputs that they promise, for tests of report and methods text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.derivatives import paths
+from bids_fx.entities import Entities, parse_name
+from bids_fx.glm.design import Column, Condition, Design
+from bids_fx.model import Contrast
+from bids_fx.records import (
+    BoldRun,
+    Censored,
+    ConfoundChoice,
+    ConfoundTable,
+    Grid,
+    GroupContrast,
+    GroupPlan,
+    Plan,
+    RunContrast,
+    RunMaps,
+    RunPlan,
+)
+from bids_fx.settings import AnalysisSettings
+
+FloatArray = npt.NDArray[np.float64]
+
+SHAPE = (6, 7, 5)
+#: Voxels of 3 x 3 x 4 mm; the first axis runs from right to left.
+AFFINE = np.array([[-3.0, 0, 0, 9.0], [0, 3.0, 0, -10.0], [0, 0, 4.0, -8.0], [0, 0, 0, 1.0]])
+GRID = Grid(shape=SHAPE, affine=tuple(tuple(row) for row in AFFINE.tolist()))
+N_SCANS = 40
+
+
+def entities(name: str) -> Entities:
+    return parse_name(f"{name}_bold.nii.gz").entities
+
+
+def make_contrast(name: str, **weights: float) -> Contrast:
+    label = "".join(word for word in name.replace("-", "Gt").split() if word.isalnum())
+    return Contrast(
+        name=name,
+        label=label or "cond1",
+        terms=tuple((condition, None, weight) for condition, weight in weights.items()),
+        formula=" + ".join(f"{weight:g}*{key}" for key, weight in weights.items()),
+    )
+
+
+FACE = make_contrast("face", face=1.0)
+FACE_HOUSE = make_contrast("face - house", face=1.0, house=-1.0)
+
+
+def make_design(
+    conditions: Sequence[str] = ("face", "house"),
+    confounds: Sequence[str] = ("trans_x",),
+    censored: Sequence[int] = (),
+) -> Design:
+    """Return a design of full rank whose columns are of every role."""
+    rng = np.random.default_rng(5)
+    columns = [
+        *(Column(name=name, role="condition", condition=name, basis=0) for name in conditions),
+        *(Column(name=name, role="confound") for name in confounds),
+        *(Column(name=f"censored_scan_{scan:04d}", role="censored") for scan in censored),
+        Column(name="drift_1", role="drift"),
+        Column(name="constant", role="constant"),
+    ]
+    matrix = rng.standard_normal((N_SCANS, len(columns)))
+    for index, column in enumerate(columns):
+        if column.role == "censored":
+            matrix[:, index] = np.arange(N_SCANS) == int(column.name[-4:])
+    matrix[:, -1] = 1.0
+    return Design(matrix=matrix, columns=tuple(columns))
+
+
+def make_run(
+    name: str,
+    *,
+    conditions: Sequence[str] = ("face", "house"),
+    contrasts: Sequence[Contrast] = (FACE, FACE_HOUSE),
+    reasons: Mapping[str, str] | None = None,
+    censored: Sequence[int] = (),
+    **source: object,
+) -> RunPlan:
+    """Return the plan of a fitted run; `reasons` tells why contrasts cannot be estimated."""
+    rng = np.random.default_rng(7)
+    motion = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+    values = {column: rng.standard_normal(N_SCANS) * 0.1 for column in motion}
+    values["framewise_displacement"] = np.abs(rng.standard_normal(N_SCANS))
+    bold = Path(f"/data/{name}_desc-preproc_bold.nii.gz")
+    run = BoldRun(
+        entities=entities(name),
+        bold=bold,
+        grid=GRID,
+        n_scans=N_SCANS,
+        repetition_time=2.0,
+        conditions=tuple(
+            Condition(
+                name=condition,
+                onsets=np.array([2.0, 30.0]),
+                durations=np.array([1.0, 2.5]),
+                amplitudes=np.ones(2),
+            )
+            for condition in conditions
+        ),
+        confounds=ConfoundTable(path=Path("/data/confounds.tsv"), values=values),
+        uris={bold: f"bids:preproc:sub-01/func/{bold.name}"},
+    )
+    why = dict(reasons or {})
+    return RunPlan(
+        key=str(entities(name).without("sub")),
+        entities=entities(name),
+        source=replace(run, **source),  # type: ignore[arg-type] - fields by name
+        design=make_design(conditions, censored=censored),
+        confounds=ConfoundChoice(
+            columns=("trans_x",),
+            censored=tuple(Censored(scan=scan, reason="dummy scan") for scan in censored),
+            by_request={"motion6": ("trans_x",), "nss": ()},
+        ),
+        contrasts=tuple(
+            RunContrast(
+                contrast=contrast,
+                weights=tuple((key, weight) for key, _, weight in contrast.terms)
+                if contrast.label not in why
+                else (),
+                reason=why.get(contrast.label),
+            )
+            for contrast in contrasts
+        ),
+        autoregressive=True,
+        settings_hash="12ab" * 16,
+    )
+
+
+def make_group(name: str, runs: Sequence[RunPlan], **changes: object) -> GroupPlan:
+    """Return the plan of the group of some runs."""
+    contrasts = {item.contrast.label: item.contrast for run in runs for item in run.contrasts}
+    group = GroupPlan(
+        key=f"subject_{entities(name).without('sub')}",
+        level="subject",
+        levels=("subject",),
+        entities=entities(name),
+        run_keys=tuple(run.key for run in runs),
+        contrasts=tuple(
+            GroupContrast(
+                contrast=contrast,
+                run_keys=tuple(
+                    run.key for run in runs if label in {i.contrast.label for i in run.estimable}
+                ),
+                dropped={
+                    run.key: item.reason
+                    for run in runs
+                    for item in run.contrasts
+                    if item.contrast.label == label and item.reason is not None
+                },
+            )
+            for label, contrast in contrasts.items()
+        ),
+        settings_hash="cd34" * 16,
+    )
+    return replace(group, **changes)  # type: ignore[arg-type] - fields by name
+
+
+def make_plan(
+    runs: Sequence[RunPlan] | None = None,
+    groups: Sequence[GroupPlan] | None = None,
+    **changes: object,
+) -> Plan:
+    """Return a plan; without runs, that of two runs of one task."""
+    if runs is None:
+        runs = (make_run("sub-01_task-x_run-1"), make_run("sub-01_task-x_run-2"))
+    if groups is None:
+        groups = (make_group("sub-01_task-x", runs),) if runs else ()
+    plan = Plan(
+        participant="01", settings=AnalysisSettings(), runs=tuple(runs), groups=tuple(groups)
+    )
+    return replace(plan, **changes)  # type: ignore[arg-type] - fields by name
+
+
+def make_run_maps(
+    folder: Path, name: str, *, effect: float, variance: float, dof: float | None
+) -> RunPlan:
+    """Write maps of one value everywhere but in a corner, and plan the run that they are of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    maps = {}
+    constants = {"effect": effect, "variance": variance}
+    if dof is None:
+        constants["dof"] = 12.0
+    for stat, value in constants.items():
+        values = np.full(SHAPE, value)
+        values[0, 0, 0] = np.nan
+        maps[stat] = folder / f"{name}_contrast-face_stat-{stat}_statmap.nii.gz"
+        write_map(maps[stat], values)
+    source = RunMaps(
+        entities=entities(name),
+        grid=GRID,
+        maps={"face": maps},
+        names={"face": "face"},
+        dof={} if dof is None else {"face": dof},
+        uris={path: f"bids:runmaps:sub-01/func/{path.name}" for path in maps.values()},
+    )
+    return RunPlan(
+        key=str(source.entities.without("sub")),
+        entities=source.entities,
+        source=source,
+        contrasts=(RunContrast(contrast=FACE),),
+    )
+
+
+def write_map(path: Path, values: FloatArray, affine: FloatArray = AFFINE) -> None:
+    """Write a float32 image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nb.save(nb.Nifti1Image(values.astype(np.float32), affine), path)
+
+
+def z_values(seed: int, peak: float, place: tuple[int, int, int] = (2, 3, 2)) -> FloatArray:
+    """Return a z map of small values, NaN at one end, with a peak and a negative voxel."""
+    z = np.random.default_rng(seed).uniform(0.1, 1.0, SHAPE)
+    z[..., 0] = np.nan
+    z[5, 6, 4] = -4.0
+    z[place] = peak
+    return z
+
+
+def publish_maps(
+    plan: Plan, out_dir: Path, *, combined: float = 8.0, runs: Sequence[float] = (5.0, 6.0)
+) -> None:
+    """Write the maps that figures and report read, with known peaks; effects are z / 10."""
+    for index, run in enumerate(plan.runs):
+        write_map(out_dir / paths.mean_image(run.entities), np.full(SHAPE, 500.0))
+        for item in run.estimable:
+            z = z_values(index, runs[index % len(runs)])
+            for stat, values in (("z", z), ("effect", z / 10)):
+                write_map(out_dir / paths.statmap(run.entities, item.contrast.label, stat), values)
+    for group in plan.written_groups:
+        for item in group.estimable:
+            z = z_values(99, combined)
+            for stat, values in (("z", z), ("effect", z / 10)):
+                path = paths.statmap(group.entities, item.contrast.label, stat)
+                write_map(out_dir / path, values)
+
+
+#: The smallest pictures there are, to stand in for figures.
+TINY_SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10pt" height="10pt"></svg>'
+TINY_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c02"
+    "0000000b4944415478da6364f80f00010501012718e3660000000049454e44ae426082"
+)
+CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\n"
+
+
+def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:
+    """Write everything that the plan promises; files that the report embeds are stand-ins."""
+    publish_maps(plan, out_dir, **maps)  # type: ignore[arg-type] - passed on
+    contents = {
+        ".svg": TINY_SVG,
+        ".png": TINY_PNG,
+        ".json": json.dumps({"dof": 31.0, "tsnr_median": 61.25}).encode(),
+        ".tsv": CLUSTER_HEAD.encode(),
+    }
+    for path in paths.expected_outputs(plan):
+        file = out_dir / path
+        if path != paths.report(plan.participant) and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(contents.get(path.suffix, b"stand-in"))

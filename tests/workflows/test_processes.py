@@ -1,0 +1,61 @@
+"""A node whose process is killed is a failed node, not a program that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
+
+NODE = SimpleNamespace(fullname="wf.fit_run")
+#: Seconds; far more than a process needs to start on a busy machine.
+PATIENCE = 60
+
+
+def answer(node, updatehash, taskid):
+    return {"result": node.fullname, "traceback": None, "taskid": taskid}
+
+
+def die(node, updatehash, taskid):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(node, updatehash, taskid):
+    os._exit(3)
+
+
+def sleep(node, updatehash, taskid):
+    time.sleep(PATIENCE)
+
+
+def submit(function):
+    return NodeProcesses().submit(function, NODE, False, 7)
+
+
+def test_a_task_gives_its_result():
+    assert submit(answer).result(PATIENCE) == {
+        "result": "wf.fit_run",
+        "traceback": None,
+        "taskid": 7,
+    }
+
+
+@pytest.mark.parametrize(("function", "words"), [(die, "killed by SIGKILL"), (leave, "code 3")])
+def test_a_task_that_ends_without_a_result_says_how_it_ended(function, words):
+    result = submit(function).result(PATIENCE)
+    assert result["taskid"] == 7
+    assert words in result["traceback"][0]
+    assert "wf.fit_run" in result["traceback"][0]
+
+
+def test_stopping_kills_what_is_running():
+    plugin = OneProcessPerNode(plugin_args={"n_procs": 1})
+    begun = time.monotonic()
+    future = plugin.pool.submit(sleep, NODE, False, 1)
+    plugin.stop()
+    assert "SIGKILL" in future.result(PATIENCE)["traceback"][0]
+    assert time.monotonic() - begun < PATIENCE
