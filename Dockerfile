@@ -1,4 +1,4 @@
-# All dependencies come as wheels: there is no compiler in the image, and none is needed.
+# All dependencies are wheels or pure Python: there is no compiler in the image, and none is needed.
 ARG BASE=docker.io/library/python:3.12-slim
 FROM ${BASE}
 

@@ -44,7 +44,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .PHONY: help demo test style types spelling pytest unit oracle e2e install image pins clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUNTIME) ## run the program on the small real dataset
 	$(BIN)/bids_fx $(ONEBACK) $(DEMO_OUT) participant \

@@ -132,7 +132,7 @@ class _Parser:
             raise ContrastError("F tests are not in force yet; write a contrast for each row")
         form = self._sum(0)
         if self._peek():
-            raise ContrastError(f"something is wrong {self._here()}")
+            raise ContrastError(f"there is an unexpected sign {self._here()}")
         return form
 
     def _peek(self) -> str:

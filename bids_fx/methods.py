@@ -251,7 +251,7 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         contrasts=_contrast_names(runs),
         confounds=_listed(_confound_phrases(settings)),
         fir_delays=_counted(int(number), "delay") if number else "delays",
-        dummy_scans=_counted(settings.dummy_scans, "scan"),
+        dummy_scans="scan" if settings.dummy_scans == 1 else f"{settings.dummy_scans} scans",
         fd_threshold_mm=_plain(settings.fd_threshold_mm),
         high_pass_s=_plain(settings.high_pass_s),
         smoothing_fwhm_mm=_plain(settings.smoothing_fwhm_mm),

@@ -214,7 +214,7 @@ def _plan_run(
         notices = [Notice(text=text) for text in texts]
     design = source.design or _make_design(source, choice, settings)
     space = design_space(design.matrix)
-    if space.rank >= source.n_scans - len(choice.censored):
+    if space.rank >= source.n_scans:
         problems.append(_no_dof(name, source, space))
     if source.design is not None and not contrasts:
         problems.append(_unnamed_design(name, source))

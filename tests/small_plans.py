@@ -109,6 +109,7 @@ def make_run(
             )
             for condition in conditions
         ),
+        confounds_file=Path("/data/confounds.tsv"),
         confounds=ConfoundTable(path=Path("/data/confounds.tsv"), values=values),
         uris={bold: f"bids:preproc:sub-01/func/{bold.name}"},
     )

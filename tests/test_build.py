@@ -196,7 +196,7 @@ def test_wheel_ships_every_file_of_the_package(wheel: zipfile.Path) -> None:
         path.relative_to(ROOT).as_posix()
         for folder in (package, package / "data" / "boilerplate")
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix != ".pyc" and "/." not in str(path.relative_to(ROOT))
     }
     names = wheel.root.namelist()
     shipped = {name for name in names if name.startswith("bids_fx/") and name[-1] != "/"}

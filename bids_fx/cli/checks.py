@@ -88,8 +88,6 @@ def overlaps(invocation: Invocation) -> list[Problem]:
         work = _resolved(execution.work_dir)
         if is_within(out, work):
             problems += _holding("--work-dir", work, {"OUTPUT_DIR": out})
-        elif is_within(work, out):
-            problems += _holding("--work-dir", work, {"BIDS_DIR": bids, **inputs, **tables})
         else:
             problems += _clashes("--work-dir", work, bids, inputs)
             problems += _holding("--work-dir", work, tables)

@@ -10,7 +10,6 @@ from typing import TypeVar
 from bids_fx.cli.options import Option
 from bids_fx.cli.table import OPTIONS
 from bids_fx.errors import ExitCode, Notice, Problem
-from bids_fx.settings import Invocation
 from bids_fx.suggest import did_you_mean
 
 #: What the filter file says of other inputs of preprocessing, in fMRIPrep and its relatives.
@@ -91,45 +90,6 @@ def _text(value: object, expected: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError(expected)
     return str(value)
-
-
-def preset_text(invocation: Invocation) -> str:
-    """Return the options of a call that are not at their defaults, as `read_presets` reads them.
-
-    Parameters
-    ----------
-    invocation : Invocation
-        Any call; its positional arguments stand in a comment.
-    """
-    data = invocation.data
-    folders = (data.bids_dir, invocation.execution.out_dir)
-    lines = [f"# bids_fx {' '.join(map(_toml, folders))} {invocation.level}"]
-    if data.filters:
-        lines.append(f"# bids-filter-file: {json.dumps({'bold': data.filters})}")
-    records = {"data": data, "analysis": invocation.analysis, "execution": invocation.execution}
-    for option in OPTIONS:
-        if option.field is None:
-            continue
-        record, name = option.field.split(".")
-        value = getattr(records[record], name)
-        if value is None or value is False or value == option.field_default:
-            continue
-        lines.append(f"{option.key} = {_toml(('none',) if value == () else value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    """Write a value in TOML; a name and its path become ``NAME=PATH``."""
-    if isinstance(value, tuple):
-        parts = ["=".join(map(str, item)) if isinstance(item, tuple) else item for item in value]
-        return "[" + ", ".join(map(_toml, parts)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    # JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
-    text = str(value).encode(errors="replace").decode()
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_filters(path: Path) -> tuple[dict[str, object], list[Notice], list[Problem]]:

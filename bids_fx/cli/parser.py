@@ -286,8 +286,6 @@ def _build(
     if not {"--derivatives", "--raw-bold", "--run-maps"} & set(values):
         fmriprep = bids_dir / "derivatives" / "fmriprep"
         records["data"]["derivatives"] = (("fmriprep", fmriprep),)
-    if "--drop-missing" in values:
-        records["analysis"]["missing"] = "drop"
     return Invocation(
         level=level,
         data=_make(DataSelection, records["data"]),

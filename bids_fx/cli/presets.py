@@ -25,9 +25,12 @@ def format_presets(invocation: Invocation) -> str:
     """
     lines = [
         f"# bids_fx {__version__}",
-        f"# BIDS_DIR: {invocation.data.bids_dir}",
-        f"# OUTPUT_DIR: {invocation.execution.out_dir}",
+        f"# BIDS_DIR: {_text(invocation.data.bids_dir)}",
+        f"# OUTPUT_DIR: {_text(invocation.execution.out_dir)}",
+        f"# LEVEL: {invocation.level}",
     ]
+    if invocation.data.filters:
+        lines.append(f"# --bids-filter-file: {json.dumps({'bold': invocation.data.filters})}")
     for option in OPTIONS:
         if option.field is None or option.planned is not None:
             continue
@@ -46,8 +49,7 @@ def _toml(value: object) -> str:
         return f"[{', '.join(map(_toml, value))}]" if not _is_named(value) else _named(value)
     if isinstance(value, int | float):
         return repr(value)
-    # JSON's strings are TOML's basic strings.
-    return json.dumps(str(value), ensure_ascii=False)
+    return _text(value)
 
 
 def _is_named(value: tuple[object, ...]) -> bool:
@@ -56,4 +58,14 @@ def _is_named(value: tuple[object, ...]) -> bool:
 
 
 def _named(value: tuple[object, ...]) -> str:
-    return json.dumps(f"{value[0]}={value[1]}", ensure_ascii=False)
+    return _text(f"{value[0]}={value[1]}")
+
+
+def _text(value: object) -> str:
+    """Return a text in quotes, on one line.
+
+    JSON's strings are TOML's basic strings, but for the one control character that JSON leaves as
+    it is, and bytes that are no UTF-8, which TOML cannot hold.
+    """
+    text = str(value).encode(errors="replace").decode()
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -120,7 +120,7 @@ def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]
         raise _nothing_selected(found)
     known = _known_conditions(found)
     strategies = load_strategies()
-    return [
+    plans = [
         make_plan(
             replace(item, notices=(*notices, *item.notices)),
             analysis,
@@ -129,6 +129,27 @@ def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]
         )
         for item in found
     ]
+    return [_within_memory(plan, invocation.execution.mem_mb) for plan in plans]
+
+
+def _within_memory(plan: Plan, mem_mb: float | None) -> Plan:
+    """Add a problem for each node of a plan that needs more memory than may be used."""
+    if mem_mb is None:
+        return plan
+    needs = [(run.entities, run.mem_gb) for run in plan.runs]
+    needs += [(group.entities, group.mem_gb) for group in plan.written_groups]
+    problems = [
+        Problem(
+            where="--mem-mb",
+            found=f"{entities} needs about {1e3 * mem_gb:.0f} MB, but {mem_mb:.0f} MB may be used",
+            remedy=f"allow {1e3 * mem_gb:.0f} MB, or leave it out",
+            code=ExitCode.USAGE,
+            participant=plan.participant,
+        )
+        for entities, mem_gb in needs
+        if 1e3 * mem_gb > mem_mb
+    ]
+    return replace(plan, problems=(*plan.problems, *problems))
 
 
 def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:

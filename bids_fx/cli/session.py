@@ -47,12 +47,15 @@ class Outcome:
     state : str
         ``done`` or ``failed``.
     reasons : tuple of str
-        What failed or is missing.
+        What failed.
+    missing : tuple of str
+        Planned outputs that are not there.
     """
 
     participant: str
     state: str
     reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Session:
@@ -109,7 +112,11 @@ class Session:
         for start in range(0, len(plans), BATCH):
             outcomes += self._run_batch(plans[start : start + BATCH])
         summary = {
-            item.participant: {"state": item.state, "reasons": list(item.reasons)}
+            item.participant: {
+                "state": item.state,
+                "reasons": list(item.reasons),
+                "missing": list(item.missing),
+            }
             for item in outcomes
         }
         write_json(self.log_dir / "summary.json", summary)
@@ -218,19 +225,21 @@ class Session:
     def _conclude(self, plan: Plan, failures: Sequence[Any]) -> Outcome:
         """Write a participant's report and see whether every planned output is there."""
         report = self._write_report(plan, failures)
-        missing = [
-            f"{path} is missing"
+        missing = tuple(
+            str(path)
             for path in paths.expected_outputs(plan)
             if not (self.out_dir / path).exists()
-        ]
-        reasons = tuple([f"{item.task}: {item.message}" for item in failures] + missing)
+        )
+        reasons = tuple(f"{item.task}: {item.message}" for item in failures)
+        if missing:
+            reasons += (f"{len(missing)} planned outputs are missing, {missing[0]} the first",)
         state = "failed" if reasons else "done"
         write_state(self.out_dir, plan.participant, state, "; ".join(reasons))
         for reason in reasons:
             logger.error("sub-%s: %s", plan.participant, reason)
         logger.info("sub-%s: %s", plan.participant, state)
         print(report)
-        return Outcome(participant=plan.participant, state=state, reasons=reasons)
+        return Outcome(participant=plan.participant, state=state, reasons=reasons, missing=missing)
 
     def _write_report(self, plan: Plan, failures: Sequence[Any]) -> Path:
         """Write the report of what is there and what failed."""

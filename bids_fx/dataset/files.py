@@ -138,18 +138,36 @@ def list_tree(name: str, root: Path, participant: str) -> Dataset:
     participant : str
         Label without ``sub-``.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
-    files = []
+    root = absolute(root)
+    paths = walk_results(root, lambda label: label == participant)
+    found = (dataset_file(name, root, path) for path in paths)
+    files = [file for file in found if file.entities.get("sub") == participant]
+    return Dataset(name=name, root=root, files=tuple(sorted(files, key=lambda f: f.relative)))
+
+
+def walk_results(root: Path, enters: Callable[[str], bool] = lambda _: True) -> Iterator[Path]:
+    """Iterate over the files below a folder of results, but for figures, logs and scratch.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    enters : callable
+        Says by the label whether to enter a participant's folder.
+    """
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(
             one
             for one in subfolders
             if not (one.startswith(".") or one in _NO_RESULTS)
-            and (not one.startswith("sub-") or one == f"sub-{participant}")
+            and (not one.startswith("sub-") or enters(one.removeprefix("sub-")))
         )
-        found = (dataset_file(name, root, Path(folder, one)) for one in names)
-        files += [file for file in found if file.entities.get("sub") == participant]
-    return Dataset(name=name, root=root, files=tuple(sorted(files, key=lambda f: f.relative)))
+        yield from (Path(folder, name) for name in names)
+
+
+def absolute(root: Path) -> Path:
+    """Return a path from the file system's root, without ``..``, links left as they are."""
+    return Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
 
 
 def nearest(files: Sequence[DatasetFile]) -> DatasetFile | None:

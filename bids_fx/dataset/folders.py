@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,11 +17,12 @@ DESCRIPTION = "dataset_description.json"
 
 def labels_in(root: Path) -> set[str]:
     """Return the labels of the ``sub-`` folders in a dataset, as they are spelled."""
-    return {
-        path.name.removeprefix("sub-")
-        for path in root.glob("sub-*")
-        if path.is_dir() and "sub" in parse_name(path.name + "_x").entities
-    }
+    with os.scandir(root) as entries:
+        return {
+            entry.name.removeprefix("sub-")
+            for entry in entries
+            if "sub" in parse_name(entry.name + "_x").entities and entry.is_dir()
+        }
 
 
 def label_key(label: str) -> tuple[tuple[str, int, str], ...]:
@@ -48,13 +50,28 @@ def folder_problems(data: DataSelection) -> tuple[Problem, ...]:
         if names.count(name) > 1 or name == "raw"
     ]
     if data.run_maps_dir is None:
-        for _, root in data.derivatives:
-            problems += _derivative_problems(root)
+        remedy = "preprocess the dataset first (fMRIPrep), or name the derivatives with -d"
+        problems += [
+            _missing(str(root), "no such folder", remedy)
+            for _, root in data.derivatives
+            if not root.is_dir()
+        ]
         if not data.derivatives and not data.raw_bold:
             problems.append(_missing("-d", "no derivatives were given", "name their folder"))
     for option, path in (("--design-dir", data.design_dir), ("--run-maps", data.run_maps_dir)):
         if path is not None and not path.is_dir():
             problems.append(_missing(f"{option} {path}", "no such folder", "correct the path"))
+    return tuple(problems)
+
+
+def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
+    """Return which folders of derivatives hold no participant; all folders must be there."""
+    problems = []
+    for _, root in data.derivatives if data.run_maps_dir is None else ():
+        if not labels_in(root):
+            inner = sorted({path.parent.name for path in root.glob("*/sub-*") if path.is_dir()})
+            remedy = f"did you mean its folder {' or '.join(inner)}" if inner else "name another"
+            problems.append(_missing(str(root), "no folder sub-* in it", remedy))
     return tuple(problems)
 
 
@@ -87,18 +104,6 @@ def _raw_problems(root: Path) -> tuple[Problem, ...]:
             return ()
     remedy = f"give the folder of the BIDS dataset, with a valid {DESCRIPTION}"
     return (Problem(where=str(root), found=found, remedy=remedy, code=ExitCode.INVALID_BIDS),)
-
-
-def _derivative_problems(root: Path) -> tuple[Problem, ...]:
-    """Return what is wrong with a folder of derivatives."""
-    if not root.is_dir():
-        remedy = "preprocess the dataset first (fMRIPrep), or name the derivatives with -d"
-        return (_missing(str(root), "no such folder", remedy),)
-    if labels_in(root):
-        return ()
-    inner = sorted({path.parent.name for path in root.glob("*/sub-*") if path.is_dir()})
-    remedy = f"did you mean its folder {' or '.join(inner)}" if inner else "name another one"
-    return (_missing(str(root), "no folder sub-* in it", remedy),)
 
 
 def _missing(where: str, found: str, remedy: str) -> Problem:

@@ -234,7 +234,7 @@ def _gather(
     first = int(np.argmax(kept))
     total = np.zeros(inside.size)
     summed = np.zeros(values.shape[1])
-    reference = summed
+    reference = np.zeros_like(summed)
     with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
         for scan, raw in enumerate(volumes):
             row = pick(raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -11,9 +10,18 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from bids_fx.dataset.completeness import runs_without_series, tasks_without_events
-from bids_fx.dataset.files import NIFTI, Dataset, DatasetFile, Faults, dataset_file, list_tree
+from bids_fx.dataset.files import (
+    NIFTI,
+    Dataset,
+    DatasetFile,
+    Faults,
+    absolute,
+    dataset_file,
+    list_tree,
+)
 from bids_fx.dataset.folders import (
     DESCRIPTION,
+    empty_derivatives,
     folder_problems,
     label_key,
     labels_in,
@@ -26,7 +34,7 @@ from bids_fx.dataset.runs import load_run
 from bids_fx.dataset.selection import check_filters, is_wanted_series, select_runs
 from bids_fx.entities import canonical_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.records import Found
+from bids_fx.records import BoldRun, Found
 from bids_fx.settings import AnalysisSettings, DataSelection, digest
 
 __all__ = ["find_all", "find_run_maps", "find_runs", "list_participants"]
@@ -62,6 +70,7 @@ def list_participants(data: DataSelection) -> tuple[str, ...]:
         ``dataset_description.json``, or the filter file makes no sense; everything at once.
     """
     _require((*folder_problems(data), *check_filters(data.filters)))
+    _require(empty_derivatives(data))
     there = _participants_with_data(data)
     if not data.participants:
         nobody = Problem(
@@ -124,9 +133,7 @@ def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettin
     if not named:
         faults.add(*([] if series else [_no_series(sources, data, participant)]))
         return Found(participant=participant, problems=faults.problems, notices=notices)
-    by_run: dict[tuple[tuple[str, str], ...], list[DatasetFile]] = {}
-    for file in named:
-        by_run.setdefault(file.entities.without("desc").canonical, []).append(file)
+    by_run = _group_copies(named)
     selection = select_runs(
         [files[0].entities.without("desc") for files in by_run.values()], data, participant
     )
@@ -138,15 +145,11 @@ def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettin
         notices += told
     runs = []
     for entities in selection.chosen:
-        bold, *copies = by_run[entities.canonical]
-        if canonical_label(entities["task"]) in rest:
-            continue
-        if copies:
-            faults.add(_copies(bold, copies))
-            continue
-        run, problems = load_run(bold, sources, analysis=analysis, participant=participant)
-        faults.add(*problems)
-        runs += [run] if run is not None else []
+        if canonical_label(entities["task"]) not in rest:
+            files = by_run[entities.canonical]
+            run, problems = _load_one(files, sources, analysis, participant)
+            faults.add(*problems)
+            runs += [run] if run is not None else []
     if not runs and not faults.problems:
         faults.add(_only_rest(data))
     return Found(
@@ -209,7 +212,7 @@ def _list_dataset(name: str, root: Path, participant: str, database_dir: Path | 
     also from folders above the dataset. Sidecars are read here too, since pybids merges them only
     for data files that are there, and raw images need not be.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
+    root = absolute(root)
     others = re.compile(rf"/sub-(?!{re.escape(participant)}(?:[/_.]|$))")
     if database_dir is None:
         paths = _index(root, ignore=[others], database=None)
@@ -258,6 +261,26 @@ def _index_kept(root: Path, database: Path) -> list[str]:
         except OSError:  # another job was faster
             rmtree(draft)
     return _index(root, ignore=[], database=database)
+
+
+def _group_copies(
+    series: Iterable[DatasetFile],
+) -> dict[tuple[tuple[str, str], ...], list[DatasetFile]]:
+    """Group the files that are one series by name: one each, if all is well."""
+    by_run: dict[tuple[tuple[str, str], ...], list[DatasetFile]] = {}
+    for file in series:
+        by_run.setdefault(file.entities.without("desc").canonical, []).append(file)
+    return by_run
+
+
+def _load_one(
+    files: list[DatasetFile], sources: Sources, analysis: AnalysisSettings, participant: str
+) -> tuple[BoldRun | None, tuple[Problem, ...]]:
+    """Load the run of a series; refuse several files of it."""
+    bold, *copies = files
+    if copies:
+        return None, (_copies(bold, copies),)
+    return load_run(bold, sources, analysis=analysis, participant=participant)
 
 
 def _no_series(sources: Sources, data: DataSelection, participant: str) -> Problem:

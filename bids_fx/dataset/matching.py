@@ -105,7 +105,7 @@ def find_confounds(bold: DatasetFile, sources: Sources) -> DatasetFile | None:
     for echo in ((), ("echo",)):
         for suffix in ("timeseries", "regressors"):
             for file in _each(sources.near(bold), suffix, TABLES):
-                rest = file.entities.without("desc", *IMAGE_ENTITIES)
+                rest = file.entities.without("desc")
                 if file.entities.get("desc") == "confounds" and rest.agrees(wanted.without(*echo)):
                     return file
     return None

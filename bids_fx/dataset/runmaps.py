@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from bids_fx.dataset.files import NIFTI, TABLES, Dataset, DatasetFile, Faults, list_tree
+from bids_fx.dataset.files import (
+    NIFTI,
+    TABLES,
+    Dataset,
+    DatasetFile,
+    Faults,
+    list_tree,
+    walk_results,
+)
 from bids_fx.dataset.images import check_same_grid
 from bids_fx.dataset.nifti import ImageHeader, check_complete, read_header
 from bids_fx.dataset.selection import select_runs
@@ -29,9 +36,12 @@ _Maps = dict[str, dict[str, list[DatasetFile]]]
 
 def list_mapped(root: Path) -> set[str]:
     """Return the labels of the participants who have stat maps below a folder."""
-    names = (name for _, _, files in os.walk(root) for name in files)
-    parsed = (parse_name(name) for name in names if "_statmap." in name)
-    return {name.entities["sub"] for name in parsed if "sub" in name.entities}
+    names = (parse_name(path.name) for path in walk_results(root))
+    return {
+        name.entities["sub"]
+        for name in names
+        if name.suffix == "statmap" and "sub" in name.entities
+    }
 
 
 def find_run_maps(data: DataSelection, participant: str, *, analysis: AnalysisSettings) -> Found:

@@ -93,7 +93,7 @@ def load_run(
     metadata = faults.attempt(find_metadata, bold, sources)
     own, raw = metadata or ({}, {})
     timing = None
-    if metadata is not None:
+    if metadata is not None and (header is not None or "RepetitionTime" in raw | own):
         timing = faults.attempt(read_timing, bold.path, own, raw, header, analysis)
     mask = find_mask(bold, sources)
     n_mask_voxels = faults.attempt(_count_mask, mask.path, header) if mask is not None else None

@@ -316,15 +316,20 @@ def _ambiguous(found: str, spaces: Iterable[str]) -> Problem:
 def _lacking_space(kept: Sequence[Entities], spaces: set[str]) -> list[Notice]:
     """Say which runs are not there in a space that was chosen."""
     notices = []
-    runs = {e.without(*IMAGE_ENTITIES).canonical: e.without(*IMAGE_ENTITIES) for e in kept}
+    runs = {_spaceless(e).canonical: _spaceless(e) for e in kept}
     for space in sorted(spaces):
-        there = {e.without(*IMAGE_ENTITIES).canonical for e in kept if _space(e) == space}
+        there = {_spaceless(e).canonical for e in kept if _space(e) == space}
         notices += [
             Notice(text=f"{entities}: left out, since it is not there in space {space}.")
             for key, entities in runs.items()
             if key not in there
         ]
     return notices
+
+
+def _spaceless(entities: Entities) -> Entities:
+    """Return the entities of a run, whatever its spaces and echoes."""
+    return entities.without("echo", *IMAGE_ENTITIES)
 
 
 def _choose_echoes(

@@ -117,7 +117,7 @@ def read_events(
         (np.isnan(onsets), "without onset left out"),
         (nameless, "without trial_type left out"),
         (np.isnan(heights), "without modulation left out"),
-        (late, f"that start after the last volume ({run_seconds:g} s) left out"),
+        (late, f"after the end of the run ({run_seconds:g} s) left out"),
         (kept & np.isnan(durations), "without duration taken as impulses"),
         (kept & _repeated(names, onsets, durations), "written twice: their responses add up"),
     )

@@ -59,37 +59,25 @@ class Table:
         BIDSFXError
             If a cell holds neither a number nor a missing value.
         """
-        values = np.empty(self.n_rows)
-        for row, cell in enumerate(self.columns[name]):
-            try:
-                values[row] = parse_number(cell)
-            except ValueError:
-                raise BIDSFXError.single(
-                    str(self.path),
-                    f"column '{name}' holds {cell!r} in line {self.lines[row]}",
-                    "write numbers with a decimal point, and n/a where there is none",
-                ) from None
-        return values
+        numbers = [_number(cell) for cell in self.columns[name]]
+        if None in numbers:
+            row = numbers.index(None)
+            raise bad_file(
+                self.path,
+                f"column '{name}' holds {self.columns[name][row]!r} in line {self.lines[row]}",
+                "write numbers with a decimal point, and n/a where there is none",
+            )
+        return np.array(numbers, dtype=np.float64)
 
 
-def parse_number(cell: str) -> float:
-    """Read a cell as a number; NaN where it is missing.
-
-    Raises
-    ------
-    ValueError
-        If the cell holds anything else.
-
-    Examples
-    --------
-    >>> parse_number("1.5"), parse_number("n/a")
-    (1.5, nan)
-    """
+def _number(cell: str) -> float | None:
+    """Read a cell as a number; NaN where it is missing, None where it is something else."""
     if cell in MISSING_NUMBERS:
-        return float("nan")
-    if "_" in cell:  # Python's own notation, 1_000, is no number in a table
-        raise ValueError(cell)
-    return float(cell)
+        return np.nan
+    try:
+        return None if "_" in cell else float(cell)  # Python would read 1_000
+    except ValueError:
+        return None
 
 
 def read_text(path: Path) -> str:

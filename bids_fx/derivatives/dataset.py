@@ -19,6 +19,7 @@ BIDSIGNORE = (
     "*_contrasts.*",
     "*_corr.*",
     "*_qc.*",
+    "*_desc-qc.*",
     "*_clusters.*",
     "*_boldref.*",
     "qc.*",

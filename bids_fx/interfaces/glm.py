@@ -33,7 +33,6 @@ from bids_fx.records import (
 )
 from bids_fx.settings import AnalysisSettings
 
-
 BoolArray = npt.NDArray[np.bool_]
 
 

@@ -95,6 +95,7 @@ def _make_page(
     """Gather all that the page shows."""
     missing = missing_outputs(plan, out_dir)
     notices = tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning))
+    names = models.run_names(plan)
     state, verdict = _verdict(plan, missing, failures, notices)
     return Page(
         participant=plan.participant,
@@ -110,7 +111,7 @@ def _make_page(
         ),
         others=models.other_pictures(plan, out_dir),
         runs=tuple(
-            models.run_part(run, f"run-{number}", out_dir)
+            models.run_part(run, names[run.key], f"run-{number}", out_dir)
             for number, run in enumerate(plan.runs, start=1)
         ),
         methods=methods_html(methods.markdown, methods.references),
@@ -167,7 +168,7 @@ def _tiles(
     contrasts = {item.contrast.label for run in plan.runs for item in run.contrasts}
     return (
         (str(used), "runs used"),
-        (str(len(plan.runs) - used), "runs left out or failed"),
+        (str(len(plan.runs) - used), "runs incomplete"),
         (str(len(contrasts)), "contrasts"),
         (f"{n_outputs - len(missing)} of {n_outputs}", "outputs written"),
         (str(sum(notice.warning for notice in notices)), "warnings"),

@@ -47,51 +47,88 @@ _FIGURES = {
 }
 
 
+def run_names(plan: Plan) -> dict[str, str]:
+    """Return a short name of each run, by key: what all runs have in common is left out."""
+    common = _common_pairs(plan)
+    return {
+        run.key: " ".join(
+            f"{key}-{label}"
+            for key, label in run.entities.without("sub").items()
+            if (key, label) not in common
+        )
+        for run in plan.runs
+    }
+
+
+def _common_pairs(plan: Plan) -> list[tuple[str, str]]:
+    """Return the entities of all runs, but for those by which people call them."""
+    if not plan.runs:
+        return []
+    first, *others = plan.runs
+    return [
+        (key, label)
+        for key, label in first.entities.without("sub", "ses", "task", "run").items()
+        if all(run.entities.get(key) == label for run in others)
+    ]
+
+
 def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
     """Return the table of runs, and of the contrasts that each can estimate."""
+    names = run_names(plan)
+    common = " ".join(f"{key}-{label}" for key, label in _common_pairs(plan))
     head = (
         *("Run", "Scans", "TR (s)", "Conditions", "Confounds", "Censored"),
         *("dof", "Contrasts", "Files"),
     )
+    files = {run.key: _files_text(run, out_dir) for run in plan.runs}
     runs = Table(
-        caption="Runs: scans and scans censored, columns of the design, residual degrees of freedom (dof)",
+        caption=(
+            f"Runs{f' ({common})' if common else ''}: scans and scans censored, columns of the "
+            "design, residual degrees of freedom (dof)"
+        ),
         head=head,
-        rows=tuple(_overview_row(run, out_dir) for run in plan.runs),
+        rows=tuple(
+            (names[run.key], *_overview_cells(run, out_dir), files[run.key]) for run in plan.runs
+        ),
+        tones={text: "bad" for text in files.values() if text.endswith(MISSING)}
+        | {_COMPLETE: "good"},
     )
-    names = {
-        item.contrast.label: item.contrast.name for run in plan.runs for item in run.contrasts
-    }
+    labels = {i.contrast.label: i.contrast.name for run in plan.runs for i in run.contrasts}
     rows = []
     for run in plan.runs:
         answers = {
             item.contrast.label: "yes" if item.reason is None else "no" for item in run.contrasts
         }
-        rows.append((run.key, *(answers.get(label, "\N{EM DASH}") for label in names)))
+        rows.append((names[run.key], *(answers.get(label, "\N{EM DASH}") for label in labels)))
     contrasts = Table(
         caption="Which run can estimate which contrast",
-        head=("Run", *names.values()),
+        head=("Run", *labels.values()),
         rows=tuple(rows),
+        tones={"yes": "good", "no": "bad"},
     )
-    return (runs, contrasts) if names else (runs,)
+    return (runs, contrasts) if labels else (runs,)
 
 
 def estimability_reasons(plan: Plan) -> tuple[str, ...]:
     """Return why runs cannot estimate contrasts, one sentence each."""
+    names = run_names(plan)
     return tuple(
-        f"{run.key}, contrast {item.contrast.name}: {item.reason}."
+        f"{names[run.key]}, contrast {item.contrast.name}: {item.reason}."
         for run in plan.runs
         for item in run.contrasts
         if item.reason is not None
     )
 
 
-def run_part(run: RunPlan, anchor: str, out_dir: Path) -> RunPart:
+def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:
     """Gather what the report shows of a run's model.
 
     Parameters
     ----------
     run : RunPlan
         The run.
+    name : str
+        What it is called (`run_names`).
     anchor : str
         Its id in the page.
     out_dir : Path
@@ -101,11 +138,11 @@ def run_part(run: RunPlan, anchor: str, out_dir: Path) -> RunPart:
     for kind, path in paths.run_figures(run).items():
         title, alt, caption = _FIGURES[kind]
         pictures.append(
-            embed(path, out_dir, title=title, caption=caption, alt=alt.format(run=run.key))
+            embed(path, out_dir, title=title, caption=caption, alt=alt.format(run=name))
         )
     return RunPart(
         anchor=anchor,
-        title=run.key,
+        title=name,
         text=_run_text(run),
         pictures=tuple(pictures),
         tables=_run_tables(run, out_dir),
@@ -145,6 +182,7 @@ def settings_table(plan: Plan) -> Table:
         caption="Settings that change numbers",
         head=("Setting", "Value", "Origin"),
         rows=tuple(rows),
+        tones={"chosen": "strong"},
     )
 
 
@@ -176,25 +214,31 @@ def run_files_missing(run: RunPlan, out_dir: Path) -> int:
     return sum(not (out_dir / file).is_file() for file in files)
 
 
-def _overview_row(run: RunPlan, out_dir: Path) -> tuple[str, ...]:
-    """Return a run's row in the overview."""
+_COMPLETE = "complete"
+
+
+def _files_text(run: RunPlan, out_dir: Path) -> str:
+    """Say whether a run's own files are there."""
+    if isinstance(run.source, RunMaps):
+        return "made beforehand"
     n_missing = run_files_missing(run, out_dir)
-    files = f"{n_missing} missing" if n_missing else "complete"
+    return f"{n_missing} {MISSING}" if n_missing else _COMPLETE
+
+
+def _overview_cells(run: RunPlan, out_dir: Path) -> tuple[str, ...]:
+    """Return the numbers of a run for the overview."""
     contrasts = f"{len(run.estimable)} of {len(run.contrasts)}"
     source = run.source
     if isinstance(source, RunMaps):
-        return (run.key, *("n/a",) * 5, _given_dof(source), contrasts, "made beforehand")
-    n_conditions = len(source.conditions) or len(_condition_names(run))
+        return (*("n/a",) * 5, _given_dof(source), contrasts)
     return (
-        run.key,
         str(source.n_scans),
         brief(source.repetition_time),
-        str(n_conditions),
+        str(len(source.conditions) or len(_condition_names(run))),
         str(len(run.confounds.columns)),
         str(len(run.confounds.censored)),
         _residual_dof(run, out_dir),
         contrasts,
-        files,
     )
 
 
@@ -249,7 +293,7 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
         caption = f"Censored scans: {len(rows)} of {run.source.n_scans} (the first scan is 0)"
         tables.append(Table(caption=caption, head=("Scan", "Reason"), rows=rows))
     measures = _read_json(out_dir / paths.quality(run.entities))
-    rows = tuple((_spaced(name), _measure(value)) for name, value in sorted(measures.items()))
+    rows = tuple((measure_name(name), _measure(value)) for name, value in sorted(measures.items()))
     tables.append(
         Table(
             caption="Quality measures" if rows else f"Quality measures: {MISSING}",
@@ -277,9 +321,35 @@ def _measure(value: object) -> str:
     return "n/a" if value is None else str(value)
 
 
-def _spaced(name: str) -> str:
-    """Return a key of a JSON file as words."""
-    return name.replace("_", " ")
+def measure_name(key: str) -> str:
+    """Return what a quality measure is called.
+
+    Examples
+    --------
+    >>> measure_name("tsnr_median"), measure_name("ar1_missing"), measure_name("fd_mean_mm")
+    ('temporal SNR, median', 'voxels without autocorrelation', 'framewise displacement, mean (mm)')
+    """
+    if key in _MEASURES:
+        return _MEASURES[key]
+    stem, _, kind = key.removesuffix("_mm").rpartition("_")
+    name = _MEASURES.get(stem, stem.replace("_", " "))
+    if kind == "missing":
+        return f"voxels without {name}"
+    text = f"{name}, {kind}" if stem else kind
+    return f"{text} (mm)" if key.endswith("_mm") else text
+
+
+_MEASURES = {
+    "ar1": "autocorrelation",
+    "dof": "degrees of freedom",
+    "fd": "framewise displacement",
+    "n_censored": "censored scans",
+    "n_scans": "scans",
+    "rank": "rank of the design",
+    "rsquared": "R squared",
+    "sigmasq": "residual variance",
+    "tsnr": "temporal SNR",
+}
 
 
 def _read_json(path: Path) -> dict[str, object]:

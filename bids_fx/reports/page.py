@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bids_fx.errors import Notice, Problem
 
@@ -22,11 +22,14 @@ class Table:
         Names of the columns.
     rows : tuple of tuples of str
         Cells, as many as `head`.
+    tones : dict of str to str
+        Cells that stand out: ``good``, ``bad`` or ``strong`` by their text.
     """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    tones: dict[str, str] = field(default_factory=dict)
 
     def is_numeric(self, column: int) -> bool:
         """Tell whether all cells of a column are numbers or places, which are set flush right."""

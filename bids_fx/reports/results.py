@@ -88,9 +88,7 @@ def embed(path: PurePosixPath, out_dir: Path, *, title: str, caption: str, alt: 
         is_wide = path.suffix == ".svg" and svg_width_pt(file) > WIDE_PT
     except OSError:
         uri, is_wide = None, False
-    return Picture(
-        title=title, caption=caption, alt=alt, path=str(path), uri=uri, is_wide=is_wide
-    )
+    return Picture(title=title, caption=caption, alt=alt, path=str(path), uri=uri, is_wide=is_wide)
 
 
 def _contrast_part(
@@ -199,6 +197,7 @@ def _peak_table(group: GroupPlan, summaries: list[_Summary]) -> Table:
         caption="Peaks of the z maps",
         head=head[:width],
         rows=tuple((item.name, *item.cells)[:width] for item in summaries),
+        tones={MISSING: "bad"},
     )
 
 
@@ -235,15 +234,19 @@ def _cluster_table(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> T
         f"Clusters of voxels that touch by their faces, {THRESHOLD_TEXT}.{rest} "
         f"All are in {path.name}."
     )
-    head = ("Map", "Peak z", "Place (x, y, z in mm)", "Effect at the peak", "Size (mm³)", "Voxels")
-    rows = tuple(_cluster_row(names.get(name, name), cluster) for name, cluster in shown)
-    return Table(caption=caption, head=head, rows=rows)
+    head = ("Peak z", "Place (x, y, z in mm)", "Effect at the peak", "Size (mm³)", "Voxels")
+    # Whose clusters they are need not be said where all are the combined map's.
+    maps_head = ("Map",) if group.not_written else ()
+    rows = []
+    for rank, (name, cluster) in enumerate(shown, start=1):
+        whose = (names.get(name, name),) if group.not_written else ()
+        rows.append((str(rank), *whose, *_cluster_cells(cluster)))
+    return Table(caption=caption, head=("Cluster", *maps_head, *head), rows=tuple(rows))
 
 
-def _cluster_row(name: str, cluster: Cluster) -> tuple[str, ...]:
-    """Return a cluster's cells."""
+def _cluster_cells(cluster: Cluster) -> tuple[str, ...]:
+    """Return what a table says of a cluster."""
     return (
-        name,
         number(cluster.peak_z),
         coordinates(cluster.xyz),
         brief(cluster.effect),

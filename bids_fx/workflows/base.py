@@ -228,13 +228,27 @@ def read_failures(crash_dir: Path) -> tuple[NodeFailure, ...]:
         name = re.search(r"^Node: (.+)$", text, re.MULTILINE)
         folder = re.search(r"^Working directory: (.+)$", text, re.MULTILINE)
         participant, task = describe_node(name[1] if name else "", folder[1] if folder else "")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
         failures.append(
             NodeFailure(
                 participant=participant,
                 task=task or path.name,
-                message=lines[-1] if lines else "the crash file is empty",
+                message=last_message(text),
                 details=text,
             )
         )
     return tuple(failures)
+
+
+def last_message(text: str) -> str:
+    r"""Return the error that a crash file ends with, in one line.
+
+    Examples
+    --------
+    >>> last_message("Traceback:\n  x = y\nbids_fx.errors.BIDSFXError: a.nii: truncated\n")
+    'a.nii: truncated'
+    """
+    # nipype says behind the error that a killed node left no result.
+    told = re.split(r"\n\s*(?:When creating|During the creation of) this crashfile", text)[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    last = lines[-1] if lines else "the crash file is empty"
+    return last.removeprefix("bids_fx.errors.BIDSFXError: ")

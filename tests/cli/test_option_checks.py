@@ -1,5 +1,7 @@
 """Options that contradict each other, and folders that must not lie in each other."""
 
+from pathlib import Path
+
 import pytest
 
 from bids_fx.cli.checks import CONTRADICTIONS
@@ -24,6 +26,7 @@ VALUES = {
     "--design-dir": "designs",
     "--run-maps": "maps",
 }
+INSIDE = "BIDS_DIR, but not in a folder of its derivatives/"
 PAIRS = [(one, other) for one, others, _ in CONTRADICTIONS for other in others]
 
 
@@ -32,12 +35,15 @@ def given(name):
 
 
 def problems(*argv):
-    """What is wrong with a call: places and findings."""
+    """What is wrong with the usage of a call: places and findings."""
     try:
         parse(argv)
     except BIDSFXError as error:
-        assert error.exit_code == ExitCode.USAGE
-        return [(problem.where, problem.found) for problem in error.problems]
+        return [
+            (problem.where, problem.found)
+            for problem in error.problems
+            if problem.code == ExitCode.USAGE
+        ]
     return []
 
 
@@ -135,7 +141,7 @@ def test_output_among_the_input_is_refused(here, out, found):
 
 def test_output_that_is_the_folder_of_all_derivatives_is_refused(here):
     found = {text for _, text in problems("bids", "bids/derivatives", "participant", "-d", "prep")}
-    assert found == {"it lies in BIDS_DIR, but not in a folder of its derivatives/"}
+    assert found == {f"it lies in {INSIDE}"}
 
 
 @pytest.mark.parametrize("out", ["out", "bids/derivatives/fx", "bids2", "bids/derivatives/a/b"])
@@ -156,6 +162,19 @@ def test_symbolic_link_to_the_input_is_refused(here):
     assert problems("alias", "bids/x", "participant")[0][1].startswith("it lies in BIDS_DIR")
 
 
+def test_output_behind_a_link_into_the_input_is_refused(here):
+    (here / "bids" / "code").mkdir()
+    (here / "inner").symlink_to(here / "bids" / "code")
+    ((_, found),) = problems("bids", "inner/out", "participant")
+    assert found == f"it lies in {INSIDE}"
+
+
+def test_folder_mounted_under_two_names_is_one_folder(here, monkeypatch):
+    # What stat says of bind mounts, which a test cannot make.
+    monkeypatch.setattr(Path, "samefile", lambda a, b: {a.name, b.name} == {"bids", "mounted"})
+    assert problems("bids", "mounted", "participant") == [("OUTPUT_DIR", "it is BIDS_DIR")]
+
+
 def test_derivatives_linked_to_another_disk_may_hold_the_output(here):
     (here / "data").mkdir()
     (here / "store").mkdir()
@@ -172,16 +191,16 @@ def test_loop_of_symbolic_links_is_no_crash(here):
     ("words", "problem"),
     [
         ("-w bids", ("--work-dir", "it is BIDS_DIR")),
-        ("-w bids/work", ("--work-dir", "it lies in BIDS_DIR, but not in a folder of its derivatives/")),
+        ("-w bids/work", ("--work-dir", f"it lies in {INSIDE}")),
         ("-w prep/work -d prep", ("--work-dir", "it lies in --derivatives prep")),
         ("-w maps --run-maps maps/sub", ("--work-dir", "it holds --run-maps")),
         ("-w out --design-dir d", ("--work-dir", "it is OUTPUT_DIR")),
         ("-w out/maps --run-maps out/maps", ("--work-dir", "it is --run-maps")),
         ("--run-maps out", ("OUTPUT_DIR", "it lies in --run-maps")),
         ("--design-dir out", ("OUTPUT_DIR", "it lies in --design-dir")),
-        ("--bids-database-dir bids/db", ("--bids-database-dir", "it lies in BIDS_DIR, but not in a folder of its derivatives/")),
+        ("--bids-database-dir bids/db", ("--bids-database-dir", f"it lies in {INSIDE}")),
     ],
-)  # fmt: skip
+)
 def test_folder_that_is_written_among_what_is_read_is_refused(here, words, problem):
     assert problems("bids", "out", "participant", *words.split()) == [problem]
 

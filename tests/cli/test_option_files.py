@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bids_fx.cli.files import preset_text
 from bids_fx.cli.parser import parse
+from bids_fx.cli.presets import format_presets
 from bids_fx.errors import BIDSFXError, ExitCode
 
 PLACES = ("data_in", "data_out", "participant")
@@ -75,6 +75,10 @@ def test_command_line_wins_over_presets(preset):
     assert invocation.data.spaces == ("T1w",)
 
 
+def test_byte_order_mark_is_no_part_of_the_presets(preset):
+    assert preset("\ufeffnprocs = 3").execution.n_procs == 3
+
+
 def test_true_is_the_bare_option_of_dry_run(preset):
     assert preset("dry-run = true").execution.dry_run == "text"
     assert preset("dry-run = false").execution.dry_run is None
@@ -83,10 +87,13 @@ def test_true_is_the_bare_option_of_dry_run(preset):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("task = 'x'", r"presets.toml: task: there is no such option \(did you mean 'task-id'\?\)"),
+        (
+            "task = 'x'",
+            r"presets.toml: task: there is no such option \(did you mean 'task-id'\?\)",
+        ),
         ("config-file = 'x'", "no such option"),
         ("bids-dir = 'x'", "no such option"),
-        ("[model]\nhigh-pass = 1", "model: there is no such option|is not possible"),
+        ("[model]\nhigh-pass = 1", "give a text or a number"),
         ("high-pass = true", "high-pass: True is not possible; give a text or a number"),
         ("high-pass = [1]", "is not possible; give a text or a number"),
         ("high-pass = -1", "presets.toml: high-pass: '-1' is out of range"),
@@ -135,18 +142,27 @@ def test_settings_written_as_presets_give_the_same_call(tmp_path):
         *WORDS[:-2],
         *("-d", "x=a/b", "c/fmriprep", "--confounds", "none", "--slice-time-ref", "0"),
         *("--missing", "error", "--combine-over", "run", "-w", 'wörk "1"\\\n😀', "--mem", "9e3"),
-        *("--contrast", "`a\tb` - 脸", "--hrf-model", "fir:3"),
+        *("--contrast", "`a\tb\x7f` - 脸", "--hrf-model", "fir:3"),
     )
     invocation = parse([*PLACES, *words])
     path = tmp_path / "again.toml"
-    path.write_text(preset_text(invocation), encoding="utf-8")
+    path.write_text(format_presets(invocation), encoding="utf-8")
     assert parse([*PLACES, "--config-file", str(path)]) == invocation
 
 
 def test_defaults_are_not_written_as_presets():
-    lines = preset_text(parse(PLACES)).splitlines()
-    assert lines[0].startswith("# bids_fx ")
-    assert [line.split(" = ")[0] for line in lines[1:]] == ["derivatives"]
+    lines = format_presets(parse(PLACES)).splitlines()
+    settings = [line.split(" = ")[0] for line in lines if not line.startswith("#")]
+    assert settings == ["derivatives"]
+
+
+def test_folder_with_a_line_break_does_not_end_its_comment(tmp_path):
+    invocation = parse(["in\nforce = true", "out\x7f", "participant", "-t", "rest"])
+    path = tmp_path / "again.toml"
+    path.write_text(format_presets(invocation), encoding="utf-8")
+    again = parse(["in", "out", "participant", "--config-file", str(path)])
+    assert not again.execution.force
+    assert again.data.tasks == ("rest",)
 
 
 # -------------------------------------------------------------------------------- filter file

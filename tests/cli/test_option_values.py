@@ -63,7 +63,7 @@ PLACES = ("data_in", "data_out", "participant")
         ("--omp-nthreads 0", "give a whole number >= 1"),
         ("--mem 8", "'8' is 8 MB; give 256 MB or more, for example 8G"),
         ("--mem much", "'much' is no amount of memory"),
-        ("--mem -8G", "'-8G' is no amount|expected one argument"),
+        ("--mem -8G", "--mem: expected one argument"),
         ("--dry-run=html", "there is no 'html'; choose one of text, json"),
         ("--confounds none motion6", "'none' stands beside other confounds"),
         ("--contrast=", "--contrast: it is empty"),

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_fx.cli.boutiques import descriptor
 from bids_fx.cli.parser import build_parser, parse
-from bids_fx.cli.table import IMMEDIATE, OPTIONS
+from bids_fx.cli.table import IMMEDIATE, OPTIONS, options_by_name
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.settings import (
     AnalysisSettings,
@@ -27,14 +26,22 @@ HERE = Path.cwd()
 #: Every name of an option that is in force, values for it, and the setting they must make.
 ACCEPTED = [
     ("-d a", "data.derivatives", (("a", HERE / "a"),)),
-    ("--derivatives x=a /b/fmriprep", "data.derivatives", (("x", HERE / "a"), ("fmriprep", "/b/fmriprep"))),
+    (
+        "--derivatives x=a /b/fmriprep",
+        "data.derivatives",
+        (("x", HERE / "a"), ("fmriprep", "/b/fmriprep")),
+    ),
     ("--raw-bold", "data.raw_bold", True),
     ("--participant-label sub-01 02", "data.participants", ("01", "02")),
     ("--session-label ses-pre post", "data.sessions", ("pre", "post")),
     ("-t faces task-rest", "data.tasks", ("faces", "rest")),
     ("--task-id faces", "data.tasks", ("faces",)),
     ("--run-id run-01 2", "data.runs", ("01", "2")),
-    ("--space T1w MNI152NLin2009cAsym:res-2 func", "data.spaces", ("T1w", "MNI152NLin2009cAsym:res-2", "func")),
+    (
+        "--space T1w MNI152NLin2009cAsym:res-2 func",
+        "data.spaces",
+        ("T1w", "MNI152NLin2009cAsym:res-2", "func"),
+    ),
     ("--output-spaces space-T1w", "data.spaces", ("T1w",)),
     ("--desc-label desc-clean", "data.desc", "clean"),
     ("--bids-database-dir db", "data.database_dir", HERE / "db"),
@@ -42,7 +49,11 @@ ACCEPTED = [
     ("--skip-bids-validator", "execution.skip_bids_validation", True),
     ("--contrast face-house", "analysis.contrasts", ("face-house",)),
     ("--hrf-model Glover+derivative", "analysis.hrf_model", "glover + derivative"),
-    ("--confounds motion24 a_comp_cor_0[0-4] motion24", "analysis.confounds", ("motion24", "a_comp_cor_0[0-4]")),
+    (
+        "--confounds motion24 a_comp_cor_0[0-4] motion24",
+        "analysis.confounds",
+        ("motion24", "a_comp_cor_0[0-4]"),
+    ),
     ("--confounds none", "analysis.confounds", ()),
     ("--high-pass 100", "analysis.high_pass_s", 100.0),
     ("--drift-model polynomial:3", "analysis.drift_model", "polynomial:3"),
@@ -54,9 +65,14 @@ ACCEPTED = [
     ("--fd-threshold 0.5", "analysis.fd_threshold_mm", 0.5),
     ("--dummy-scans 4", "analysis.dummy_scans", 4),
     ("--slice-time-ref 0", "analysis.slice_time_ref", 0.0),
+    ("--slice-time-ref 1", "analysis.slice_time_ref", 1.0),
     ("--slice-time-ref middle", "analysis.slice_time_ref", 0.5),
     ("--combination unweighted", "analysis.combination", "unweighted"),
-    ("--combine-over direction,session acquisition", "analysis.combine_over", ("run", "ses", "acq", "dir")),
+    (
+        "--combine-over direction,session acquisition",
+        "analysis.combine_over",
+        ("run", "ses", "acq", "dir"),
+    ),
     ("--combine-over run", "analysis.combine_over", ("run",)),
     ("--combine-subset", "analysis.combine_subset", True),
     ("--missing error", "analysis.missing", "error"),
@@ -85,9 +101,9 @@ ACCEPTED = [
     ("--write-graph", "execution.write_graph", True),
     ("-v", "execution.verbosity", 1),
     ("-vv --verbose", "execution.verbosity", 3),
-]  # fmt: skip
+]
 #: The contract: what scripts may rely on.
-CONTRACT = """
+CONTRACT_TEXT = """
 -d --derivatives --raw-bold --participant-label --session-label -t --task-id --run-id --space
 --output-spaces --desc-label --bids-filter-file --bids-database-dir --skip-bids-validation
 --skip-bids-validator -m --model --contrast --hrf-model --confounds --high-pass --drift-model
@@ -97,7 +113,8 @@ CONTRACT = """
 --use-plugin --nipype-plugin-file -w --work-dir --clean-workdir --stop-on-first-crash --force
 --config-file --dry-run --reports-only --boilerplate-only --write-graph --resource-monitor
 --notrack -v --version --bids-exec-spec
-""".split()
+"""
+CONTRACT = CONTRACT_TEXT.split()
 #: Options that fill no setting by themselves; each has a test of its own.
 APART = {"--bids-filter-file", "--config-file", "--drop-missing", "--notrack"}
 
@@ -123,7 +140,9 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 # ------------------------------------------------------------------------------- the options
 
 
-@pytest.mark.parametrize(("words", "place", "expected"), ACCEPTED, ids=[row[0] for row in ACCEPTED])
+@pytest.mark.parametrize(
+    ("words", "place", "expected"), ACCEPTED, ids=[row[0] for row in ACCEPTED]
+)
 def test_option_makes_its_setting(words, place, expected):
     invocation = parse([*PLACES, *words.split()])
     if place == "data.derivatives":
@@ -176,7 +195,9 @@ def test_no_derivatives_are_assumed_where_none_are_read(flag):
     assert parse([*PLACES, flag]).data.derivatives == ()
 
 
-@pytest.mark.parametrize("name", ["-d", "--derivatives", "-t", "--participant-label", "--confounds"])
+@pytest.mark.parametrize(
+    "name", ["-d", "--derivatives", "-t", "--participant-label", "--confounds"]
+)
 def test_list_options_extend_when_repeated(name):
     once = parse([*PLACES, name, "a", "b"])
     assert parse([*PLACES, name, "a", name, "b"]) == once
@@ -233,7 +254,10 @@ def test_all_problems_come_in_one_list():
 # --------------------------------------------------------------------------- the positionals
 
 
-@pytest.mark.parametrize(("level", "text"), [("group", "not available in this version"), ("run", "no level of analysis 'run'")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [("group", "not available in this version"), ("run", "no level of analysis 'run'")],
+)
 def test_unknown_level_has_its_own_exit_code(level, text):
     error = refused("data_in", "data_out", level)
     assert error.exit_code == ExitCode.UNKNOWN_LEVEL == 17
@@ -256,6 +280,16 @@ def test_positionals_behind_a_list_option_are_told_how_to_stand():
 def test_level_behind_a_list_option_is_told():
     (problem,) = refused("data_in", "data_out", "--task-id", "rest", "participant").problems
     assert (problem.where, problem.found[:13]) == ("--task-id", "LEVEL missing")
+
+
+def test_swallowed_positionals_are_told_whatever_the_level():
+    (problem,) = refused("-d", "x", "data_in", "data_out", "group-level").problems
+    assert problem.where == "-d"
+
+
+def test_swallowed_level_is_told_though_it_is_the_only_value():
+    (problem,) = refused("data_in", "data_out", "-t", "participant").problems
+    assert (problem.where, problem.found[:13]) == ("-t", "LEVEL missing")
 
 
 def test_positionals_behind_two_hyphens_are_read():
@@ -329,13 +363,24 @@ def test_help_names_every_option_and_default_within_100_columns(capsys, monkeypa
     assert "--high-pass SECONDS" in joined
 
 
-def test_help_shows_the_defaults_of_the_settings():
-    assert {option.name: option.default_text for option in OPTIONS}["--high-pass"] == "128"
-    assert {option.name: option.default_text for option in OPTIONS}["--confounds"] == "motion6 nss"
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("--high-pass", "128"),
+        ("--confounds", "motion6 nss"),
+        ("--derivatives", "BIDS_DIR/derivatives/fmriprep"),
+        ("--force", None),
+        ("--run-dof", None),
+    ],
+)
+def test_help_shows_the_default_of_the_setting_or_what_holds_without(name, text):
+    assert options_by_name()[name].default_text == text
 
 
 def test_help_is_the_parsers():
-    assert build_parser().format_help().startswith("usage: bids_fx BIDS_DIR OUTPUT_DIR participant")
+    assert (
+        build_parser().format_help().startswith("usage: bids_fx BIDS_DIR OUTPUT_DIR participant")
+    )
 
 
 def test_descriptor_is_printed_as_json(capsys):
@@ -350,42 +395,7 @@ def test_parsing_needs_no_numerical_library():
         "heavy = {'numpy', 'scipy', 'pandas', 'nibabel', 'nipype', 'bids', 'matplotlib'}; "
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-# ---------------------------------------------------------------------------- the descriptor
-
-
-@pytest.fixture(name="spec")
-def descriptor_fixture() -> dict:
-    return descriptor("1.0", "A program.")
-
-
-def test_descriptor_has_the_specifications_identifiers(spec):
-    identifiers = [item["id"] for item in spec["inputs"]]
-    assert identifiers[:3] == ["InputDataset", "OutputLocation", "AnalysisLevel"]
-    assert {"SubjectLabel", "SessionLabel", "TaskLabel", "Help", "ToolVersion"} <= set(identifiers)
-    assert len(identifiers) == len(set(identifiers))
-
-
-def test_descriptor_has_every_option_in_force_and_no_other(spec):
-    flags = {item.get("command-line-flag") for item in spec["inputs"]} - {None}
-    in_force = {option.name for option in OPTIONS if option.planned is None}
-    assert flags == in_force | {"--help", "--version"}
-
-
-def test_command_line_of_the_descriptor_has_every_key_once(spec):
-    words = spec["command-line"].split()
-    assert words[0] == "bids_fx"
-    assert words[1:] == [item["value-key"] for item in spec["inputs"]]
-
-
-def test_descriptor_knows_every_exit_code_but_success(spec):
-    codes = {item["code"] for item in spec["error-codes"]}
-    assert codes == {int(code) for code in ExitCode} - {0}
-
-
-def test_descriptor_writes_no_default_out(spec):
-    # It would be put on the command line, and contradict --design-dir.
-    assert not any("default-value" in item for item in spec["inputs"])

@@ -51,7 +51,8 @@ def as_float32(path: Path, values: np.ndarray) -> Path:
 
 def as_big_endian(path: Path, values: np.ndarray) -> Path:
     header = nb.Nifti1Header(endianness=">")
-    nb.Nifti1Image(values.astype(">f8"), np.eye(4), header).to_filename(path)
+    header.set_data_dtype(np.float64)
+    nb.Nifti1Image(values, np.eye(4), header).to_filename(path)
     assert nb.load(path).header.endianness == ">"
     return path
 
@@ -204,6 +205,16 @@ def test_hashes_are_those_of_the_files(
     assert series.mask_sha256 == hashlib.sha256(mask_file.read_bytes()).hexdigest()
 
 
+def test_hash_covers_what_follows_the_last_volume(
+    tmp_path: Path, values: np.ndarray, mask_file: Path
+) -> None:
+    bold = as_float32(tmp_path / "bold.nii", values)
+    with bold.open("ab") as file:
+        file.write(bytes(3_000_000))
+    check_complete(bold, read_header(bold))
+    assert read(bold, mask_file).bold_sha256 == hashlib.sha256(bold.read_bytes()).hexdigest()
+
+
 def test_file_of_several_gzip_members_is_read_to_the_end(
     tmp_path: Path, values: np.ndarray, mask_file: Path
 ) -> None:
@@ -217,13 +228,13 @@ def test_file_of_several_gzip_members_is_read_to_the_end(
     assert series.bold_sha256 == hashlib.sha256(bold.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("place", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.95, 1.0])
 def test_flipped_bit_in_a_compressed_series_is_an_error(
     tmp_path: Path, values: np.ndarray, mask_file: Path, place: float
 ) -> None:
     bold = as_float32(tmp_path / "bold.nii.gz", values)
     content = bytearray(bold.read_bytes())
-    content[int(place * len(content))] ^= 4
+    content[int(place * (len(content) - 6))] ^= 4
     bold.write_bytes(content)
     with pytest.raises(BIDSFXError, match=re.escape(str(bold))) as raised:
         read(bold, mask_file)
@@ -236,11 +247,12 @@ def test_truncated_series_is_an_error_before_and_while_reading(
     tmp_path: Path, values: np.ndarray, mask_file: Path, ending: str, lost: float
 ) -> None:
     bold = as_float32(tmp_path / f"bold{ending}", values)
+    header = read_header(bold)
     content = bold.read_bytes()
     cut = int(lost if lost >= 1 else lost * len(content))
     bold.write_bytes(content[:-cut])
     with pytest.raises(BIDSFXError, match="truncated"):
-        check_complete(bold, read_header(bold))
+        check_complete(bold, header)
     with pytest.raises(BIDSFXError, match="truncated"):
         read(bold, mask_file)
 

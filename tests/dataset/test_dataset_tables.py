@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,11 +71,11 @@ def test_absent_table_is_a_missing_input(tmp_path: Path) -> None:
     assert raised.value.exit_code == ExitCode.MISSING_INPUT
 
 
-@pytest.mark.parametrize("cell", ["1,5", "1_000", "x"])
+@pytest.mark.parametrize("cell", ["1,5", "1_000", "x", "1e", "."])
 def test_text_among_numbers_is_refused_by_line(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "a.tsv"
     path.write_text(f"a\tb\n1\t2\n\n3\t{cell}\n", encoding="utf-8")
-    with pytest.raises(BIDSFXError, match=f"column 'b' holds '{cell}' in line 4"):
+    with pytest.raises(BIDSFXError, match=f"column 'b' holds '{re.escape(cell)}' in line 4"):
         read_table(path).numbers("b")
 
 
@@ -112,7 +113,7 @@ def test_modulation_is_the_amplitude(make_table: Maker) -> None:
         ((3, 1, "n/a", 1), "1 event without trial_type left out (line 3)"),
         ((3, 1, "", 1), "1 event without trial_type left out (line 3)"),
         ((3, 1, "a", "n/a"), "1 event without modulation left out (line 3)"),
-        ((20, 1, "a", 1), "1 event that start after the last volume (20 s) left out (line 3)"),
+        ((20, 1, "a", 1), "1 event after the end of the run (20 s) left out (line 3)"),
     ],
 )
 def test_event_that_cannot_be_placed_is_left_out_with_a_warning(

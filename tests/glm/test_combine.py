@@ -59,7 +59,7 @@ def test_equal_runs_are_averaged(combination: str) -> None:
 
 
 def test_heterogeneity_of_two_runs_equals_the_closed_form() -> None:
-    # weights 1 and 1/4 about 1.8: Q = 3.2² + 0.25 · 0.8² · … written out below
+    # weights 1 and 1/4; their mean is (1 + 5/4) / (5/4) = 1.8
     combined = combine([[1.0], [5.0]], TWO[1], TWO[2], combination="weighted")
     q = (1 - 1.8) ** 2 / 1 + (5 - 1.8) ** 2 / 4
     np.testing.assert_allclose(combined.q, [q], rtol=EXACT)

@@ -115,6 +115,16 @@ def test_units_of_the_columns_do_not_change_the_verdict(
     assert is_estimable(unit * np.array(vector), design_space(deficient)) is estimable
 
 
+@pytest.mark.parametrize(("weight", "estimable"), [(3.0, True), (1.0, False), (1 / 3, False)])
+def test_copy_in_other_units_counts_by_its_units(
+    weight: float, estimable: bool, deficient: FloatArray
+) -> None:
+    # b and 3 b: only the sum of their effects on the data, beta_b + 3 beta_3b, is known
+    deficient[:, 2] *= 3.0
+    vector = np.array([0.0, 1.0, weight, 0.0, 0.0])
+    assert is_estimable(vector, design_space(deficient)) is estimable
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e-6, 1.0, 1e6, 1e9])
 @pytest.mark.parametrize("lost", [1, 3])
 def test_lost_condition_is_seen_beside_a_partner_in_any_units(
@@ -137,7 +147,7 @@ def test_weights_of_one_column_add_up() -> None:
 
 
 def test_unknown_column_is_refused_with_the_closest() -> None:
-    with pytest.raises(ValueError, match="column 'hause' .did you mean 'house'"):
+    with pytest.raises(ValueError, match=r"column 'hause' \(did you mean 'house'"):
         contrast_vector([("hause", 1.0)], ("face", "house"))
 
 

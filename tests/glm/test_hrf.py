@@ -261,6 +261,14 @@ def test_fir_columns_of_a_sustained_event_sum_to_its_past_share() -> None:
     np.testing.assert_allclose(response[3], [1.0] + [0.0] * 19, atol=1e-15)
 
 
+def test_fir_column_of_a_sustained_event_is_the_share_that_lies_in_its_window() -> None:
+    # at 6 s the event of 5 s to 5.5 s lies 0.5 s to 1 s back, at 8 s 2.5 s to 3 s
+    response = respond([(5.0, 0.5, 1.0)], np.arange(6) * 2.0, model="fir:2", tr=2.0)
+    expected = np.zeros((6, 2))
+    expected[[3, 4], [0, 1]] = 0.5 / 2.0
+    np.testing.assert_allclose(response, expected, rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize(("tr", "n_delays"), [(2.0, 11), (0.8, 26), (0.1, 201), (3.0, 8)])
 def test_fir_without_a_number_covers_twenty_seconds(tr: float, n_delays: int) -> None:
     assert basis_labels("fir", tr) == tuple(f"_delay_{i}" for i in range(n_delays))

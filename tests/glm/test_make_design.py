@@ -96,6 +96,13 @@ def test_fir_columns_are_all_conditions() -> None:
     ]
 
 
+def test_fir_columns_are_not_orthogonalised() -> None:
+    made = design(hrf_model="fir:4", conditions=(condition("face", FACE.onsets, 7.0),))
+    delays = made.matrix[:, :4]
+    assert delays.min() >= 0.0  # a projection would leave negative values
+    np.testing.assert_array_equal(delays[1:, 1], delays[:-1, 0])
+
+
 def test_derivatives_leave_the_canonical_column_as_it_is() -> None:
     alone = column(design(), "face")
     np.testing.assert_array_equal(
@@ -171,7 +178,7 @@ def test_events_are_on_the_clock_of_the_frames() -> None:
         (150, 2.0, 128.0, 4),  # 600 / 128 = 4.7
         (160, 2.0, 128.0, 5),  # 640 / 128 = 5 exactly
         (250, 0.8, 100.0, 4),  # 400 / 100 in decimals
-        (29, 1.1, 6.38, 10),  # 63.8 / 6.38 = 10 in decimals; 9.99… in floating point
+        (62, 0.3, 37.2, 1),  # 37.2 / 37.2 in decimals, below 1 in floating point
         (30, 2.0, 128.0, 0),
         (10, 2.0, 2.0, 9),  # never more than n - 1
     ],

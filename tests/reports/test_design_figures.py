@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_design_of_sixty_columns_and_five_hundred_scans_has_room_for_every_name(
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) == 60
-    assert all(left.x1 <= right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
 
 
 def test_long_column_name_is_shortened_in_its_middle() -> None:
@@ -83,15 +84,16 @@ def test_long_column_name_is_shortened_in_its_middle() -> None:
     assert shown.endswith("on_and_on")
 
 
-@pytest.mark.parametrize("name", ["cost $5 \\alpha $x_", "<b>&", "顔", "a\nb"])
+@pytest.mark.parametrize("name", ["$x_$ costs", "<b>&", "顔", "a\nb"])
 def test_any_name_can_be_drawn_and_saved(name: str, tmp_path: Path) -> None:
     design = Design(
         matrix=np.random.default_rng(0).standard_normal((9, 2)),
         columns=columns_of(name, "other", role="condition"),
     )
-    run = make_run(RUN, contrasts=(make_contrast(name, **{name: 1.0}),))
+    contrasts = (make_contrast(name, **{name: 1.0}),)
+    run = make_run(RUN, conditions=(name, "other"), contrasts=contrasts)
     figures = [draw_design(design), draw_correlation(design), draw_contrasts(run)]
-    for index, figure in enumerate(figures[:2]):
+    for index, figure in enumerate(figures):
         content = save_figure(figure, tmp_path / f"{index}.svg").read_bytes()
         assert content.startswith(b"<?xml")
 

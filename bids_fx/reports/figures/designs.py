@@ -108,7 +108,7 @@ def draw_correlation(design: Design) -> Figure:
     values = _correlation(design.matrix[:, kept])
     cell = 0.34 if len(kept) <= ALL_VALUES else 0.22
     side = max(3.2, cell * len(kept)) + 1.9
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    figure = Figure(figsize=(side + 0.6, side), layout="compressed")
     axes = figure.subplots()
     axes.set_facecolor("#d8dce0")
     image = axes.imshow(values, cmap=_DIVERGING, vmin=-1, vmax=1, interpolation="nearest")

@@ -1,0 +1,121 @@
+"""Fits and combinations beside nilearn's, where both compute the same thing."""
+
+from __future__ import annotations
+
+import nibabel as nb
+import numpy as np
+import numpy.typing as npt
+import pytest
+from nilearn.glm.contrasts import _compute_fixed_effects_params, compute_contrast
+from nilearn.glm.first_level import run_glm
+from nilearn.image import smooth_img
+
+from bids_fx.glm.contrasts import design_space
+from bids_fx.glm.fixed_effects import combine
+from bids_fx.glm.noise import fit_run
+from bids_fx.glm.smoothing import sigma_voxels, smooth_volume
+from bids_fx.glm.tails import t_statistics
+
+pytestmark = pytest.mark.oracle
+
+FloatArray = npt.NDArray[np.float64]
+
+#: nilearn cuts rho to multiples of 1e-6, which moves an effect by that share of its error.
+OF_A_STANDARD_ERROR = 1e-5
+#: The same formula in float64.
+SAME = 1e-8
+
+N_SCANS, N_VOXELS = 180, 150
+
+
+@pytest.fixture
+def design(rng: np.random.Generator) -> FloatArray:
+    """Return a design of full rank: three conditions, five confounds, drift and constant."""
+    conditions = np.kron(rng.integers(0, 2, size=(N_SCANS // 6, 3)), np.ones((6, 1)))
+    walks = rng.normal(size=(N_SCANS, 5)).cumsum(axis=0)
+    phase = np.outer(np.arange(N_SCANS) + 0.5, [1, 2, 3]) * np.pi / N_SCANS
+    return np.column_stack([conditions, walks, np.cos(phase), np.ones(N_SCANS)])
+
+
+@pytest.fixture
+def data(rng: np.random.Generator, design: FloatArray) -> FloatArray:
+    """Return autocorrelated data of rho from -0.4 to 0.9 with effects."""
+    noise = rng.normal(size=(N_SCANS, N_VOXELS))
+    for t in range(1, N_SCANS):
+        noise[t] += np.linspace(-0.4, 0.9, N_VOXELS) * noise[t - 1]
+    return 100 + noise + 0.5 * design @ rng.normal(size=(12, N_VOXELS))
+
+
+CONTRASTS = np.zeros((3, 12))
+CONTRASTS[0, 0] = 1.0
+CONTRASTS[1, [0, 1]] = 1.0, -1.0
+CONTRASTS[2, :3] = 1.0, -0.5, -0.5
+
+
+@pytest.mark.parametrize(
+    ("noise_model", "nilearns", "tolerance"),
+    [("ols", "ols", SAME), ("ar1-yw", "ar1", OF_A_STANDARD_ERROR)],
+)
+def test_run_equals_nilearns(
+    noise_model: str, nilearns: str, tolerance: float, data: FloatArray, design: FloatArray
+) -> None:
+    fit = fit_run(
+        data,
+        design_space(design),
+        CONTRASTS,
+        baseline=design_space(design[:, -4:]),
+        noise_model=noise_model,
+    )
+    labels, results = run_glm(data, design, noise_model=nilearns, bins=10**6)
+    for i, vector in enumerate(CONTRASTS):
+        theirs = compute_contrast(labels, results, vector)
+        error = np.sqrt(theirs.effect_variance())
+        np.testing.assert_array_less(
+            np.abs(fit.effects[i] - theirs.effect_size()) / error, tolerance
+        )
+        np.testing.assert_array_less(np.abs(np.sqrt(fit.variances[i]) / error - 1), tolerance)
+        ours = t_statistics(fit.effects[i], fit.variances[i], fit.dof)
+        assert theirs.dof == fit.dof
+        np.testing.assert_allclose(ours.t, theirs.stat(), rtol=0, atol=10 * tolerance)
+        np.testing.assert_allclose(ours.z, theirs.z_score(), rtol=0, atol=10 * tolerance)
+        np.testing.assert_allclose(ours.p, theirs.p_value(), rtol=1e-3, atol=1e-290)
+
+
+def test_rho_equals_nilearns(data: FloatArray, design: FloatArray) -> None:
+    fit = fit_run(
+        data,
+        design_space(design),
+        CONTRASTS,
+        baseline=design_space(design[:, -4:]),
+        noise_model="ar1-yw",
+    )
+    labels, _ = run_glm(data, design, noise_model="ar1", bins=10**6)
+    assert fit.rho is not None
+    np.testing.assert_allclose(fit.rho, labels.astype(float), rtol=0, atol=1.01e-6)
+    assert fit.rho.max() > 0.7  # the data reach that far
+
+
+@pytest.mark.parametrize(("combination", "weighted"), [("weighted", True), ("unweighted", False)])
+def test_combination_equals_nilearns(
+    combination: str, weighted: bool, rng: np.random.Generator
+) -> None:
+    effects = rng.normal(1.0, 2.0, size=(4, 500))
+    variances = rng.uniform(0.1, 5.0, size=(4, 500))
+    combined = combine(effects, variances, np.full((4, 1), 100.0), combination=combination)
+    effect, variance, t, _ = _compute_fixed_effects_params(
+        effects, variances, precision_weighted=weighted, dofs=[100] * 4
+    )
+    np.testing.assert_allclose(combined.effect, effect, rtol=SAME, atol=SAME)
+    np.testing.assert_allclose(combined.variance, variance, rtol=SAME)
+    found = t_statistics(combined.effect, combined.variance, combined.dof)
+    np.testing.assert_allclose(found.t, t, rtol=SAME, atol=SAME)
+
+
+@pytest.mark.parametrize("fwhm_mm", [4.0, 6.5])
+def test_smoothing_equals_nilearns_bit_for_bit(fwhm_mm: float, rng: np.random.Generator) -> None:
+    volume = rng.normal(size=(20, 22, 18)).astype(np.float32)
+    sizes = (2.0, 3.0, 2.5)
+    image = nb.Nifti1Image(volume, np.diag([*sizes, 1.0]))
+    theirs = smooth_img(image, fwhm_mm).get_fdata(dtype=np.float32)
+    ours = smooth_volume(volume, sigma_voxels(fwhm_mm, sizes))
+    np.testing.assert_array_equal(ours, theirs)

@@ -1,0 +1,535 @@
+"""The report: what it says, that it needs nothing else, and that nothing in it is obeyed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_fx.derivatives import paths
+from bids_fx.errors import Notice, Problem
+from bids_fx.records import MethodsText, Plan
+from bids_fx.reports.figures import Cluster, write_clusters
+from bids_fx.reports.html import Failure, write_report
+from bids_fx.settings import AnalysisSettings
+from tests.small_plans import (
+    CLUSTER_HEAD,
+    entities,
+    make_contrast,
+    make_group,
+    make_plan,
+    make_run,
+    make_run_maps,
+    publish_all,
+    publish_maps,
+    write_map,
+)
+
+METHODS = MethodsText(
+    markdown="It was *done* [@a1999].\n",
+    references=(("a1999", "A (1999). T & U."),),
+    bibtex="",
+)
+SOFTWARE = {"bids_fx": "1.2.3", "numpy": "2.0.0"}
+MINUS = "\N{MINUS SIGN}"
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """A parsed report: its tags, its text and its tables."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    open_tags: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    tables: dict[str, list[list[str]]] = field(default_factory=dict)
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open_tags.append(tag)
+        if tag == "caption":
+            self.caption = ""
+        if tag == "tr":
+            self.tables.setdefault(self.caption, []).append([])
+        if tag in {"th", "td"}:
+            self.tables[self.caption][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_tags.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open_tags:
+            return
+        self.words.append(data)
+        if "caption" in self.open_tags:
+            self.caption += data
+        elif {"td", "th"} & set(self.open_tags[-1:]):
+            self.tables[self.caption][-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def table(self, start: str) -> list[list[str]]:
+        """Return the rows of the first table whose caption starts so."""
+        return next(rows for caption, rows in self.tables.items() if caption.startswith(start))
+
+
+def report(plan: Plan, out_dir: Path, failures: Sequence[Failure] = ()) -> Page:
+    """Write a report and read it."""
+    path = write_report(plan, out_dir, failures=failures, software=SOFTWARE, methods=METHODS)
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    assert page.open_tags == []
+    return page
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> tuple[Plan, Path]:
+    """Return a plan of two runs, and the folder where all it promises is."""
+    plan = make_plan()
+    publish_all(plan, tmp_path)
+    return plan, tmp_path
+
+
+# --------------------------------------------------------------------------- the page as a page
+
+
+def test_report_is_one_file_named_by_the_plan(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    before = set(out_dir.rglob("*"))
+    path = write_report(plan, out_dir, failures=(), software=SOFTWARE, methods=METHODS)
+    assert path == out_dir / "sub-01.html"
+    assert set(out_dir.rglob("*")) - before == {path}
+
+
+def test_same_plan_and_files_give_the_same_bytes(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    arguments = {"failures": (), "software": SOFTWARE, "methods": METHODS}
+    first = write_report(plan, out_dir, **arguments).read_bytes()
+    assert write_report(plan, out_dir, **arguments).read_bytes() == first
+
+
+def test_page_loads_nothing_and_leads_nowhere(published: tuple[Plan, Path]) -> None:
+    page = report(*published)
+    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "base"} == set()
+    assert all(a["src"].startswith("data:image/") for a in page.all("img"))
+    assert all(a["href"].startswith("#") for a in page.all("a"))
+    style = (published[1] / "sub-01.html").read_text().partition("</style>")[0]
+    assert re.findall(r"url\(|@import|https?:", style) == []
+    (policy,) = [a["content"] for a in page.all("meta") if "http-equiv" in a]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_ids_are_unique_and_every_link_has_its_goal(published: tuple[Plan, Path]) -> None:
+    page = report(*published)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    goals = {a["href"].removeprefix("#") for a in page.all("a")}
+    labels = {a["aria-labelledby"] for _, a in page.tags if "aria-labelledby" in a}
+    assert goals | labels <= set(ids)
+
+
+def test_every_image_has_a_text_in_its_place(published: tuple[Plan, Path]) -> None:
+    images = report(*published).all("img")
+    assert len(images) == 2 + 2 * 4  # two contrasts, two runs with four figures
+    assert all(a["alt"] for a in images)
+    assert len({a["alt"] for a in images}) == len(images)
+
+
+def test_page_has_language_landmarks_and_headings_without_gaps(
+    published: tuple[Plan, Path],
+) -> None:
+    page = report(*published)
+    assert page.all("html") == [{"lang": "en"}]
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert len(page.all(landmark)) == 1
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_no_path_of_the_machine_is_in_the_report(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    report(plan, out_dir)
+    text = (out_dir / "sub-01.html").read_text()
+    assert str(out_dir) not in text
+    assert "/data/" not in text
+
+
+HOSTILE = '<script>alert("x")</script><img src=x onerror=y>&amp;'
+
+
+def test_nothing_from_the_data_is_obeyed_as_html(tmp_path: Path) -> None:
+    contrast = make_contrast(HOSTILE, **{HOSTILE: 1.0})
+    other = make_contrast("other", face=1.0)
+    run = make_run(
+        "sub-01_task-x_run-1",
+        conditions=(HOSTILE, "face"),
+        contrasts=(contrast, other),
+        reasons={"other": HOSTILE},
+        censored=(1,),
+    )
+    choice = replace(run.confounds, by_request={HOSTILE: (HOSTILE,)}, filled={HOSTILE: "0"})
+    run = replace(run, confounds=choice, notes=(HOSTILE,))
+    problem = Problem(where=HOSTILE, found=HOSTILE, remedy=HOSTILE)
+    plan = make_plan(
+        (run,),
+        settings=AnalysisSettings(confounds=(HOSTILE,)),
+        notices=(Notice(text=HOSTILE),),
+        problems=(problem,),
+    )
+    failure = Failure(record=HOSTILE, message=HOSTILE, details=HOSTILE)
+    plain = report(make_plan((make_run("sub-01_task-x_run-1"),)), tmp_path)
+    page = report(plan, tmp_path, [failure])
+    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in plain.tags} | {
+        *("details", "summary", "pre", "strong", "em", "li", "h3")
+    }
+    assert page.all("script") == []
+    assert page.text.count('<script>alert("x")</script><img src=x onerror=y>&amp;') >= 10
+
+
+# ------------------------------------------------------------------------------- what it says
+
+
+def test_complete_results_are_called_complete(published: tuple[Plan, Path]) -> None:
+    page = report(*published)
+    assert "Complete: every planned output is there." in page.text
+    assert "Errors and warnings None." in page.text
+
+
+def test_warnings_are_counted_and_come_before_notes(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    notices = (Notice(text="plain fact", warning=False), Notice(text="grave doubt"))
+    page = report(replace(plan, notices=notices), out_dir)
+    assert "Complete, with 1 warning." in page.text
+    assert page.text.index("Warning: grave doubt") < page.text.index("Note: plain fact")
+
+
+def test_planned_output_that_is_absent_is_listed(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    absent = paths.statmap(plan.runs[0].entities, "face", "variance")
+    (out_dir / absent).unlink()
+    page = report(plan, out_dir)
+    assert "Incomplete: 0 steps failed and 1 planned output is missing." in page.text
+    assert f"1 file(s) {absent}" in page.text
+    assert page.table("Runs:")[1][-1] == "1 missing"
+    assert page.table("Runs:")[2][-1] == "complete"
+
+
+def test_every_absent_output_is_listed_once_and_the_report_itself_is_not(tmp_path: Path) -> None:
+    plan = make_plan()
+    page = report(plan, tmp_path)
+    expected = {str(path) for path in paths.expected_outputs(plan)} - {"sub-01.html"}
+    listed = page.text.partition("file(s) ")[2].partition(" Written by")[0].split()
+    assert sorted(listed) == sorted(expected)
+
+
+def test_absent_figure_says_so_at_its_place(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    figure = paths.group_figures(plan.groups[0])["face"]
+    (out_dir / figure).unlink()
+    assert f"The figure {figure} is missing." in report(plan, out_dir).text
+
+
+def test_absent_cluster_table_says_so(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    (out_dir / paths.group_clusters(plan.groups[0])["face"]).unlink()
+    assert "The cluster table is missing." in report(plan, out_dir).text
+
+
+def test_failure_is_told_with_all_that_is_known(published: tuple[Plan, Path]) -> None:
+    failure = Failure(record="fitting run-1", message="killed", details="Traceback: line 5")
+    page = report(*published, failures=[failure])
+    assert "Incomplete: 1 step failed and 0 planned outputs are missing." in page.text
+    assert "fitting run-1 : killed" in page.text
+    assert "Traceback: line 5" in page.text
+
+
+def test_report_of_a_participant_with_nothing_but_problems_is_written(tmp_path: Path) -> None:
+    problem = Problem(where="a_events.tsv", found="no column onset", remedy="add it")
+    page = report(make_plan((), problems=(problem,)), tmp_path)
+    assert "Nothing was computed: the input has 1 problem." in page.text
+    assert "a_events.tsv : no column onset. What to do: add it." in page.text
+    assert page.text.count("No run was analysed.") == 2
+
+
+def test_report_without_any_run_says_so(tmp_path: Path) -> None:
+    plan = make_plan(())
+    publish_all(plan, tmp_path)
+    assert "There is no run to analyse." in report(plan, tmp_path).text
+
+
+def test_overview_has_the_numbers_of_each_run(published: tuple[Plan, Path]) -> None:
+    rows = report(*published).table("Runs:")
+    assert rows[1] == ["task-x run-1", "40", "2", "2", "1", "0", "31", "2 of 2", "complete"]
+
+
+def test_entities_that_all_runs_share_stand_in_the_caption_alone(tmp_path: Path) -> None:
+    name = "sub-01_ses-1_task-x_acq-a_run-{}_space-T1w_res-2"
+    page = report(make_plan([make_run(name.format(i)) for i in (1, 2)], ()), tmp_path)
+    rows = page.table("Runs (acq-a space-T1w res-2): scans")
+    assert [row[0] for row in rows[1:]] == ["ses-1 task-x run-1", "ses-1 task-x run-2"]
+
+
+def test_entities_in_which_runs_differ_are_part_of_their_names(tmp_path: Path) -> None:
+    names = ("sub-01_task-x_dir-LR_space-T1w", "sub-01_task-x_space-MNI")
+    page = report(make_plan([make_run(name) for name in names], ()), tmp_path)
+    shown = [row[0] for row in page.table("Runs:")[1:]]
+    assert shown == ["task-x dir-LR space-T1w", "task-x space-MNI"]
+
+
+def test_degrees_of_freedom_are_scans_minus_rank_before_the_fit(tmp_path: Path) -> None:
+    run = make_run("sub-01_task-x", censored=(3, 4))
+    assert run.design is not None
+    matrix = run.design.matrix.copy()
+    matrix[:, 1] = 2 * matrix[:, 0]
+    matrix[:, 2] *= 1e-18  # a regressor is one in whatever unit
+    run = replace(run, design=replace(run.design, matrix=matrix))
+    # 40 scans; face, trans_x, two censored scans, drift, constant
+    assert report(make_plan((run,)), tmp_path).table("Runs:")[1][6] == "34"
+
+
+def test_table_tells_which_run_can_estimate_which_contrast_and_why_not(tmp_path: Path) -> None:
+    runs = (
+        make_run("sub-01_task-x_run-1"),
+        make_run("sub-01_task-x_run-2", reasons={"face": "no face was shown"}),
+        make_run("sub-01_task-y", contrasts=(make_contrast("rest", rest=1.0),)),
+    )
+    page = report(make_plan(runs, ()), tmp_path)
+    assert page.table("Which run")[0] == ["Run", "face", "face - house", "rest"]
+    assert page.table("Which run")[1:] == [
+        ["task-x run-1", "yes", "yes", "\N{EM DASH}"],
+        ["task-x run-2", "no", "yes", "\N{EM DASH}"],
+        ["task-y", "\N{EM DASH}", "\N{EM DASH}", "yes"],
+    ]
+    assert "task-x run-2, contrast face: no face was shown." in page.text
+
+
+def test_peaks_are_those_of_the_published_maps(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    path = out_dir / paths.statmap(plan.runs[1].entities, "face", "z")
+    z = np.full((6, 7, 5), 0.5)
+    z[4, 1, 3], z[2, 3, 2], z[0, 0, 1] = 6.5, 2.25, -5.0
+    write_map(path, z)
+    rows = report(plan, out_dir).table("Peaks of the z maps")
+    assert rows[:4] == [
+        [
+            *("Map", "Peak z", "Place (x, y, z in mm)", "Minimum z"),
+            *("Voxels with |z| > 3.29", "z at the combined peak"),
+        ],
+        ["combined (2 runs)", "8.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", "2", "8.00"],
+        ["run-1", "5.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", "2", "5.00"],
+        ["run-2", "6.50", f"({MINUS}3, {MINUS}7, 4)", f"{MINUS}5.00", "2", "2.25"],
+    ]
+
+
+def test_combined_map_with_the_higher_peak_is_told(published: tuple[Plan, Path]) -> None:
+    text = report(*published).text
+    assert "The combined map has the higher peak: z = 8.00 against 6.00 (run-2)." in text
+
+
+def test_combined_map_with_a_lower_peak_is_told(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_all(plan, tmp_path, combined=5.5)
+    text = report(plan, tmp_path).text
+    assert "The combined map does not have the higher peak: z = 5.50 against 6.00 (run-2)." in text
+
+
+def test_damaged_map_is_told_as_missing(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    (out_dir / paths.statmap(plan.runs[0].entities, "face", "z")).write_bytes(b"\x1f\x8b nothing")
+    rows = report(plan, out_dir).table("Peaks of the z maps")
+    assert rows[2] == ["run-1", *["missing"] * 5]
+
+
+def test_ten_highest_clusters_are_listed_and_the_rest_counted(
+    published: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = published
+    clusters = [
+        Cluster(xyz=(-1.0, 2.0, 3.0), peak_z=20.0 - i, effect=-0.25, size_mm3=1080.0, n_voxels=30)
+        for i in range(13)
+    ]
+    path = out_dir / paths.group_clusters(plan.groups[0])["face"]
+    write_clusters(path, [("combined", cluster) for cluster in clusters])
+    page = report(plan, out_dir)
+    rows = page.table("Clusters")
+    assert len(rows) == 11
+    assert rows[1] == ["1", "20.00", f"({MINUS}1, 2, 3)", f"{MINUS}0.25", "1,080", "30"]
+    assert f"The 10 highest of 13. All are in {path.name}." in page.text
+
+
+def test_threshold_and_lack_of_correction_are_told_with_each_figure_and_table(
+    published: tuple[Plan, Path],
+) -> None:
+    text = report(*published).text
+    told = "|z| > 3.29, which is p < .001 two-sided in each voxel, not corrected for the number"
+    assert text.count(told) == 4  # figure and clusters of two contrasts
+    assert text.count("There is no cluster.") == 2
+
+
+def test_damaged_cluster_table_is_told_as_missing(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    path = out_dir / paths.group_clusters(plan.groups[0])["face"]
+    path.write_text(CLUSTER_HEAD + "combined\tx\n")
+    assert "The cluster table is missing." in report(plan, out_dir).text
+
+
+def test_contrast_that_no_run_can_estimate_is_told_without_a_figure(tmp_path: Path) -> None:
+    runs = (make_run("sub-01_task-x_run-1", reasons={"face": "no face was shown"}),)
+    plan = make_plan(runs)
+    publish_all(plan, tmp_path)
+    page = report(plan, tmp_path)
+    assert "No run can estimate this contrast, so there is no map of it." in page.text
+    assert "run-1 is left out: no face was shown." in page.text
+    assert len(page.all("article")) == 2
+    assert len([a for a in page.all("figure") if a["class"] == "maps"]) == 1
+
+
+def test_group_that_is_not_written_says_why_and_compares_no_peaks(tmp_path: Path) -> None:
+    runs = (make_run("sub-01_task-x_run-1"), make_run("sub-01_task-x_run-2"))
+    group = make_group("sub-01_task-x", runs, not_written="the filters leave out some of its runs")
+    plan = make_plan(runs, (group,))
+    publish_all(plan, tmp_path)
+    page = report(plan, tmp_path)
+    assert "No combined map is written: the filters leave out some of its runs." in page.text
+    rows = page.table("Peaks of the z maps")
+    assert [row[0] for row in rows[:3]] == ["Map", "run-1", "run-2"]
+    assert len(rows[0]) == 5
+    assert "higher peak" not in page.text
+
+
+def test_sessions_and_the_participant_have_a_part_each(tmp_path: Path) -> None:
+    runs = [make_run(f"sub-01_ses-{s}_task-x_run-{r}") for s in "ab" for r in "12"]
+    groups = [
+        make_group("sub-01_ses-a_task-x", runs[:2], level="session", key="session_a"),
+        make_group("sub-01_ses-b_task-x", runs[2:], level="session", key="session_b"),
+        make_group("sub-01_task-x", runs),
+    ]
+    plan = make_plan(runs, groups)
+    publish_all(plan, tmp_path)
+    page = report(plan, tmp_path)
+    for title in ("Session: ses-a task-x", "Session: ses-b task-x", "Participant: task-x"):
+        assert title in page.text
+    assert "4 runs, weighted by the inverse of their variances: ses-a run-1, ses-a" in page.text
+
+
+def test_maps_made_beforehand_are_told_with_their_degrees_of_freedom(tmp_path: Path) -> None:
+    runs = [
+        make_run_maps(tmp_path, f"sub-01_task-x_run-{i}", effect=6.0, variance=4.0, dof=dof)
+        for i, dof in ((1, 20.0), (2, None))
+    ]
+    plan = make_plan(runs)
+    publish_all(replace(plan, runs=()), tmp_path)
+    page = report(plan, tmp_path)
+    rows = page.table("Runs:")
+    assert rows[1][6:] == ["20", "1 of 1", "made beforehand"]
+    assert rows[2][6] == "in maps"
+    assert "a flat grey where there are results, since the maps were made beforehand" in page.text
+    assert page.table("Peaks of the z maps")[2][1] == "2.69"  # t = 3 with 20 dof
+    origins = {row[0]: row[2] for row in page.table("Settings")[1:]}
+    assert origins["hrf_model"] == "not in force: run maps made beforehand"
+    assert origins["combination"] == "default"
+
+
+def test_settings_are_told_with_what_was_chosen(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    settings = AnalysisSettings(smoothing_fwhm_mm=6.0, drift_model="none")
+    rows = report(replace(plan, settings=settings), out_dir).table("Settings")
+    assert ["smoothing_fwhm_mm", "6", "chosen"] in rows
+    assert ["hrf_model", "spm", "default"] in rows
+    assert ["high_pass_s", "128", "not in force: no cosine drift"] in rows
+
+
+def test_software_inputs_and_hashes_are_told(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    page = report(plan, out_dir)
+    assert ["numpy", "2.0.0"] in page.table("Software")
+    uri = "bids:preproc:sub-01/func/sub-01_task-x_run-1_desc-preproc_bold.nii.gz"
+    assert ["task-x_run-1", uri] in page.table("Input files")
+    assert ["subject_task-x", "cd34" * 16] in page.table("Hashes")
+
+
+def test_quality_events_and_censored_scans_are_told(tmp_path: Path) -> None:
+    plan = make_plan((make_run("sub-01_task-x_run-1", censored=(3,)),))
+    publish_all(plan, tmp_path)
+    page = report(plan, tmp_path)
+    assert ["temporal SNR, median", "61.25"] in page.table("Quality measures")
+    assert ["face", "2", "1 to 2.5"] in page.table("Events")
+    assert ["3", "dummy scan"] in page.table("Censored scans: 1 of 40")
+    assert "Confounds motion6: trans_x. Confounds nss: no column in this run." in page.text
+
+
+def test_missing_quality_measures_are_told(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    (out_dir / paths.quality(plan.runs[0].entities)).unlink()
+    assert "Quality measures: missing" in report(plan, out_dir).text
+
+
+def test_methods_text_has_numbered_references(published: tuple[Plan, Path]) -> None:
+    page = report(*published)
+    assert "It was done [ 1 ]." in page.text
+    assert {"href": "#ref-1"} in page.all("a")
+    assert "A (1999). T & U." in page.text
+
+
+def test_figures_of_other_calls_are_shown_apart(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    figure = out_dir / paths.figure(entities("sub-01_task-y"), "statmap", "face")
+    figure.write_bytes((out_dir / paths.group_figures(plan.groups[0])["face"]).read_bytes())
+    page = report(plan, out_dir)
+    assert "Also in this folder, from other calls" in page.text
+    assert "sub-01_task-y_contrast-face." in page.text
+
+
+def test_figures_that_are_planned_are_not_shown_as_those_of_others(
+    published: tuple[Plan, Path],
+) -> None:
+    assert "from other calls" not in report(*published).text
+
+
+def test_figure_with_many_columns_gets_the_whole_width(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    wide = b'<svg xmlns="http://www.w3.org/2000/svg" width="1137.6pt" height="10pt"></svg>'
+    (out_dir / paths.run_figures(plan.runs[0])["design"]).write_bytes(wide)
+    classes = [a["class"] for a in report(plan, out_dir).all("figure")]
+    assert classes.count("model wide") == 1
+
+
+def test_report_that_cannot_be_written_leaves_the_old_one(
+    published: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, out_dir = published
+    report(plan, out_dir)
+    old = (out_dir / "sub-01.html").read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        report(replace(plan, notices=(Notice(text="new"),)), out_dir)
+    assert (out_dir / "sub-01.html").read_bytes() == old
+    assert list(out_dir.glob(".*.tmp")) == []
+
+
+def test_report_is_written_from_maps_alone(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    page = report(plan, tmp_path)
+    assert "Incomplete" in page.text
+    assert page.table("Peaks of the z maps")[1][1] == "8.00"

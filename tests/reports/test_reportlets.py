@@ -1,0 +1,212 @@
+"""Figures and tables from published files: names, rows and maps made beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_fx.derivatives import paths
+from bids_fx.glm.tails import t_statistics
+from bids_fx.records import Plan
+from bids_fx.reports import maps, reportlets
+from bids_fx.reports.figures import StatRow, read_clusters
+from bids_fx.reports.reportlets import draw_group_contrast, draw_run_figures
+from tests.small_plans import (
+    SHAPE,
+    make_group,
+    make_plan,
+    make_run,
+    make_run_maps,
+    publish_maps,
+    write_map,
+)
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> list[StatRow]:
+    """Return the list of the rows that are drawn; filled when they are."""
+    drawn: list[StatRow] = []
+    draw = reportlets.draw_statmaps
+
+    def record(given: list[StatRow], *, title: str):
+        drawn.extend(given)
+        return draw(given, title=title)
+
+    monkeypatch.setattr(reportlets, "draw_statmaps", record)
+    return drawn
+
+
+def draw_first(plan: Plan, out_dir: Path, label: str = "face") -> tuple[Path, Path]:
+    return draw_group_contrast(plan, plan.groups[0], label, out_dir)
+
+
+def test_run_figures_are_where_the_plan_has_them(tmp_path: Path) -> None:
+    run = make_run("sub-01_task-x_run-1_space-T1w")
+    drawn = draw_run_figures(run, tmp_path)
+    assert drawn == {kind: tmp_path / path for kind, path in paths.run_figures(run).items()}
+    assert all(path.stat().st_size > 1000 for path in drawn.values())
+
+
+def test_run_without_confounds_table_has_no_motion_figure(tmp_path: Path) -> None:
+    drawn = draw_run_figures(
+        make_run("sub-01_task-x", confounds_file=None, confounds=None), tmp_path
+    )
+    assert sorted(drawn) == ["contrasts", "corr", "design"]
+
+
+def test_maps_made_beforehand_have_no_run_figures(tmp_path: Path) -> None:
+    run = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=2.0, variance=1.0, dof=20.0)
+    assert draw_run_figures(run, tmp_path) == {}
+
+
+def test_contrast_is_drawn_and_its_clusters_listed_where_the_plan_has_them(
+    tmp_path: Path,
+) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    figure, clusters = draw_first(plan, tmp_path, "faceGthouse")
+    assert figure == tmp_path / paths.group_figures(plan.groups[0])["faceGthouse"]
+    assert clusters == tmp_path / paths.group_clusters(plan.groups[0])["faceGthouse"]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_combined_map_comes_first_and_then_the_runs_that_enter_it(
+    tmp_path: Path, rows: list[StatRow]
+) -> None:
+    runs = (
+        make_run("sub-01_task-x_run-1"),
+        make_run("sub-01_task-x_run-2", reasons={"face": "no event"}),
+        make_run("sub-01_task-x_run-3"),
+    )
+    plan = make_plan(runs)
+    publish_maps(plan, tmp_path, combined=8.0, runs=(5.0, 6.0, 7.0))
+    draw_first(plan, tmp_path)
+    assert [row.name for row in rows] == ["combined (2 runs)", "run-1", "run-3"]
+    assert [np.nanmax(row.z) for row in rows] == [8.0, 5.0, 7.0]
+    assert all(row.background is not None for row in rows)
+
+
+def test_clusters_are_those_of_the_combined_map_with_its_effects(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path, combined=8.0)
+    _, path = draw_first(plan, tmp_path)
+    found = read_clusters(path)
+    assert [(name, cluster.peak_z) for name, cluster in found] == [
+        ("combined", 8.0),
+        ("combined", -4.0),
+    ]
+    assert found[0][1].effect == pytest.approx(0.8, rel=1e-6)  # float32 on disk
+
+
+def test_group_that_is_not_written_shows_the_runs_alone(
+    tmp_path: Path, rows: list[StatRow]
+) -> None:
+    runs = (make_run("sub-01_task-x_run-1"), make_run("sub-01_task-x_run-2"))
+    group = make_group("sub-01_task-x", runs, not_written="the filters left out run 3")
+    plan = make_plan(runs, (group,))
+    publish_maps(plan, tmp_path)
+    _, path = draw_first(plan, tmp_path)
+    assert [row.name for row in rows] == ["run-1", "run-2"]
+    assert [(name, cluster.peak_z) for name, cluster in read_clusters(path)] == [
+        ("task-x_run-1", 5.0),
+        ("task-x_run-1", -4.0),
+        ("task-x_run-2", 6.0),
+        ("task-x_run-2", -4.0),
+    ]
+
+
+def test_lone_run_that_is_the_combined_result_has_one_row(
+    tmp_path: Path, rows: list[StatRow]
+) -> None:
+    runs = (make_run("sub-01_task-x"),)
+    group = make_group("sub-01_task-x", runs, not_written="the only run stands for it")
+    plan = make_plan(runs, (group,))
+    publish_maps(plan, tmp_path)
+    draw_first(plan, tmp_path)
+    assert [row.name for row in rows] == ["single run"]
+
+
+def test_runs_are_told_apart_by_the_entities_that_their_group_lacks() -> None:
+    run = make_run("sub-01_ses-2_task-x_run-1_space-T1w")
+    assert reportlets.run_title(run, make_group("sub-01_task-x_space-T1w", [run])) == "ses-2 run-1"
+
+
+def test_outline_of_the_plan_is_enough(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    figure, _ = draw_first(plan.outline(), tmp_path)
+    first = figure.read_bytes()
+    assert draw_first(plan, tmp_path)[0].read_bytes() == first
+
+
+def test_missing_map_is_an_error_that_names_it(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    absent = tmp_path / paths.statmap(plan.runs[1].entities, "face", "z")
+    absent.unlink()
+    with pytest.raises(FileNotFoundError, match=absent.name):
+        draw_first(plan, tmp_path)
+
+
+@pytest.mark.parametrize("dof", [20.0, None], ids=["dof of the sidecar", "dof map"])
+def test_z_of_maps_made_beforehand_is_computed_from_them(
+    tmp_path: Path, dof: float | None
+) -> None:
+    run = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=-6.0, variance=4.0, dof=dof)
+    z = maps.run_z(run, "face", tmp_path).data
+    expected = t_statistics(-6.0, 4.0, dof or 12.0).z
+    assert np.isnan(z[0, 0, 0])
+    # float32 on disk keeps these numbers exactly
+    np.testing.assert_array_equal(z[1:], expected)
+
+
+def test_maps_made_beforehand_are_drawn_without_background(
+    tmp_path: Path, rows: list[StatRow]
+) -> None:
+    runs = [
+        make_run_maps(tmp_path, f"sub-01_task-x_run-{i}", effect=8.0, variance=1.0, dof=20.0)
+        for i in (1, 2)
+    ]
+    plan = make_plan(runs)
+    publish_combined = replace(plan, runs=())
+    publish_maps(publish_combined, tmp_path)
+    draw_first(plan, tmp_path)
+    assert [row.background for row in rows] == [None, None, None]
+
+
+def test_map_with_a_fourth_axis_of_one_is_read(tmp_path: Path) -> None:
+    write_map(tmp_path / "a.nii.gz", np.ones((*SHAPE, 1)))
+    assert maps.read_volume(tmp_path / "a.nii.gz").data.shape == SHAPE
+
+
+def test_damaged_map_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "a_statmap.nii.gz"
+    write_map(path, np.random.default_rng(0).standard_normal(SHAPE))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(OSError, match="a_statmap"):
+        maps.read_volume(path)
+
+
+def test_peak_is_the_largest_value_and_not_the_largest_absolute_one() -> None:
+    values = np.zeros(SHAPE)
+    values[1, 2, 3], values[4, 4, 4] = 2.0, -9.0
+    peak = maps.find_peak(values, np.diag([2.0, 3.0, 4.0, 1.0]))
+    assert peak == maps.Peak(value=2.0, xyz=(2.0, 6.0, 12.0))
+
+
+def test_map_of_nothing_but_negative_values_has_its_peak_among_them() -> None:
+    values = np.full(SHAPE, np.nan)
+    values[1, 2, 3], values[4, 4, 4] = -2.0, -9.0
+    peak = maps.find_peak(values, np.eye(4))
+    assert peak == maps.Peak(value=-2.0, xyz=(1.0, 2.0, 3.0))
+
+
+def test_value_is_taken_from_the_nearest_voxel_and_nan_outside_the_grid() -> None:
+    data = np.arange(np.prod(SHAPE), dtype=float).reshape(SHAPE)
+    volume = maps.Volume(data=data, affine=np.diag([2.0, 2.0, 2.0, 1.0]))
+    assert maps.value_at(volume, (2.9, 3.1, 0.0)) == data[1, 2, 0]
+    assert np.isnan(maps.value_at(volume, (-1.1, 0.0, 0.0)))
+    assert np.isnan(maps.value_at(volume, (0.0, 0.0, 10.0)))

@@ -1,0 +1,425 @@
+"""The methods text: it follows every choice, cites what it must, and leaves nothing open."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_fx.boilerplate import bibliography, cited_keys, fragment, strategy_texts
+from bids_fx.glm.design import Condition
+from bids_fx.glm.names import HRF_MODELS, NOISE_MODELS
+from bids_fx.methods import (
+    MethodsContext,
+    citation_files,
+    render_methods,
+    software_versions,
+)
+from bids_fx.records import MethodsText, Plan, RunPlan
+from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
+from tests.small_plans import make_contrast, make_group, make_plan, make_run, make_run_maps
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "boilerplate"
+FRAGMENTS = sorted((FOLDER / "methods").glob("*.md"))
+VERSIONS = {
+    "bids_fx": "1.0.0",
+    "nipype": "1.11.0",
+    "numpy": "2.4.0",
+    "scipy": "1.17.0",
+    "nibabel": "5.4.0",
+    "matplotlib": "3.11.0",
+}
+
+
+def render(plan: Plan) -> MethodsText:
+    return render_methods([plan], VERSIONS)
+
+
+def text_with(**changes: object) -> str:
+    """Return the text of a plan of two runs with some settings changed."""
+    settings = replace(AnalysisSettings(), **changes)  # type: ignore[arg-type] - fields by name
+    return render(make_plan(settings=settings)).markdown
+
+
+def one_run(**source: object) -> Plan:
+    return make_plan((make_run("sub-01_task-x_run-1", **source),))
+
+
+def example() -> str:
+    """Return what stands in ``boilerplate/example/CITATION.md``."""
+    return citation_files(render(make_plan()))["CITATION.md"]
+
+
+# ------------------------------------------------------------------------------ the fragments
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=lambda path: path.stem)
+def test_fragment_has_only_placeholders_that_are_filled(path: Path) -> None:
+    names = set(re.findall(r"\{(\w*)\}", path.read_text()))
+    assert names <= {field.name for field in fields(MethodsContext)}
+
+
+def test_every_field_of_the_context_is_used_by_a_fragment() -> None:
+    used = {name for path in FRAGMENTS for name in re.findall(r"\{(\w+)\}", path.read_text())}
+    assert {field.name for field in fields(MethodsContext)} - used == set()
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=lambda path: path.stem)
+def test_fragment_is_of_whole_sentences_on_one_line(path: Path) -> None:
+    text = path.read_text()
+    assert text.endswith((".\n", "].\n"))
+    assert text.count("\n") == 1
+
+
+def all_cited() -> set[str]:
+    strategies = [text.phrase for text in strategy_texts().values()]
+    return set(cited_keys("\n".join([*(p.read_text() for p in FRAGMENTS), *strategies])))
+
+
+def test_every_cited_key_is_in_the_bibliography() -> None:
+    assert all_cited() - bibliography().keys() == set()
+
+
+def test_every_entry_of_the_bibliography_is_cited() -> None:
+    assert bibliography().keys() - all_cited() == set()
+
+
+def test_every_at_sign_of_a_fragment_belongs_to_a_citation_that_is_understood() -> None:
+    text = "\n".join(path.read_text() for path in FRAGMENTS)
+    assert text.count("@") == len(cited_keys(text))
+
+
+def test_every_entry_of_the_file_is_read_with_author_and_title() -> None:
+    raw = (FOLDER / "references.bib").read_text()
+    assert re.findall(r"^@\w+\{([\w-]+),", raw, re.MULTILINE) == list(bibliography())
+    assert all("author = {" in entry.bibtex for entry in bibliography().values())
+    assert raw.count("{") == raw.count("}")
+
+
+def test_every_doi_is_one() -> None:
+    dois = re.findall(r"doi = \{(.*)\}", (FOLDER / "references.bib").read_text())
+    assert all(re.fullmatch(r"10\.\d{4,5}/[\w.()/-]+", doi) for doi in dois)
+    assert len(set(dois)) == len(dois)
+
+
+def test_reference_is_formatted_with_all_that_is_known() -> None:
+    assert bibliography()["dersimonian1986"].text == (
+        "DerSimonian, R., Laird, N. (1986). Meta-analysis in clinical trials. Controlled Clinical "
+        "Trials 7(3): 177-188. doi:10.1016/0197-2456(86)90046-2"
+    )
+
+
+def test_every_fragment_is_chosen_by_some_analysis(tmp_path: Path) -> None:
+    chosen = "\n".join(render(plan).markdown for plan in plans_of_every_kind(tmp_path))
+    unused = [
+        path.stem
+        for path in FRAGMENTS
+        if max(re.split(r"\{\w+\}", path.read_text().strip()), key=len) not in chosen
+    ]
+    assert unused == []
+
+
+def plans_of_every_kind(folder: Path) -> list[Plan]:
+    """Return plans that between them need every fragment."""
+    impulse = make_run("sub-01_task-x_run-1", reasons={"face": "no event"}, censored=(1,))
+    (face, house) = impulse.source.conditions
+    impulse = replace(
+        impulse,
+        source=replace(
+            impulse.source,
+            slice_time=1.0,
+            uris={Path("/data/a.nii.gz"): "bids:fmriprep:sub-01/func/a.nii.gz"},
+            conditions=(
+                replace(face, durations=np.zeros(2)),
+                replace(house, amplitudes=np.array([0.5, 1.5])),
+            ),
+        ),
+    )
+    settings = [
+        *(AnalysisSettings(hrf_model=name) for name in HRF_MODELS),
+        *(AnalysisSettings(noise_model=name) for name in NOISE_MODELS),
+        *(AnalysisSettings(signal_scaling=name) for name in SIGNAL_SCALINGS),
+        *(AnalysisSettings(combination=name) for name in COMBINATIONS),
+        *(AnalysisSettings(drift_model=name) for name in ("polynomial", "none")),
+        AnalysisSettings(fd_threshold_mm=0.9, dummy_scans=4, smoothing_fwhm_mm=6.0),
+        AnalysisSettings(combine_subset=True, missing="error", confounds=()),
+    ]
+    maps = [
+        make_run_maps(folder, f"sub-01_task-x_run-{i}", effect=1.0, variance=1.0, dof=20.0)
+        for i in (1, 2)
+    ]
+    return [
+        *(make_plan(settings=item) for item in settings),
+        make_plan((impulse,)),
+        one_run(design_file=folder / "a_design.tsv", design=make_plan().runs[0].design),
+        make_plan(maps),
+        make_plan(()),
+    ]
+
+
+# --------------------------------------------------------------- the text follows every choice
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("contrasts", ("face - house",)),
+        *(("hrf_model", name) for name in (*HRF_MODELS[1:], "fir:12")),
+        ("confounds", ("motion24", "wm-csf", "acompcor", "gsr")),
+        ("confounds", ("motion6", "scrub")),
+        ("confounds", ("csf*",)),
+        ("confounds", ()),
+        ("high_pass_s", 100.0),
+        *(("drift_model", name) for name in ("polynomial", "polynomial:3", "none")),
+        ("noise_model", "ols"),
+        ("smoothing_fwhm_mm", 6.0),
+        *(("signal_scaling", name) for name in ("grand-mean", "none")),
+        ("fd_threshold_mm", 0.9),
+        ("dummy_scans", 4),
+        ("slice_time_ref", 0.5),
+        ("combination", "unweighted"),
+        ("combine_over", ("run",)),
+        ("combine_subset", True),
+        ("missing", "error"),
+    ],
+)
+def test_changing_a_setting_changes_the_text_beyond_the_list_of_settings(
+    name: str, value: object
+) -> None:
+    changed = text_with(**{name: value})
+    assert changed != text_with()
+    assert f"chosen: `{name}` = " in changed
+    if name not in {"contrasts", "slice_time_ref", "combine_over"}:  # seen in plan or runs
+        assert story(changed) != story(text_with())
+
+
+def story(text: str) -> str:
+    """Return a text without its last paragraph, which lists software and settings."""
+    return text.rpartition("\n\n")[0]
+
+
+def test_every_setting_is_told_as_chosen_or_default(tmp_path: Path) -> None:
+    maps = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=1.0, variance=1.0, dof=2.0)
+    told = text_with() + render(make_plan((maps,))).markdown
+    assert all(f"`{field.name}` = " in told for field in fields(AnalysisSettings))
+
+
+def test_settings_that_are_not_in_force_are_not_told(tmp_path: Path) -> None:
+    maps = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=1.0, variance=1.0, dof=2.0)
+    text = render(make_plan((maps,))).markdown
+    assert "`hrf_model`" not in text
+    assert "`run_dof`" in text
+    assert "`run_dof`" not in text_with()
+
+
+def test_numbers_of_settings_stand_in_the_text() -> None:
+    text = text_with(
+        hrf_model="fir:12",
+        fd_threshold_mm=0.9,
+        dummy_scans=1,
+        smoothing_fwhm_mm=5.5,
+        high_pass_s=90.0,
+    )
+    for part in ("12 delays of one scan", "above 0.9 mm", "the first scan of", "of 5.5 mm full"):
+        assert part in text
+    assert "longer than 90 s" in text
+    assert "up to order 3" in text_with(drift_model="polynomial:3")
+
+
+def test_each_confound_strategy_is_told_in_its_own_words_with_its_citations() -> None:
+    for path in (ROOT / "bids_fx" / "data" / "confounds").glob("*.toml"):
+        content = tomllib.loads(path.read_text())
+        text = text_with(confounds=(path.stem,))
+        assert content["description"].strip() in text
+        assert set(content.get("references", ())) <= set(cited_keys(text))
+
+
+def test_columns_asked_for_by_pattern_are_told() -> None:
+    assert "the columns csf and a\\_comp\\* of the confounds tables" in text_with(
+        confounds=("csf", "a_comp*")
+    )
+
+
+def test_displacement_threshold_replaces_what_scrubbing_says() -> None:
+    text = text_with(confounds=("motion6", "scrub"), fd_threshold_mm=0.2)
+    assert "above 0.2 mm were censored" in text
+    assert "above 0.5 mm" not in text
+    assert "power2012" in cited_keys(text)
+
+
+def test_weighted_and_unweighted_combination_tell_their_degrees_of_freedom() -> None:
+    assert "its degrees of freedom are the sum of the runs'" in text_with()
+    unweighted = text_with(combination="unweighted")
+    assert {"satterthwaite1946", "welch1947"} <= set(cited_keys(unweighted))
+    assert "the sum of the runs'" not in unweighted
+
+
+def test_one_run_is_told_as_not_combined() -> None:
+    text = render(one_run()).markdown
+    assert "No runs were combined." in text
+    assert "Cochran" not in text
+
+
+def test_sessions_are_told() -> None:
+    runs = [make_run(f"sub-01_ses-{s}_task-x_run-1") for s in "ab"]
+    plan = make_plan(runs, (make_group("sub-01_task-x", runs),))
+    assert "(within sessions and over sessions)" in render(plan).markdown
+    alone = replace(plan, settings=AnalysisSettings(combine_over=("run",)))
+    assert "(within sessions)" in render(alone).markdown
+
+
+def test_further_entities_that_are_combined_over_are_told() -> None:
+    runs = [make_run(f"sub-01_task-x_dir-{d}") for d in ("LR", "RL")]
+    settings = AnalysisSettings(combine_over=("run", "dir"))
+    plan = make_plan(runs, (make_group("sub-01_task-x", runs),), settings=settings)
+    assert "fixed effects (over dir)" in render(plan).markdown
+
+
+def test_preprocessing_by_fmriprep_is_cited_only_where_it_was() -> None:
+    assert "esteban2019" not in cited_keys(render(one_run()).markdown)
+    uris = {Path("/data/a.nii.gz"): "bids:fmriprep:sub-01/func/a.nii.gz"}
+    assert "esteban2019" in cited_keys(render(one_run(uris=uris)).markdown)
+
+
+def test_scans_and_repetition_times_are_told_as_their_range() -> None:
+    runs = (
+        make_run("sub-01_task-x_run-1", n_scans=40, repetition_time=2.0),
+        make_run("sub-01_task-x_run-2", n_scans=52, repetition_time=2.0),
+    )
+    text = render(make_plan(runs)).markdown
+    assert "Each run had 40 to 52 scans with a repetition time of 2 s." in text
+
+
+def test_slice_time_is_told_where_it_is_not_zero() -> None:
+    assert "sampled 0.75 s after" in render(one_run(slice_time=0.75)).markdown
+    assert "slices" not in render(one_run()).markdown
+
+
+def with_events(plan: Plan, condition: Condition) -> Plan:
+    run = plan.runs[0]
+    return replace(plan, runs=(replace(run, source=replace(run.source, conditions=(condition,))),))
+
+
+def test_impulses_and_modulation_are_told_only_where_they_occur() -> None:
+    plan = one_run()
+    condition = plan.runs[0].source.conditions[0]
+    impulses = replace(condition, durations=np.zeros(2))
+    scaled = replace(condition, amplitudes=np.array([1.0, 2.0]))
+    assert "impulses" not in render(plan).markdown
+    assert "impulses" in render(with_events(plan, impulses)).markdown
+    assert "`modulation`" not in render(plan).markdown
+    assert "`modulation`" in render(with_events(plan, scaled)).markdown
+
+
+def test_censored_scans_are_counted() -> None:
+    runs = (
+        make_run("sub-01_task-x_run-1", censored=(1, 2)),
+        make_run("sub-01_task-x_run-2", censored=(5,)),
+    )
+    assert "In all, 3 of 80 scans were censored" in render(make_plan(runs)).markdown
+    assert "In all," not in text_with()
+
+
+def test_contrasts_that_cannot_be_estimated_are_counted() -> None:
+    runs = (
+        make_run("sub-01_task-x_run-1"),
+        make_run("sub-01_task-x_run-2", reasons={"face": "no event"}),
+    )
+    assert "this was so for 1 of 4 pairs" in render(make_plan(runs)).markdown
+    assert "pairs" not in text_with()
+
+
+def test_design_made_beforehand_tells_nothing_of_hrf_confounds_and_drift(tmp_path: Path) -> None:
+    text = render(one_run(design_file=tmp_path / "a_design.tsv")).markdown
+    assert "made beforehand and used as they are" in text
+    for word in ("convolved", "confounds", "drift", "`hrf_model`"):
+        assert word not in text
+
+
+def test_maps_made_beforehand_tell_nothing_of_a_model(tmp_path: Path) -> None:
+    runs = [
+        make_run_maps(tmp_path, f"sub-01_task-x_run-{i}", effect=1.0, variance=1.0, dof=20.0)
+        for i in (1, 2)
+    ]
+    text = render(make_plan(runs)).markdown
+    assert "fitted beforehand with other software" in text
+    assert "Runs were combined as fixed effects" in text
+    for word in ("linear model", "noise", "smoothed", "confounds"):
+        assert word not in text
+
+
+def test_several_participants_are_counted_together() -> None:
+    plans = [make_plan(), replace(make_plan(), participant="02")]
+    text = render_methods(plans, VERSIONS).markdown
+    assert "BOLD data of 2 participants were analysed as 4 runs of task x" in text
+
+
+def test_spaces_and_tasks_are_told() -> None:
+    runs = (make_run("sub-01_task-b_space-T1w"), make_run("sub-01_task-a_space-MNI_res-2"))
+    text = render(make_plan(runs, ())).markdown
+    assert "tasks a and b in space MNI (resolution 2) and T1w" in text
+
+
+# ------------------------------------------------------------------------------- the results
+
+
+def test_no_placeholder_is_left_in_any_text(tmp_path: Path) -> None:
+    for plan in plans_of_every_kind(tmp_path):
+        text = render(plan).markdown
+        assert re.findall(r"\{\w*\}|\{|\}", text) == []
+        assert "  " not in text
+        assert ".." not in text
+
+
+def test_references_are_those_that_are_cited_in_their_order() -> None:
+    text = render(make_plan())
+    assert [key for key, _ in text.references] == list(dict.fromkeys(cited_keys(text.markdown)))
+    assert re.findall(r"^@\w+\{(\w+),", text.bibtex, re.MULTILINE) == sorted(
+        key for key, _ in text.references
+    )
+
+
+def test_names_from_the_data_cannot_change_the_markdown() -> None:
+    hostile = "*a* `b` [c](d) <e> @f {g} $h$"
+    contrast = make_contrast(hostile, face=1.0)
+    run: RunPlan = make_run("sub-01_task-x", conditions=(hostile, "face"), contrasts=(contrast,))
+    text = render(make_plan((run,)))
+    escaped = r"\*a\* \`b\` \[c\](d) \<e\> \@f {g} \$h\$"
+    assert text.markdown.count(escaped) == 2
+    assert "f" not in dict(text.references)
+
+
+def test_text_without_any_run_is_short_and_says_so() -> None:
+    text = render_methods([], VERSIONS)
+    assert text.markdown.startswith("There was no run to analyse.")
+
+
+def test_citation_files_are_the_text_with_references_and_the_bibliography() -> None:
+    text = render(make_plan())
+    citation = citation_files(text)
+    assert list(citation) == ["CITATION.md", "CITATION.bib"]
+    assert text.markdown in citation["CITATION.md"]
+    assert all(reference in citation["CITATION.md"] for _, reference in text.references)
+    assert citation["CITATION.bib"] == text.bibtex
+
+
+def test_example_is_what_is_rendered() -> None:
+    assert (FOLDER / "example" / "CITATION.md").read_text() == example()
+
+
+def test_package_holds_the_boilerplate_by_a_relative_link() -> None:
+    link = ROOT / "bids_fx" / "data" / "boilerplate"
+    assert link.resolve() == FOLDER
+    assert not link.readlink().is_absolute()
+    assert fragment("20-model").startswith("A general linear model")
+
+
+def test_versions_are_of_what_is_installed() -> None:
+    versions = software_versions()
+    assert versions["numpy"] == np.__version__
+    assert list(versions)[:2] == ["bids_fx", "python"]

@@ -1,0 +1,245 @@
+"""What is decided before any work: contrasts, estimability, hashes and names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_fx.entities import parse_name
+from bids_fx.errors import ExitCode
+from bids_fx.glm.design import Column, Condition, Design
+from bids_fx.plan import make_plan
+from bids_fx.records import BoldRun, ConfoundTable, Found, Grid, Plan, RunMaps
+from bids_fx.settings import AnalysisSettings
+
+GRID = Grid(shape=(4, 4, 4), affine=((2.0, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 2.0, 0), (0, 0, 0, 1)))
+BARE = AnalysisSettings(confounds=())
+
+
+def condition(name: str, *onsets: float) -> Condition:
+    times = np.array(onsets)
+    return Condition(
+        name=name, onsets=times, durations=np.full(times.shape, 4.0), amplitudes=np.ones_like(times)
+    )
+
+
+FACE, HOUSE = condition("face", 10, 60, 130), condition("house", 35, 90, 160)
+
+
+def bold_run(name: str, *conditions: Condition, **fields: object) -> BoldRun:
+    entities = parse_name(f"{name}_bold.nii.gz").entities
+    given = {
+        "entities": entities,
+        "bold": Path(f"/data/{name}_bold.nii.gz"),
+        "uris": {Path(f"/data/{name}_bold.nii.gz"): f"bids:x:{name}_bold.nii.gz"},
+        "grid": GRID,
+        "n_scans": 100,
+        "repetition_time": 2.0,
+        "n_mask_voxels": 40,
+        "conditions": conditions or (FACE, HOUSE),
+    }
+    return BoldRun(**(given | fields))
+
+
+def plan_of(*runs: BoldRun | RunMaps, settings: AnalysisSettings = BARE, known=()) -> Plan:
+    found = Found(participant="1", runs=runs)
+    return make_plan(found, settings, {}, known_conditions=dict(known))
+
+
+def names(plan: Plan) -> list[str]:
+    return [item.contrast.label for item in plan.runs[0].contrasts]
+
+
+def test_without_contrasts_each_condition_and_each_against_the_others_is_planned():
+    song = condition("song", 20, 70)
+    plan = plan_of(bold_run("sub-1_task-x", FACE, HOUSE, song))
+    assert names(plan) == [
+        *("face", "house", "song"),
+        *("faceGtOthers", "houseGtOthers", "songGtOthers"),
+    ]
+    weights = dict(plan.runs[0].contrasts[3].weights)
+    assert weights == {"face": 1.0, "house": -0.5, "song": -0.5}
+
+
+def test_a_contrast_under_derivatives_means_the_canonical_column():
+    settings = replace(BARE, contrasts=("face - house", "face[1]"), hrf_model="spm + derivative")
+    first, second = plan_of(bold_run("sub-1_task-x"), settings=settings).runs[0].contrasts
+    assert dict(first.weights) == {"face": 1.0, "house": -1.0}
+    assert dict(second.weights) == {"face_derivative": 1.0}
+
+
+def test_a_contrast_under_fir_means_the_mean_of_the_delays_or_one_of_them():
+    settings = replace(BARE, contrasts=("face", "face[2] - house[0]"), hrf_model="fir:4")
+    first, second = plan_of(bold_run("sub-1_task-x"), settings=settings).runs[0].contrasts
+    assert dict(first.weights) == {f"face_delay_{k}": 0.25 for k in range(4)}
+    assert dict(second.weights) == {"face_delay_2": 1.0, "house_delay_0": -1.0}
+
+
+def test_a_basis_function_that_the_model_lacks_is_a_problem():
+    settings = replace(BARE, contrasts=("face[3]",))
+    (problem,) = plan_of(bold_run("sub-1_task-x"), settings=settings).problems
+    assert "face[3]" in problem.found
+
+
+def test_a_condition_without_events_in_a_run_costs_that_run_its_contrasts():
+    settings = replace(BARE, contrasts=("face", "face - house"))
+    plan = plan_of(
+        bold_run("sub-1_task-x_run-1_space-A"),
+        bold_run("sub-1_task-x_run-2_space-A", FACE),
+        settings=settings,
+    )
+    assert plan.problems == ()
+    assert [item.reason is None for item in plan.runs[1].contrasts] == [True, False]
+    assert "house" in plan.runs[1].contrasts[1].reason
+    assert any("face - house" in notice.text for notice in plan.notices)
+
+
+def test_a_condition_known_elsewhere_is_no_error_but_cannot_be_estimated():
+    settings = replace(BARE, contrasts=("song",))
+    plan = plan_of(bold_run("sub-1_task-x"), settings=settings, known={"x": ["song"]})
+    assert plan.problems == ()
+    assert plan.runs[0].estimable == ()
+
+
+def test_an_unknown_condition_is_a_problem_with_the_closest_one():
+    settings = replace(BARE, contrasts=("hose - face",))
+    (problem,) = plan_of(bold_run("sub-1_task-x"), settings=settings).problems
+    assert "did you mean 'house'" in problem.found
+    assert problem.participant == "1"
+
+
+def test_missing_conditions_are_problems_where_that_is_asked_for():
+    settings = replace(BARE, contrasts=("house",), missing="error")
+    plan = plan_of(
+        bold_run("sub-1_task-x_run-1"), bold_run("sub-1_task-x_run-2", FACE), settings=settings
+    )
+    assert [problem.code for problem in plan.problems] == [ExitCode.BAD_DATA]
+
+
+def test_regressors_that_are_the_same_cannot_be_told_apart_but_can_be_summed():
+    settings = replace(BARE, contrasts=("face", "face + twin"))
+    run = bold_run("sub-1_task-x", FACE, replace(FACE, name="twin"))
+    alone, summed = plan_of(run, settings=settings).runs[0].contrasts
+    assert "combination of others" in alone.reason
+    assert summed.reason is None
+
+
+def test_a_design_that_leaves_no_degrees_of_freedom_is_a_problem():
+    short = bold_run("sub-1_task-x", n_scans=12)
+    assert plan_of(short, settings=replace(BARE, dummy_scans=8)).problems == ()
+    plan = plan_of(short, settings=replace(BARE, dummy_scans=12))
+    assert "12 scans for a design of rank 12" in plan.problems[0].found
+
+
+def test_two_contrasts_of_one_label_are_a_problem_without_regard_to_case():
+    settings = replace(BARE, contrasts=("a = face", "A = house"))
+    problems = plan_of(bold_run("sub-1_task-x"), settings=settings).problems
+    assert "would both be written" in problems[0].found
+
+
+def test_confounds_and_censored_scans_enter_the_design(rng):
+    table = ConfoundTable(
+        path=Path("c.tsv"),
+        values={"trans_x": rng.normal(size=100), "other": rng.normal(size=100)},
+    )
+    settings = replace(BARE, confounds=("trans_x",), dummy_scans=2)
+    run = plan_of(bold_run("sub-1_task-x", confounds=table), settings=settings).runs[0]
+    assert [item.scan for item in run.confounds.censored] == [0, 1]
+    roles = [column.role for column in run.design.columns]
+    assert (roles.count("confound"), roles.count("censored")) == (1, 2)
+    place = run.design.names.index("trans_x")
+    np.testing.assert_array_equal(run.design.matrix[:, place], table.values["trans_x"])
+    assert run.source.confounds.values.keys() == {"trans_x"}
+
+
+def hash_of(settings: AnalysisSettings = BARE, **fields: object) -> str:
+    return plan_of(bold_run("sub-1_task-x", **fields), settings=settings).runs[0].settings_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hrf_model": "glover"},
+        {"drift_model": "none"},
+        {"high_pass_s": 60.0},
+        {"noise_model": "ols"},
+        {"smoothing_fwhm_mm": 5.0},
+        {"signal_scaling": "none"},
+        {"dummy_scans": 1},
+        {"contrasts": ("face",)},
+    ],
+    ids=str,
+)
+def test_every_setting_of_the_model_changes_the_hash(change):
+    assert hash_of(replace(BARE, **change)) != hash_of()
+
+
+@pytest.mark.parametrize(
+    "change", [{"slice_time": 0.5}, {"repetition_time": 1.5}, {"mask": Path("m.nii.gz")}], ids=str
+)
+def test_every_fact_of_the_run_that_counts_changes_the_hash(change):
+    change = dict(change)
+    if "mask" in change:
+        change["uris"] = {change["mask"]: "bids:x:m.nii.gz"}
+    assert hash_of(**change) != hash_of()
+
+
+@pytest.mark.parametrize("change", [{"combination": "unweighted"}, {"combine_subset": True}])
+def test_settings_of_the_combination_leave_the_runs_as_they_are(change):
+    assert hash_of(replace(BARE, **change)) == hash_of()
+
+
+def design_made_beforehand(*, named: bool) -> BoldRun:
+    columns = (
+        Column(name="cue", role="condition", condition="cue", basis=0),
+        Column(name="constant", role="constant"),
+    )
+    matrix = np.column_stack([np.arange(100) % 2, np.ones(100)]).astype(float)
+    return bold_run(
+        "sub-1_task-x",
+        design=Design(matrix=matrix, columns=columns),
+        design_file=Path("d.tsv"),
+        names_conditions=named,
+    )
+
+
+def test_a_design_made_beforehand_is_used_as_it_is():
+    run = plan_of(design_made_beforehand(named=True)).runs[0]
+    assert run.design.names == ("cue", "constant")
+    assert [item.contrast.label for item in run.contrasts] == ["cue"]
+
+
+def test_a_design_that_names_no_conditions_needs_contrasts():
+    (problem,) = plan_of(design_made_beforehand(named=False)).problems
+    assert "--contrast" in problem.remedy
+    settings = replace(BARE, contrasts=("cue",))
+    assert plan_of(design_made_beforehand(named=False), settings=settings).problems == ()
+
+
+def test_maps_made_beforehand_are_combined_by_label():
+    maps = {"faces": {"effect": Path("e.nii"), "variance": Path("v.nii")}}
+    runs = [
+        RunMaps(
+            entities=parse_name(f"sub-1_task-x_run-{run}_space-A_bold.nii").entities,
+            grid=GRID,
+            maps=maps,
+            names={"faces": "face - house"},
+            dof={"faces": 40.0},
+        )
+        for run in (1, 2)
+    ]
+    plan = plan_of(*runs)
+    (group,) = plan.written_groups
+    assert group.contrasts[0].contrast.name == "face - house"
+    assert len(group.contrasts[0].run_keys) == 2
+
+
+def test_the_outline_of_a_plan_decides_the_same_without_its_arrays():
+    plan = plan_of(bold_run("sub-1_task-x_run-1_space-A"), bold_run("sub-1_task-x_run-2_space-A"))
+    outline = plan.outline()
+    assert outline.groups == plan.groups
+    assert all(run.design is None for run in outline.runs)
+    assert repr(outline.runs[0]) == "task-x_run-1_space-A"
