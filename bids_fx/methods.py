@@ -155,12 +155,12 @@ it into your paper, changed or not.
 def _choose_fragments(plans: Sequence[Plan]) -> list[str]:
     """Return the names of the fragments that are true of the plans."""
     runs = [run for plan in plans for run in plan.runs]
-    software = ["50-software", "51-chosen", "52-defaults"]
+    settings = _common_settings(plans)
+    chosen, _ = _settings_texts(plans)
+    software = ["50-software", "52-defaults", *(["51-chosen"] if chosen else [])]
     if not runs:
         return ["10-no-runs", *software]
-    settings = plans[0].settings
-    chosen = software if chosen_settings(settings) else ["50-software", "52-defaults"]
-    results = [*_combination_fragments(plans), "40-tails", "41-figures", *chosen]
+    results = [*_combination_fragments(plans), "40-tails", "41-figures", *software]
     fitted = [run for run in runs if isinstance(run.source, BoldRun)]
     if not fitted:
         return ["10-run-maps", "30-contrasts", *results]
@@ -232,13 +232,13 @@ def _combination_fragments(plans: Sequence[Plan]) -> list[str]:
 
 def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> MethodsContext:
     """Gather what the placeholders stand for."""
-    settings = plans[0].settings if plans else AnalysisSettings()
+    settings = _common_settings(plans)
     runs = [run for plan in plans for run in plan.runs]
     contrasts = [item for run in runs for item in run.contrasts]
     sources = list(_bold(runs))
     _, _, number = settings.hrf_model.partition(":")
     _, _, order = settings.drift_model.partition(":")
-    chosen, defaults = _settings_texts(plans, settings)
+    chosen, defaults = _settings_texts(plans)
     return MethodsContext(
         participants=_counted(len(plans), "participant"),
         runs=_counted(len(runs), "run"),
@@ -272,8 +272,14 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
     )
 
 
-def _settings_texts(plans: Sequence[Plan], settings: AnalysisSettings) -> tuple[str, str]:
-    """Return the settings that were chosen, and the defaults in force."""
+def _common_settings(plans: Sequence[Plan]) -> AnalysisSettings:
+    """Return the settings of all plans; the defaults where there is none."""
+    return plans[0].settings if plans else AnalysisSettings()
+
+
+def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
+    """Return the settings that were chosen and are in force, and the defaults in force."""
+    settings = _common_settings(plans)
     first = plans[0] if plans else Plan(participant="", settings=settings)
     idle = idle_settings(
         settings, given_designs=first.has_given_designs, given_maps=first.has_given_maps

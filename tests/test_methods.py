@@ -158,6 +158,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
         make_plan((impulse,)),
         one_run(design_file=folder / "a_design.tsv", design=make_plan().runs[0].design),
         make_plan(maps),
+        make_plan(maps, settings=AnalysisSettings(hrf_model="glover")),  # not in force
         make_plan(()),
     ]
 
@@ -374,6 +375,7 @@ def test_no_placeholder_is_left_in_any_text(tmp_path: Path) -> None:
         assert re.findall(r"\{\w*\}|\{|\}", text) == []
         assert "  " not in text
         assert ".." not in text
+        assert ": ." not in text
 
 
 def test_references_are_those_that_are_cited_in_their_order() -> None:

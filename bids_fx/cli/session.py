@@ -209,10 +209,7 @@ class Session:
             due, out_dir=self.out_dir, work_dir=self.work_dir, n_threads=resources.n_threads
         )
         if execution.write_graph:
-            self.log_dir.mkdir(parents=True, exist_ok=True)
-            workflow.write_graph(
-                dotfilename=str(self.log_dir / "graph.dot"), graph2use="colored", format="svg"
-            )
+            self._write_graph(workflow)
         with Progress() as progress:
             failures = run_workflow(workflow, resources, crash_dir=self.log_dir, progress=progress)
         failed = {failure.participant for failure in failures}
@@ -221,6 +218,15 @@ class Session:
             if participant not in failed:
                 shutil.rmtree(folder, ignore_errors=True)
         return failures
+
+    def _write_graph(self, workflow: Any) -> None:
+        """Write the workflow's graph as a .dot file and, where graphviz is there, as SVG."""
+        path = self.log_dir / "graph.dot"
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            workflow.write_graph(dotfilename=str(path), graph2use="colored", format="svg")
+        except OSError as error:
+            logger.warning("%s was written, but not drawn: %s", path, error)
 
     def _conclude(self, plan: Plan, failures: Sequence[Any]) -> Outcome:
         """Write a participant's report and see whether every planned output is there."""

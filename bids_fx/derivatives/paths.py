@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
-from bids_fx.records import GroupPlan, Plan, RunMaps, RunPlan
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunMaps, RunPlan
 
 #: Maps of a t contrast, at every level.
 T_STATS = ("effect", "variance", "t", "z", "p", "logp", "dof")
@@ -174,6 +174,18 @@ def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
     if run.source.confounds_file is not None:
         kinds.append("motion")
     return {kind: figure(run.entities, kind) for kind in kinds}
+
+
+def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
+    """Iterate over the published maps that the figure of a group's contrast shows."""
+    label = item.contrast.label
+    if group.not_written is None:
+        yield from (statmap(group.entities, label, stat) for stat in ("z", "effect"))
+    for key in item.run_keys:
+        run = plan.run(key)
+        if not isinstance(run.source, RunMaps):
+            yield from (statmap(run.entities, label, stat) for stat in ("z", "effect"))
+            yield mean_image(run.entities)
 
 
 def group_figures(group: GroupPlan) -> dict[str, PurePosixPath]:

@@ -148,7 +148,7 @@ def unfinished(
     force : bool
         Do everything again.
     only_figures : bool
-        Compute nothing, draw all figures again.
+        Compute nothing, draw all figures again whose maps are there.
 
     Returns
     -------
@@ -165,7 +165,15 @@ def unfinished(
         or not is_group_finished(plan, group, out_dir, hashes)
     }
     if only_figures:
-        runs, groups, force = set(), set(), True
+        return Todo(
+            run_figures=frozenset(run.key for run in plan.runs),
+            group_figures=frozenset(
+                (group.key, item.contrast.label)
+                for group in plan.groups
+                for item in group.estimable
+                if _all_exist(out_dir, paths.shown_maps(plan, group, item))
+            ),
+        )
     return Todo(
         runs=frozenset(runs),
         groups=frozenset(groups),

@@ -75,7 +75,7 @@ def t_statistics(
     size = np.abs(t)
     log_tail = log_sf_t(size, nu)
     log_p = np.where(t < 0, np.log1p(-np.exp(log_tail)), log_tail)
-    z = np.where(t == 0, 0.0, np.copysign(-np.asarray(ndtri_exp(log_tail)), t))
+    z = np.where(t == 0, 0.0, np.copysign(ndtri_exp(log_tail), t))
     return TStatistics(t=t, z=z, p=np.exp(log_p), logp=-log_p / math.log(10))
 
 

@@ -60,7 +60,10 @@ class FitRun(SimpleInterface):
         if run.key in self.inputs.todo:
             result = _fit(run, self.inputs.settings, self.inputs.n_threads)
             write_run(run, result, self.inputs.settings, out_dir)
-        self._results["maps"] = _as_text(published_maps(run, out_dir))
+        published = published_maps(run, out_dir)
+        self._results["maps"] = _as_text(
+            {k: file for k, file in published.items() if file.exists()}
+        )
         return runtime
 
 

@@ -31,6 +31,14 @@ THRESHOLD_TEXT = (
 )
 
 
+#: Units of effects, by `signal_scaling`.
+_UNITS = {
+    "psc": "% signal change",
+    "grand-mean": "% of the mask's mean",
+    "none": "units of the BOLD image",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Summary:
     """One map's row in the table of peaks; `peak` is None where there is no result."""
@@ -234,7 +242,11 @@ def _cluster_table(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> T
         f"Clusters of voxels that touch by their faces, {THRESHOLD_TEXT}.{rest} "
         f"All are in {path.name}."
     )
-    head = ("Peak z", "Place (x, y, z in mm)", "Effect at the peak", "Size (mm³)", "Voxels")
+    units = "the maps' units" if plan.has_given_maps else _UNITS[plan.settings.signal_scaling]
+    head = (
+        *("Peak z", "Place (x, y, z in mm)", f"Effect at the peak ({units})"),
+        *("Size (mm³)", "Voxels"),
+    )
     # Whose clusters they are need not be said where all are the combined map's.
     maps_head = ("Map",) if group.not_written else ()
     rows = []

@@ -15,7 +15,7 @@ from bids_fx.glm.tails import log_sf_t, t_statistics
 LOGP, P, Z = 1e-10, 1e-9, 1e-10
 
 DOFS = (1.0, 1.3, 2.0, 3.7, 10.0, 23.31, 69.0, 150.0, 999.5, 2e4, 1e6)
-VALUES = (1e-9, 1e-3, 0.4, 1.0, 2.5, 5.0, 9.0, 20.0, 34.0, 36.5, 38.5, 60.0, 300.0, 1e4)
+VALUES = (1e-9, 1e-3, 0.4, 1.0, 2.5, 5.0, 9.0, 20.0, 34.0, 36.5, 38.2, 38.5, 60.0, 300.0, 1e4)
 
 
 def log_upper_tail(t: float, dof: float) -> mp.mpf:
@@ -140,8 +140,7 @@ def test_infinite_degrees_of_freedom_are_the_normal_distribution() -> None:
 )
 def test_what_has_no_test_is_nan_throughout(effect: float, variance: float, dof: float) -> None:
     found = t_statistics(effect, variance, dof)
-    assert all(np.isnan(value) for value in (found.z, found.p, found.logp))
-    assert np.isnan(found.t) or dof <= 0 or np.isnan(dof)
+    assert all(np.isnan(value) for value in (found.t, found.z, found.p, found.logp))
 
 
 def test_arguments_broadcast() -> None:

@@ -369,6 +369,7 @@ def test_ten_highest_clusters_are_listed_and_the_rest_counted(
     page = report(plan, out_dir)
     rows = page.table("Clusters")
     assert len(rows) == 11
+    assert rows[0][3] == "Effect at the peak (% signal change)"
     assert rows[1] == ["1", "20.00", f"({MINUS}1, 2, 3)", f"{MINUS}0.25", "1,080", "30"]
     assert f"The 10 highest of 13. All are in {path.name}." in page.text
 

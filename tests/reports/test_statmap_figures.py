@@ -189,6 +189,17 @@ def test_row_says_name_peak_place_minimum_and_extent() -> None:
     assert "2 voxels with |z| > 3.29" in text
 
 
+def test_texts_of_flat_rows_do_not_overlap() -> None:
+    z = np.full(LARGE, np.nan)
+    z[:, 10:14] = noise()[:, 10:14]
+    name = "ses-pre_acq-multiband4 dir-LR run-01 of a long name that takes lines"
+    figure = draw_statmaps([make_row(z, name=name), make_row(z, name=name)], title="t")
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.texts]
+    assert len(boxes) == 5
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+
+
 def test_map_without_anything_above_threshold_says_so() -> None:
     assert "No voxel with |z| > 3.29" in row_texts(draw_statmaps([make_row(noise())], title="t"))
 

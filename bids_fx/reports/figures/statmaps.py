@@ -30,6 +30,8 @@ _MARGIN_MM = 4.0
 
 #: Widths in inches of the whole figure, of the text beside a row and of the colour bar.
 _WIDTH, _TEXT_WIDTH, _BAR_WIDTH, _HEAD_HEIGHT, _GAP = 14.0, 2.1, 0.75, 0.65, 0.06
+#: Height in inches of the longest text beside a row: three lines of name, four of numbers.
+_TEXT_HEIGHT = 1.45
 _PAPER, _LIGHT, _DIM = "#0c0e11", "#f1f3f5", "#a7b0b9"
 _COLD = ("#7ff5ff", "#1fa8ff", "#2a3cff")
 _HOT = ("#c1121f", "#ff7b00", "#fff04d")
@@ -97,15 +99,17 @@ def draw_statmaps(
     (left, right), (back, front) = bounds[0], bounds[1]
     panel = (_WIDTH - _TEXT_WIDTH - _BAR_WIDTH) / len(levels) - _GAP
     height = panel * (front - back) / (right - left)
-    total = _HEAD_HEIGHT + len(rows) * (height + _GAP) + 0.1
+    pitch = max(height, _TEXT_HEIGHT) + _GAP
+    total = _HEAD_HEIGHT + len(rows) * pitch + 0.1
     figure = Figure(figsize=(_WIDTH, total), facecolor=_PAPER)
     limit = colour_limit(rows, threshold)
     colours = _colours(limit, threshold)
     figure.text(0.012, 1 - 0.2 / total, title, size=13, weight="bold", color=_LIGHT, va="center")
     peak_level = _level_of_peak(first, levels)
     for row_index, row in enumerate(rows):
-        bottom = total - _HEAD_HEIGHT - (row_index + 1) * (height + _GAP)
-        _describe(figure, row, threshold, y=(bottom + height - 0.12) / total, total=total)
+        top = total - _HEAD_HEIGHT - row_index * pitch - _GAP
+        bottom = top - height
+        _describe(figure, row, threshold, y=(top - 0.12) / total, total=total)
         samples = _sample(row, levels, bounds, threshold)
         for index, (grey, z) in enumerate(samples):
             x = _TEXT_WIDTH + index * (panel + _GAP)
