@@ -31,6 +31,8 @@ ENV HOME=/home/bids_fx \
     NO_ET=1 \
     NIPYPE_NO_ET=1 \
     OMP_NUM_THREADS=1 \
+    TEMPLATEFLOW_AUTOUPDATE=off \
+    TEMPLATEFLOW_HOME=/opt/templateflow \
     BIDS_FX_DOCKER_TAG=${TAG}
 
 LABEL org.opencontainers.image.title="bids_fx" \

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from bids_fx.errors import ExitCode, Problem
-from bids_fx.records import Censored, ConfoundChoice, ConfoundTable, FloatArray
+from bids_fx.inputs import ConfoundTable, FloatArray
+from bids_fx.records import Censored, ConfoundChoice
 
 _DISPLACEMENT = ("framewise_displacement", "FramewiseDisplacement")
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
@@ -140,6 +141,7 @@ def resolve_confounds(
         censored=_censored(reasons),
         filled={name: table.filled[name] for name in columns if name in table.filled},
         by_request={request: part.columns for request, part in asked.items()},
+        fd_threshold_mm=threshold,
     )
     faults = tuple(problem for part in asked.values() for problem in part.problems)
     notices = tuple(text for part in asked.values() for text in part.notices)

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bids_fx import __version__
 from bids_fx.boilerplate import bibliography, cited_keys, escape, fragment, strategy_texts
-from bids_fx.records import BoldRun, MethodsText, Plan, RunPlan
+from bids_fx.inputs import BoldRun
+from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import (
     Z_THRESHOLD,
     AnalysisSettings,

@@ -10,34 +10,15 @@ import numpy as np
 
 from bids_fx import __version__
 from bids_fx.confounds import ConfoundStrategy, resolve_confounds
+from bids_fx.contrasts import run_contrasts, task_contrasts
 from bids_fx.entities import Entities
 from bids_fx.errors import ExitCode, Notice, Problem
-from bids_fx.glm.contrasts import (
-    DesignSpace,
-    contrast_vector,
-    design_space,
-    efficiency,
-    is_estimable,
-)
+from bids_fx.glm.contrasts import DesignSpace, design_space
 from bids_fx.glm.design import Design, make_design
 from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
-from bids_fx.model import (
-    Contrast,
-    ContrastError,
-    automatic_contrasts,
-    contrast_labels,
-    parse_contrast,
-)
-from bids_fx.records import (
-    BoldRun,
-    ConfoundChoice,
-    ConfoundTable,
-    Found,
-    Plan,
-    RunContrast,
-    RunMaps,
-    RunPlan,
-)
+from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
+from bids_fx.model import Contrast
+from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 
 #: Columns that the motion figure shows, kept whether they enter the design or not.
@@ -77,16 +58,15 @@ def make_plan(
     entities = number_runs([source.entities for source in sources])
     problems = list(found.problems)
     notices = [*found.notices, *_renamed(sources, entities)]
-    models = _task_models(sources, settings, known_conditions)
-    for expression, message in models.failures.items():
-        problems.append(Problem(where=f"--contrast '{expression}'", found=message, remedy=_MEND))
-    notices += models.notices
+    tasks = task_contrasts(sources, settings, known_conditions)
+    problems += tasks.problems
+    notices += tasks.notices
     runs: list[RunPlan] = []
     for source, names in zip(sources, entities, strict=True):
         if isinstance(source, RunMaps):
             runs.append(_plan_given_maps(source, names))
             continue
-        contrasts = models.contrasts.get(source.entities.get("task", ""), ())
+        contrasts = tasks.by_task.get(source.entities.get("task", ""), ())
         run, run_problems, run_notices = _plan_run(source, names, contrasts, settings, strategies)
         runs.append(run)
         problems += run_problems
@@ -103,66 +83,6 @@ def make_plan(
     )
     plan = replace(plan, notices=(*plan.notices, *_missing_contrasts(plan)))
     return replace(plan, problems=_about(plan, (*plan.problems, *_collisions(plan))))
-
-
-_MEND = "name conditions of the events tables, in backticks where they hold spaces or signs"
-
-
-class _TaskModels:
-    """The contrasts of each task, and the expressions that fit none."""
-
-    def __init__(self) -> None:
-        self.contrasts: dict[str, tuple[Contrast, ...]] = {}
-        self.failures: dict[str, str] = {}
-        self.notices: list[Notice] = []
-
-
-def _task_models(
-    sources: Sequence[BoldRun | RunMaps],
-    settings: AnalysisSettings,
-    known_conditions: Mapping[str, Sequence[str]],
-) -> _TaskModels:
-    """Parse the contrasts against the conditions of each task."""
-    models = _TaskModels()
-    own: dict[str, set[str]] = {}
-    for source in sources:
-        if isinstance(source, BoldRun):
-            task = source.entities.get("task", "")
-            own.setdefault(task, set()).update(_conditions(source, settings))
-    errors: dict[str, list[tuple[str, str]]] = {}
-    for task, conditions in own.items():
-        if not settings.contrasts:
-            models.contrasts[task] = contrast_labels(automatic_contrasts(sorted(conditions)))
-            continue
-        names = sorted(conditions.union(known_conditions.get(task, ())))
-        parsed = []
-        for expression in settings.contrasts:
-            try:
-                parsed.append(parse_contrast(expression, names))
-            except ContrastError as error:
-                errors.setdefault(expression, []).append((task, str(error)))
-        models.contrasts[task] = contrast_labels(parsed)
-    for expression, messages in errors.items():
-        if len(messages) == len(own):
-            models.failures[expression] = messages[0][1]
-            continue
-        for task, message in messages:
-            text = f"Contrast '{expression}' is left out for task {task}: {message}."
-            models.notices.append(Notice(text=text, warning=False))
-    return models
-
-
-def _conditions(source: BoldRun, settings: AnalysisSettings) -> set[str]:
-    """Return the conditions that a run's events or its ready design name."""
-    if source.design is None:
-        return {condition.name for condition in source.conditions}
-    if not settings.contrasts and not source.names_conditions:
-        return set()
-    return {
-        column.condition
-        for column in source.design.columns
-        if column.role == "condition" and column.condition is not None
-    }
 
 
 def _renamed(sources: Sequence[BoldRun | RunMaps], entities: Sequence[Entities]) -> list[Notice]:
@@ -212,13 +132,18 @@ def _plan_run(
         )
         problems = [replace(fault, where=f"{name}: {fault.where}") for fault in faults]
         notices = [Notice(text=text) for text in texts]
-    design = source.design or _make_design(source, choice, settings)
+    try:
+        design = source.design or _make_design(source, choice, settings)
+    except ValueError as error:
+        remedy = "rename the condition, or choose other confounds"
+        fault = Problem(where=name, found=f"no design matrix can be built: {error}", remedy=remedy)
+        return _without_design(source, entities), [*problems, fault], notices
     space = design_space(design.matrix)
     if space.rank >= source.n_scans:
         problems.append(_no_dof(name, source, space))
     if source.design is not None and not contrasts:
         problems.append(_unnamed_design(name, source))
-    planned, wrong = _run_contrasts(source, design, space, contrasts)
+    planned, wrong = run_contrasts(source, design, space, contrasts)
     problems += wrong
     if settings.missing == "error":
         problems += [_refused(name, item) for item in planned if item.reason is not None]
@@ -238,6 +163,11 @@ def _plan_run(
     return run, problems, notices
 
 
+def _without_design(source: BoldRun, entities: Entities) -> RunPlan:
+    """Return the place of a run in a plan that has problems anyway."""
+    return RunPlan(key=str(entities.without("sub")), entities=entities, source=source)
+
+
 def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSettings) -> Design:
     """Build the design matrix of a run from its events and the chosen confounds."""
     values = None
@@ -254,49 +184,6 @@ def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSett
         confound_names=choice.columns,
         censored=tuple(item.scan for item in choice.censored),
     )
-
-
-def _run_contrasts(
-    source: BoldRun, design: Design, space: DesignSpace, contrasts: Sequence[Contrast]
-) -> tuple[tuple[RunContrast, ...], list[Problem]]:
-    """Find each contrast's columns and whether the run can estimate it."""
-    planned: list[RunContrast] = []
-    problems: list[Problem] = []
-    for contrast in contrasts:
-        weights: dict[str, float] = {}
-        reason: str | None = None
-        gain: float | None = None
-        for condition, basis, weight in contrast.terms:
-            columns = [
-                column.name
-                for column in design.columns
-                if column.condition == condition
-                and (column.role == "condition" if basis is None else column.basis == basis)
-            ]
-            known = any(column.condition == condition for column in design.columns)
-            if not columns and known:
-                problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
-            if not columns:
-                reason = f"condition '{condition}' has no event in this run"
-                break
-            for column in columns:
-                # A condition without a canonical column (FIR) stands for the mean of its delays.
-                weights[column] = weights.get(column, 0.0) + weight / len(columns)
-        if reason is None:
-            vector = contrast_vector(weights.items(), design.names)
-            if not is_estimable(vector, space):
-                reason = "its regressors are a combination of others in this run's design"
-            else:
-                gain = efficiency(vector, space)
-        planned.append(
-            RunContrast(
-                contrast=contrast,
-                weights=tuple(weights.items()) if reason is None else (),
-                reason=reason,
-                efficiency=gain,
-            )
-        )
-    return tuple(planned), problems
 
 
 def _used_columns(table: ConfoundTable | None, choice: ConfoundChoice) -> ConfoundTable | None:
@@ -407,14 +294,6 @@ def _unnamed_design(name: str, source: BoldRun) -> Problem:
         found="no sidecar says which of its columns are conditions",
         remedy="give the contrasts with --contrast",
         code=ExitCode.USAGE,
-    )
-
-
-def _no_basis(source: BoldRun, contrast: Contrast, column: str) -> Problem:
-    return Problem(
-        where=f"contrast '{contrast.name}'",
-        found=f"the HRF model gives no column {column} in {source.entities}",
-        remedy="choose an --hrf-model with that basis function, or another index",
     )
 
 

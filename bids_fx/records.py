@@ -1,208 +1,20 @@
-"""The records that pass between the layers: what was found, and what is planned.
+"""The records of what is planned: `plan` fills them; workflows, report and methods text read them.
 
-`dataset` fills the records of the first part, `plan` those of the second; workflows, report and
-methods text only read them. None of them touches a file.
+None of them touches a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
-from bids_fx.glm.design import Condition, Design
+from bids_fx.glm.design import Design
+from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
-
-FloatArray = npt.NDArray[np.float64]
-
-# ---------------------------------------------------------------- what was found in the dataset
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """The voxel grid of an image.
-
-    Parameters
-    ----------
-    shape : tuple of 3 int
-        Number of voxels along each axis.
-    affine : tuple of 4 tuples of 4 float
-        Voxel indices to world coordinates in mm.
-    """
-
-    shape: tuple[int, int, int]
-    affine: tuple[tuple[float, ...], ...]
-
-    @property
-    def n_voxels(self) -> int:
-        """Number of voxels of the whole grid."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
-
-    @property
-    def voxel_sizes_mm(self) -> tuple[float, float, float]:
-        """Edge lengths of a voxel in mm."""
-        columns = np.asarray(self.affine)[:3, :3]
-        x, y, z = np.sqrt((columns**2).sum(axis=0)).tolist()
-        return x, y, z
-
-    def matches(self, other: Grid) -> bool:
-        """Tell whether both grids have the same voxels at the same places (to 1 µm)."""
-        return self.shape == other.shape and np.allclose(
-            self.affine, other.affine, rtol=0, atol=1e-3
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfoundTable:
-    """A confounds table with its missing values already treated.
-
-    Parameters
-    ----------
-    path : Path
-        The file it was read from.
-    values : dict of str to ndarray of shape (n_scans,)
-        Columns by name, in the file's order. A column that still holds NaN may not be used.
-    filled : dict of str to str
-        Columns whose missing values were filled, and with what (``"0"`` or ``"mean"``).
-    metadata : dict of str to dict
-        The sidecar's entry of each column, where there is one.
-    """
-
-    path: Path
-    values: dict[str, FloatArray]
-    filled: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, dict[str, object]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoldRun:
-    """One run of BOLD data and what belongs to it, as found on disk.
-
-    Parameters
-    ----------
-    entities : Entities
-        All entities of the BOLD file but ``desc``, in its name's own order and spelling.
-    bold, mask, confounds_file, t1w : Path or None
-        Preprocessed series; its brain mask; its confounds; the participant's T1w in that space.
-    events_files : tuple of Path
-        The events table, as the inheritance principle finds it; empty with a design made
-        beforehand.
-    grid : Grid
-        Grid of `bold`.
-    n_scans : int
-        Number of volumes.
-    repetition_time : float
-        Seconds between volumes; > 0.
-    slice_time : float
-        Seconds from a volume's onset to the moment its slices were corrected to; >= 0.
-    conditions : tuple of Condition
-        Events by ``trial_type``, sorted by name.
-    confounds : ConfoundTable or None
-        None where no confounds file was found.
-    design : Design or None
-        The design matrix made beforehand (``--design-dir``).
-    design_file : Path or None
-        Where `design` was read from.
-    names_conditions : bool
-        Whether a sidecar says which columns of `design` are conditions.
-    n_mask_voxels : int or None
-        Number of voxels of the mask; None without a mask.
-    skull_stripped : bool
-        What the sidecar says of the BOLD series.
-    uris : dict of Path to str
-        BIDS URI of each input file, without any path of this machine.
-    notices : tuple of Notice
-        What the reader of the report must know about these inputs.
-    """
-
-    entities: Entities
-    bold: Path
-    mask: Path | None = None
-    events_files: tuple[Path, ...] = ()
-    confounds_file: Path | None = None
-    t1w: Path | None = None
-    grid: Grid
-    n_scans: int
-    repetition_time: float
-    slice_time: float = 0.0
-    conditions: tuple[Condition, ...] = ()
-    confounds: ConfoundTable | None = None
-    design: Design | None = None
-    design_file: Path | None = None
-    names_conditions: bool = False
-    n_mask_voxels: int | None = None
-    skull_stripped: bool = True
-    uris: dict[Path, str] = field(default_factory=dict)
-    notices: tuple[Notice, ...] = ()
-
-    @property
-    def frame_times(self) -> FloatArray:
-        """Acquisition times in seconds after the first volume's onset, shape (n_scans,)."""
-        return np.arange(self.n_scans, dtype=np.float64) * self.repetition_time + self.slice_time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunMaps:
-    """One run whose statistics were made beforehand (``--run-maps``).
-
-    Parameters
-    ----------
-    entities : Entities
-        The run's entities.
-    grid : Grid
-        Grid of all its maps.
-    maps : dict of str to dict of str to Path
-        By contrast label, then by ``stat-`` label: ``effect``, ``variance``, perhaps ``dof``.
-    names : dict of str to str
-        Contrast name (formula) of each label, from the sidecar or the label itself.
-    dof : dict of str to float
-        Degrees of freedom by label, where no dof map gives them.
-    uris : dict of Path to str
-        BIDS URI of each map.
-    """
-
-    entities: Entities
-    grid: Grid
-    maps: dict[str, dict[str, Path]]
-    names: dict[str, str]
-    dof: dict[str, float] = field(default_factory=dict)
-    uris: dict[Path, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """All that was found for one participant.
-
-    Parameters
-    ----------
-    participant : str
-        Label without ``sub-``.
-    runs : tuple of BoldRun or tuple of RunMaps
-        In the order of their entities.
-    left_out : tuple of Entities
-        Runs that the dataset has and the filters (``--run-id``, ``--session-label``, filter
-        file) left out; they decide which combined maps may be written.
-    problems : tuple of Problem
-        What is wrong with this participant's input.
-    notices : tuple of Notice
-        What was left out or assumed.
-    """
-
-    participant: str
-    runs: tuple[BoldRun, ...] | tuple[RunMaps, ...] = ()
-    left_out: tuple[Entities, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    notices: tuple[Notice, ...] = ()
-
-
-# ------------------------------------------------------------------------------ what is planned
 
 Level = Literal["run", "session", "subject"]
 
@@ -229,12 +41,15 @@ class ConfoundChoice:
         Of `columns`, those whose missing values were filled, and with what.
     by_request : dict of str to tuple of str
         What each strategy name or pattern was resolved to.
+    fd_threshold_mm : float or None
+        Framewise displacement above which scans were censored; None where none were for it.
     """
 
     columns: tuple[str, ...] = ()
     censored: tuple[Censored, ...] = ()
     filled: dict[str, str] = field(default_factory=dict)
     by_request: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fd_threshold_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -432,9 +247,7 @@ class Plan:
     @property
     def has_given_designs(self) -> bool:
         """Whether there are fitted runs and the designs of all were made beforehand."""
-        files = [
-            run.source.design_file for run in self.runs if isinstance(run.source, BoldRun)
-        ]
+        files = [run.source.design_file for run in self.runs if isinstance(run.source, BoldRun)]
         return bool(files) and all(file is not None for file in files)
 
     def run(self, key: str) -> RunPlan:
@@ -448,62 +261,6 @@ class Plan:
     def group_runs(self, group: GroupPlan) -> Iterator[RunPlan]:
         """Iterate over the runs of a group."""
         return (self.run(key) for key in group.run_keys)
-
-
-# ----------------------------------------------------------------------------- what was computed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """The numbers of one run, ready to be written.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, 3D
-        The voxels that were fitted; vectors below are in its C order.
-    mean_image : ndarray of float32, 3D
-        Mean over the kept scans.
-    model_maps : dict of str to ndarray of shape (n_voxels,)
-        By ``stat-`` label.
-    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
-        By contrast label, then by ``stat-`` label.
-    dof : float
-        Degrees of freedom of the model.
-    quality : dict of str to float
-        Quality measures of the run.
-    hashes : dict of str to str
-        SHA-256 of each image that was read, by its BIDS URI.
-    """
-
-    mask: npt.NDArray[np.bool_]
-    mean_image: npt.NDArray[np.float32]
-    model_maps: dict[str, FloatArray]
-    contrast_maps: dict[str, dict[str, FloatArray]]
-    dof: float
-    quality: dict[str, float | int | None]
-    hashes: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupResult:
-    """The numbers of one combination, ready to be written.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid of the run maps.
-    mask : ndarray of bool, 3D
-        The voxels that at least one run covers; vectors below are in its C order.
-    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
-        By contrast label, then by ``stat-`` label.
-    hashes : dict of str to str
-        SHA-256 of each run map that was read, by its BIDS URI.
-    """
-
-    grid: Grid
-    mask: npt.NDArray[np.bool_]
-    contrast_maps: dict[str, dict[str, FloatArray]]
-    hashes: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,18 +14,15 @@ import numpy.typing as npt
 from bids_fx.derivatives import paths
 from bids_fx.entities import Entities, parse_name
 from bids_fx.glm.design import Column, Condition, Design
+from bids_fx.inputs import BoldRun, ConfoundTable, Grid, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import (
-    BoldRun,
     Censored,
     ConfoundChoice,
-    ConfoundTable,
-    Grid,
     GroupContrast,
     GroupPlan,
     Plan,
     RunContrast,
-    RunMaps,
     RunPlan,
 )
 from bids_fx.settings import AnalysisSettings

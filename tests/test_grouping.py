@@ -9,8 +9,9 @@ import pytest
 
 from bids_fx.entities import parse_name
 from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
+from bids_fx.inputs import BoldRun, Grid
 from bids_fx.model import Contrast
-from bids_fx.records import BoldRun, Grid, RunContrast, RunPlan
+from bids_fx.records import RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 SETTINGS = AnalysisSettings()

@@ -11,8 +11,9 @@ import pytest
 from bids_fx.entities import parse_name
 from bids_fx.errors import ExitCode
 from bids_fx.glm.design import Column, Condition, Design
+from bids_fx.inputs import BoldRun, ConfoundTable, Found, Grid, RunMaps
 from bids_fx.plan import make_plan
-from bids_fx.records import BoldRun, ConfoundTable, Found, Grid, Plan, RunMaps
+from bids_fx.records import Plan
 from bids_fx.settings import AnalysisSettings
 
 GRID = Grid(shape=(4, 4, 4), affine=((2.0, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 2.0, 0), (0, 0, 0, 1)))
@@ -21,9 +22,8 @@ BARE = AnalysisSettings(confounds=())
 
 def condition(name: str, *onsets: float) -> Condition:
     times = np.array(onsets)
-    return Condition(
-        name=name, onsets=times, durations=np.full(times.shape, 4.0), amplitudes=np.ones_like(times)
-    )
+    durations = np.full(times.shape, 4.0)
+    return Condition(name=name, onsets=times, durations=durations, amplitudes=np.ones_like(times))
 
 
 FACE, HOUSE = condition("face", 10, 60, 130), condition("house", 35, 90, 160)
@@ -153,6 +153,13 @@ def test_confounds_and_censored_scans_enter_the_design(rng):
     place = run.design.names.index("trans_x")
     np.testing.assert_array_equal(run.design.matrix[:, place], table.values["trans_x"])
     assert run.source.confounds.values.keys() == {"trans_x"}
+
+
+def test_a_condition_named_like_a_confound_is_a_problem(rng):
+    table = ConfoundTable(path=Path("c.tsv"), values={"face": rng.normal(size=100)})
+    settings = replace(BARE, confounds=("face",))
+    (problem,) = plan_of(bold_run("sub-1_task-x", confounds=table), settings=settings).problems
+    assert "face" in problem.found
 
 
 def hash_of(settings: AnalysisSettings = BARE, **fields: object) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
-from bids_fx.records import BoldRun, GroupPlan, Plan, RunPlan
+from bids_fx.inputs import BoldRun
+from bids_fx.records import GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,7 +13,8 @@ from bids_fx.cli.parser import parse
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 
 if TYPE_CHECKING:
-    from bids_fx.records import Found, Plan
+    from bids_fx.inputs import Found
+    from bids_fx.records import Plan
     from bids_fx.settings import Invocation
 
 logger = logging.getLogger("bids_fx")
@@ -109,6 +110,8 @@ def _validate(invocation: Invocation) -> tuple[Notice, ...]:
 
 def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]:
     """Find the data of every participant and decide what is to be done with them."""
+    from bids_fx.contrasts import are_readable
+    from bids_fx.dataset.conditions import list_conditions
     from bids_fx.dataset.confounds import load_strategies
     from bids_fx.dataset.index import find_run_maps, find_runs, list_participants
     from bids_fx.plan import make_plan
@@ -119,6 +122,9 @@ def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]
     if not any(item.runs or item.problems for item in found):
         raise _nothing_selected(found)
     known = _known_conditions(found)
+    if not are_readable(analysis.contrasts, known):
+        # A condition that these participants lack may be one that others have, and no slip.
+        known = _merged(known, list_conditions(data.bids_dir))
     strategies = load_strategies()
     plans = [
         make_plan(
@@ -154,7 +160,7 @@ def _within_memory(plan: Plan, mem_mb: float | None) -> Plan:
 
 def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:
     """Gather each task's conditions over all participants."""
-    from bids_fx.records import BoldRun
+    from bids_fx.inputs import BoldRun
 
     known: dict[str, set[str]] = {}
     for item in found:
@@ -163,6 +169,15 @@ def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:
                 names = {condition.name for condition in source.conditions}
                 known.setdefault(source.entities.get("task", ""), set()).update(names)
     return {task: sorted(names) for task, names in known.items()}
+
+
+def _merged(
+    first: Mapping[str, Sequence[str]], second: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Return the conditions of both, by task."""
+    return {
+        task: sorted({*first.get(task, ()), *second.get(task, ())}) for task in {*first, *second}
+    }
 
 
 def _nothing_selected(found: Sequence[Found]) -> BIDSFXError:

@@ -20,7 +20,7 @@ from bids_fx.dataset.nifti import (
 )
 from bids_fx.dataset.streams import bad_file
 from bids_fx.glm.smoothing import kernel_radius, sigma_voxels, smooth_volume
-from bids_fx.records import FloatArray, Grid
+from bids_fx.inputs import FloatArray, Grid
 
 __all__ = [
     "ImageHeader",

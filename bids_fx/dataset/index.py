@@ -34,7 +34,7 @@ from bids_fx.dataset.runs import load_run
 from bids_fx.dataset.selection import check_filters, is_wanted_series, select_runs
 from bids_fx.entities import canonical_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.records import BoldRun, Found
+from bids_fx.inputs import BoldRun, Found
 from bids_fx.settings import AnalysisSettings, DataSelection, digest
 
 __all__ = ["find_all", "find_run_maps", "find_runs", "list_participants"]

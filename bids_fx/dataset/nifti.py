@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bids_fx.dataset.streams import CHUNK, HashedFile, bad_file, is_gzip, open_stream, truncated
 from bids_fx.errors import BIDSFXError
-from bids_fx.records import FloatArray, Grid
+from bids_fx.inputs import FloatArray, Grid
 
 RawArray = npt.NDArray[Any]
 

@@ -23,7 +23,7 @@ from bids_fx.dataset.streams import bad_file
 from bids_fx.dataset.tables import read_design, read_json, sidecar_of
 from bids_fx.entities import Entities, parse_name, same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.records import Found, Grid, RunMaps
+from bids_fx.inputs import Found, Grid, RunMaps
 from bids_fx.settings import AnalysisSettings, DataSelection
 
 #: Name of the folder of run maps in BIDS URIs.

@@ -23,7 +23,7 @@ from bids_fx.dataset.streams import bad_file
 from bids_fx.dataset.tables import describes_columns, read_confounds, read_design, read_events
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.glm.design import Condition, Design
-from bids_fx.records import BoldRun, ConfoundTable
+from bids_fx.inputs import BoldRun, ConfoundTable
 from bids_fx.settings import AnalysisSettings
 
 #: Sidecar and header may differ by this much, in seconds: rounding, not another value.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bids_fx.dataset.tsv import Table, read_json, read_table
 from bids_fx.errors import BIDSFXError, ExitCode, Notice
 from bids_fx.glm.design import Column, Condition, Design, Role
-from bids_fx.records import ConfoundTable, FloatArray
+from bids_fx.inputs import ConfoundTable, FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bids_fx.dataset.streams import bad_file, open_stream
 from bids_fx.errors import BIDSFXError
-from bids_fx.records import FloatArray
+from bids_fx.inputs import FloatArray
 
 #: Spellings of a missing number; BIDS has only ``n/a``, R and pandas write the others.
 MISSING_NUMBERS = frozenset({"", "n/a", "N/A", "na", "NA", "nan", "NaN", "NAN"})

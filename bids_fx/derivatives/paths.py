@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
-from bids_fx.records import GroupContrast, GroupPlan, Plan, RunMaps, RunPlan
+from bids_fx.inputs import RunMaps
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 
 #: Maps of a t contrast, at every level.
 T_STATS = ("effect", "variance", "t", "z", "p", "logp", "dof")

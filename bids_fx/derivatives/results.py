@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,17 +12,63 @@ import numpy.typing as npt
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_image, write_json, write_table
 from bids_fx.entities import Entities
-from bids_fx.records import (
-    BoldRun,
-    FloatArray,
-    Grid,
-    GroupPlan,
-    GroupResult,
-    Plan,
-    RunPlan,
-    RunResult,
-)
+from bids_fx.inputs import BoldRun, FloatArray, Grid
+from bids_fx.records import GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The numbers of one run, ready to be written.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, 3D
+        The voxels that were fitted; vectors below are in its C order.
+    mean_image : ndarray of float32, 3D
+        Mean over the kept scans.
+    model_maps : dict of str to ndarray of shape (n_voxels,)
+        By ``stat-`` label.
+    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
+        By contrast label, then by ``stat-`` label.
+    dof : float
+        Degrees of freedom of the model.
+    quality : dict of str to float
+        Quality measures of the run.
+    hashes : dict of str to str
+        SHA-256 of each image that was read, by its BIDS URI.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    mean_image: npt.NDArray[np.float32]
+    model_maps: dict[str, FloatArray]
+    contrast_maps: dict[str, dict[str, FloatArray]]
+    dof: float
+    quality: dict[str, float | int | None]
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResult:
+    """The numbers of one combination, ready to be written.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of the run maps.
+    mask : ndarray of bool, 3D
+        The voxels that at least one run covers; vectors below are in its C order.
+    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
+        By contrast label, then by ``stat-`` label.
+    hashes : dict of str to str
+        SHA-256 of each run map that was read, by its BIDS URI.
+    """
+
+    grid: Grid
+    mask: npt.NDArray[np.bool_]
+    contrast_maps: dict[str, dict[str, FloatArray]]
+    hashes: dict[str, str]
+
 
 #: p values keep double precision, since float32 ends at 1e-38; counts are whole.
 _DTYPES = {"p": np.float64, "nruns": np.int16}

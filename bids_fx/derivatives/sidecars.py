@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from bids_fx.derivatives import paths
-from bids_fx.records import BoldRun, GroupContrast, GroupPlan, Plan, RunContrast, RunMaps, RunPlan
+from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 Json = dict[str, object]

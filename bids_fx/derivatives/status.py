@@ -11,7 +11,8 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.write import WORK_AREA, write_json
-from bids_fx.records import BoldRun, GroupPlan, Plan, RunMaps, RunPlan, Todo
+from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
 
 _CHUNK = 1 << 20
 

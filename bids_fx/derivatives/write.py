@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.records import Grid
+from bids_fx.inputs import Grid
 
 #: Where locks and participants' states are kept, in the output folder.
 WORK_AREA = ".bids_fx_work"

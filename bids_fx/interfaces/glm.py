@@ -17,20 +17,18 @@ from nipype.interfaces.base import (
 )
 
 from bids_fx.dataset.images import read_map, read_series
-from bids_fx.derivatives.results import map_key, published_maps, write_group, write_run
+from bids_fx.derivatives.results import (
+    GroupResult,
+    RunResult,
+    map_key,
+    published_maps,
+    write_group,
+    write_run,
+)
 from bids_fx.derivatives.status import map_uri, sha256
 from bids_fx.glm.maps import combined_maps, run_maps
-from bids_fx.records import (
-    BoldRun,
-    FloatArray,
-    GroupContrast,
-    GroupPlan,
-    GroupResult,
-    Plan,
-    RunMaps,
-    RunPlan,
-    RunResult,
-)
+from bids_fx.inputs import BoldRun, FloatArray, RunMaps
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 BoolArray = npt.NDArray[np.bool_]

@@ -1,46 +1,12 @@
-"""The few bytes that the report layer writes and embeds itself."""
+"""Figures as they are embedded in the page."""
 
 from __future__ import annotations
 
 import base64
-import os
 import re
 from pathlib import Path
 
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-def replace_file(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name in its folder, sync it, then rename it.
-
-    Parameters
-    ----------
-    path : Path
-        Final name; its folder is made if need be.
-    content : bytes
-        The whole file.
-
-    Returns
-    -------
-    Path
-        `path`.
-
-    Raises
-    ------
-    OSError
-        Where the folder or the file cannot be written; nothing half-written is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def svg_width_pt(path: Path) -> float:

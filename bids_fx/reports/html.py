@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.write import write_text
 from bids_fx.errors import Notice
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports import models
-from bids_fx.reports.files import replace_file
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.page import FailurePart, Page
 from bids_fx.reports.results import group_part
@@ -72,7 +72,9 @@ def write_report(
         Where it cannot be written.
     """
     page = _make_page(plan, out_dir, failures, software, methods)
-    return replace_file(out_dir / paths.report(plan.participant), _render(page).encode())
+    path = out_dir / paths.report(plan.participant)
+    write_text(path, _render(page))
+    return path
 
 
 def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:

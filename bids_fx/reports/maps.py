@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths
-from bids_fx.records import BoldRun, GroupPlan, RunMaps, RunPlan
+from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.records import GroupPlan, RunPlan
 
 FloatArray = npt.NDArray[np.floating]
 

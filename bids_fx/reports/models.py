@@ -10,7 +10,8 @@ import numpy as np
 
 from bids_fx.derivatives import paths
 from bids_fx.entities import Entities
-from bids_fx.records import BoldRun, Plan, RunMaps, RunPlan
+from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.records import Plan, RunPlan
 from bids_fx.reports.page import Picture, RunPart, Table
 from bids_fx.reports.results import embed
 from bids_fx.reports.wording import MISSING, brief

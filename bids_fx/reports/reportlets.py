@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bids_fx.derivatives import paths
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.reports import maps
+from bids_fx.reports.anatomy import find_anatomy, on_grid
 from bids_fx.reports.figures.clusters import Cluster, cluster_table, write_clusters
 from bids_fx.reports.figures.designs import (
     draw_contrasts,
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 COMBINED = "combined"
 
 
-def draw_run_figures(
-    run: RunPlan, out_dir: Path, *, fd_threshold_mm: float | None = None
-) -> dict[str, Path]:
+def draw_run_figures(run: RunPlan, out_dir: Path) -> dict[str, Path]:
     """Draw the figures of a run's model.
 
     Parameters
@@ -37,8 +36,6 @@ def draw_run_figures(
         A run that is fitted; maps made beforehand have no such figures.
     out_dir : Path
         The output folder.
-    fd_threshold_mm : float or None
-        Shown in the motion figure.
 
     Returns
     -------
@@ -52,7 +49,7 @@ def draw_run_figures(
         "design": lambda: draw_design(design),
         "corr": lambda: draw_correlation(design),
         "contrasts": lambda: draw_contrasts(run),
-        "motion": lambda: draw_motion(run, fd_threshold_mm=fd_threshold_mm),
+        "motion": lambda: draw_motion(run),
     }
     return {
         kind: save_figure(draw[kind](), out_dir / path)
@@ -139,13 +136,10 @@ def _rows(plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path) -> l
     if group.not_written is not None:
         return rows
     z = maps.combined(group, label, "z", out_dir)
-    first = rows[0]
-    matches = first.z.shape == z.data.shape
+    anatomy = find_anatomy(plan.run(item.run_keys[0]))
+    behind = rows[0].background if anatomy is None else on_grid(anatomy, z).data
     combined = StatRow(
-        name=combined_title(len(item.run_keys)),
-        z=z.data,
-        background=first.background if matches else None,
-        affine=z.affine,
+        name=combined_title(len(item.run_keys)), z=z.data, background=behind, affine=z.affine
     )
     return [combined, *rows]
 

@@ -10,8 +10,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from bids_fx.derivatives import paths
-from bids_fx.records import GroupContrast, GroupPlan, Plan, RunMaps
+from bids_fx.inputs import RunMaps
+from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports import maps
+from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.figures.clusters import Cluster, read_clusters
 from bids_fx.reports.files import data_uri, svg_width_pt
 from bids_fx.reports.page import ContrastPart, GroupPart, Picture, Table
@@ -139,12 +141,16 @@ def _contrast_part(
 def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
     """Return what a figure of z maps shows."""
     rows = "each run" if group.not_written else "the combined map, then each run"
+    anatomy = find_anatomy(plan.run(item.run_keys[0]))
     if all(isinstance(plan.run(key).source, RunMaps) for key in item.run_keys):
         ground = "a flat grey where there are results, since the maps were made beforehand"
+        if anatomy is not None and not group.not_written:
+            ground += f" (for the combined map, the anatomy, {anatomy.name})"
     elif group.not_written:
         ground = "its mean image"
     else:
-        ground = "the run's mean image (for the combined map, the first run's)"
+        behind = "the first run's" if anatomy is None else f"the anatomy, {anatomy.name}"
+        ground = f"the run's mean image (for the combined map, {behind})"
     return (
         f"Rows: {rows}, at the same axial cuts, on {ground}. Coloured: {THRESHOLD_TEXT}. "
         "One colour scale for all rows. World coordinates in mm; left is left."

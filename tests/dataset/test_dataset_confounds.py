@@ -14,7 +14,8 @@ from bids_fx.confounds import resolve_confounds
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.tables import read_confounds
 from bids_fx.errors import ExitCode, Problem
-from bids_fx.records import ConfoundChoice, ConfoundTable
+from bids_fx.inputs import ConfoundTable
+from bids_fx.records import ConfoundChoice
 
 N_SCANS = 8
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]

@@ -25,7 +25,7 @@ from bids_fx.dataset.images import (
 )
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.smoothing import sigma_voxels, smooth_volume
-from bids_fx.records import Grid
+from bids_fx.inputs import Grid
 from tests.dataset.trees import write_image, write_text
 
 SHAPE = (7, 6, 5)

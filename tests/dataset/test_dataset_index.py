@@ -13,7 +13,7 @@ import pytest
 
 from bids_fx.dataset.index import find_all, find_runs, list_participants
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.records import BoldRun
+from bids_fx.inputs import BoldRun
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.dataset.trees import (
     EVENTS,

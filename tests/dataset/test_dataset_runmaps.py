@@ -10,7 +10,7 @@ import pytest
 from bids_fx.dataset.index import list_participants
 from bids_fx.entities import parse_name
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.records import Found, RunMaps
+from bids_fx.inputs import Found, RunMaps
 from bids_fx.settings import AnalysisSettings
 from tests.dataset.trees import SHAPE, Tree, names, told, write_image, write_json, write_text
 

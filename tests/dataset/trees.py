@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_fx.dataset.index import find_all
 from bids_fx.entities import parse_name
-from bids_fx.records import Found
+from bids_fx.inputs import Found
 from bids_fx.settings import AnalysisSettings, DataSelection
 
 EVENTS = "onset\tduration\ttrial_type\n1\t2\tface\n5\t2\thouse\n"

@@ -14,7 +14,7 @@ import pytest
 
 from bids_fx.derivatives import write
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.records import Grid
+from bids_fx.inputs import Grid
 
 AFFINE = ((2.0, 0.1, 0, -4), (-0.1, 2.0, 0, 3), (0, 0, 3.0, 5), (0, 0, 0, 1.0))
 GRID = Grid(shape=(3, 4, 2), affine=AFFINE)

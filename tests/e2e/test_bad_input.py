@@ -227,3 +227,11 @@ def test_the_derivatives_may_lie_elsewhere(truth, tmp_path):
     elsewhere = tmp_path / "fmriprep"
     shutil.move(truth.derivatives_dir, elsewhere)
     assert run(truth, tmp_path / "out", "--contrast", "face", "-d", str(elsewhere)) == 0
+
+
+def test_a_condition_that_only_another_participant_has_is_a_warning(tmp_path):
+    spec = DatasetSpec(participants=("01", "02"), runs=("1",), missing=(("sub-01", "object"),))
+    truth = make_dataset(tmp_path / "data", spec)
+    options = ["--participant-label", "01", "--contrast", "object", "--contrast", "face"]
+    assert run(truth, tmp_path / "out", *options) == 0
+    assert "no event in this run" in (tmp_path / "out" / "sub-01.html").read_text()

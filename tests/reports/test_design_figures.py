@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bids_fx.glm.design import Column, Design
-from bids_fx.records import ConfoundTable, RunPlan
+from bids_fx.inputs import ConfoundTable
+from bids_fx.records import RunPlan
 from bids_fx.reports.figures import (
     draw_contrasts,
     draw_correlation,
@@ -200,7 +201,9 @@ def test_motion_parameters_under_their_older_names_are_found() -> None:
 
 
 def test_displacement_threshold_is_drawn_in_its_own_panel_only() -> None:
-    panels = draw_motion(make_run(RUN), fd_threshold_mm=0.7).axes
+    run = make_run(RUN)
+    run = replace(run, confounds=replace(run.confounds, fd_threshold_mm=0.7))
+    panels = draw_motion(run).axes
     assert [len(axes.lines) for axes in panels] == [3, 3, 2]
     assert panels[2].lines[1].get_ydata() == [0.7, 0.7]
 

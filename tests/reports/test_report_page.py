@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bids_fx.derivatives import paths
-from bids_fx.errors import Notice, Problem
+from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports.figures import Cluster, write_clusters
 from bids_fx.reports.html import Failure, write_report
@@ -522,7 +522,7 @@ def test_report_that_cannot_be_written_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(BIDSFXError, match="No space"):
         report(replace(plan, notices=(Notice(text="new"),)), out_dir)
     assert (out_dir / "sub-01.html").read_bytes() == old
     assert list(out_dir.glob(".*.tmp")) == []

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bids_fx.reports.figures import draw_correlation, draw_design, save_figure
-from bids_fx.reports.files import data_uri, replace_file
+from bids_fx.reports.files import data_uri
 from tests.small_plans import make_design
 
 
@@ -70,15 +70,7 @@ def test_nothing_but_the_figure_is_left_in_the_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a.png"]
 
 
-def test_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
-    path = replace_file(tmp_path / "a.svg", b"old")
-    (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(OSError, match="folder"):
-        replace_file(tmp_path / "folder.svg", b"new")
-    assert path.read_bytes() == b"old"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svg", "folder.svg"]
-
-
 def test_data_uri_names_the_kind_of_image(tmp_path: Path) -> None:
-    path = replace_file(tmp_path / "a.png", b"\x00\x01")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x00\x01")
     assert data_uri(path) == "data:image/png;base64,AAE="

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.reports.files import replace_file
+from bids_fx.derivatives.write import write_text
 from bids_fx.reports.maps import is_covered, world_coordinates
 from bids_fx.settings import Z_THRESHOLD
 
@@ -126,7 +126,8 @@ def write_clusters(path: Path, clusters: Sequence[tuple[str, Cluster]]) -> Path:
         numbers = (*cluster.xyz, cluster.peak_z, cluster.effect, cluster.size_mm3)
         cells = [name, *(_cell(value) for value in numbers), str(cluster.n_voxels)]
         lines.append("\t".join(cells))
-    return replace_file(path, ("\n".join(lines) + "\n").encode())
+    write_text(path, "\n".join(lines) + "\n")
+    return path
 
 
 def read_clusters(path: Path) -> list[tuple[str, Cluster]]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.design import Column, Design, Role
-from bids_fx.records import BoldRun, RunPlan
+from bids_fx.inputs import BoldRun
+from bids_fx.records import RunPlan
 from bids_fx.reports.figures.style import (
     INK,
     ROLE_COLOURS,
@@ -166,16 +167,15 @@ def draw_contrasts(run: RunPlan) -> Figure:
 
 
 @styled
-def draw_motion(run: RunPlan, *, fd_threshold_mm: float | None = None) -> Figure:
+def draw_motion(run: RunPlan) -> Figure:
     """Draw the motion parameters and the framewise displacement of a run.
 
     Parameters
     ----------
     run : RunPlan
         Its confounds table may lack any of these columns. Scans that are censored, for
-        whatever reason, are marked in every panel.
-    fd_threshold_mm : float or None
-        Drawn as a line in the displacement's panel.
+        whatever reason, are marked in every panel, and the displacement's threshold, if there
+        is one, is a line in its panel.
 
     Returns
     -------
@@ -203,8 +203,9 @@ def draw_motion(run: RunPlan, *, fd_threshold_mm: float | None = None) -> Figure
     for axes, (label, names, scale) in zip(every, panels, strict=True):
         _draw_traces(axes, label, {name: values[name] * scale for name in names})
         _mark_censored(axes, [item.scan for item in run.confounds.censored])
-        if fd_threshold_mm is not None and len(names) == 1:
-            axes.axhline(fd_threshold_mm, color="#d55e00", linewidth=1.0, linestyle="--")
+        threshold = run.confounds.fd_threshold_mm
+        if threshold is not None and len(names) == 1:
+            axes.axhline(threshold, color="#d55e00", linewidth=1.0, linestyle="--")
     every[-1].set_xlabel("scan (the first is 0)")
     n_scans = len(values[panels[0][1][0]])
     every[-1].set_xlim(-0.5, n_scans - 0.5)

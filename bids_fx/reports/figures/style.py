@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias
 
+from bids_fx.derivatives.write import write_bytes
 from bids_fx.glm.design import Role
-from bids_fx.reports.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,9 +100,10 @@ def save_figure(figure: Figure, path: Path) -> Path:
         _allow_any_letter()
         if path.suffix == ".svg":
             figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-            return replace_file(path, buffer.getvalue())
-        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return replace_file(path, _with_palette(buffer))
+        else:
+            figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue() if path.suffix == ".svg" else _with_palette(buffer))
+    return path
 
 
 def message_figure(message: str) -> Figure:

@@ -1,0 +1,223 @@
+"""The contrasts of each task, and what they are in the design of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bids_fx.errors import Notice, Problem
+from bids_fx.glm.contrasts import DesignSpace, contrast_vector, efficiency, is_estimable
+from bids_fx.glm.design import Design
+from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.model import (
+    Contrast,
+    ContrastError,
+    automatic_contrasts,
+    contrast_labels,
+    parse_contrast,
+)
+from bids_fx.records import RunContrast
+from bids_fx.settings import AnalysisSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContrasts:
+    """The contrasts of all tasks of a participant.
+
+    Parameters
+    ----------
+    by_task : dict of str to tuple of Contrast
+        The contrasts of each task.
+    problems : tuple of Problem
+        Expressions that fit no task.
+    notices : tuple of Notice
+        Expressions that fit some tasks and not others.
+    """
+
+    by_task: dict[str, tuple[Contrast, ...]]
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+def task_contrasts(
+    sources: Sequence[BoldRun | RunMaps],
+    settings: AnalysisSettings,
+    known_conditions: Mapping[str, Sequence[str]],
+) -> TaskContrasts:
+    """Read the contrasts against the conditions of each task.
+
+    Parameters
+    ----------
+    sources : sequence of BoldRun or RunMaps
+        All runs of a participant; those of maps made beforehand have their own contrasts.
+    settings : AnalysisSettings
+        Its `contrasts` are expressions; without any, each condition and each minus the mean of
+        the others is a contrast.
+    known_conditions : mapping of str to sequence of str
+        By task, further conditions that an expression may name.
+
+    Returns
+    -------
+    TaskContrasts
+        An expression is a problem only if no task has its conditions.
+    """
+    own: dict[str, set[str]] = {}
+    for source in sources:
+        if isinstance(source, BoldRun):
+            task = source.entities.get("task", "")
+            own.setdefault(task, set()).update(_conditions(source, settings))
+    if not settings.contrasts:
+        return TaskContrasts(
+            by_task={
+                task: contrast_labels(automatic_contrasts(sorted(conditions)))
+                for task, conditions in own.items()
+            }
+        )
+    names = {
+        task: sorted(conditions.union(known_conditions.get(task, ())))
+        for task, conditions in own.items()
+    }
+    parsed: dict[str, list[Contrast]] = {task: [] for task in own}
+    problems: list[Problem] = []
+    notices: list[Notice] = []
+    for expression in settings.contrasts:
+        failures = {}
+        for task, conditions in names.items():
+            try:
+                parsed[task].append(parse_contrast(expression, conditions))
+            except ContrastError as error:
+                failures[task] = str(error)
+        if failures and len(failures) == len(own):
+            problems.append(_unreadable(expression, next(iter(failures.values()))))
+            continue
+        notices += [
+            Notice(
+                text=f"Contrast '{expression}' is left out for task {task}: {message}.",
+                warning=False,
+            )
+            for task, message in failures.items()
+        ]
+    return TaskContrasts(
+        by_task={task: contrast_labels(contrasts) for task, contrasts in parsed.items()},
+        problems=tuple(problems),
+        notices=tuple(notices),
+    )
+
+
+def are_readable(
+    expressions: Sequence[str], known_conditions: Mapping[str, Sequence[str]]
+) -> bool:
+    """Tell whether each expression fits the conditions of at least one task.
+
+    Examples
+    --------
+    >>> are_readable(["face"], {"a": ["face"], "b": []}), are_readable(["fce"], {"a": ["face"]})
+    (True, False)
+    """
+
+    def fits(expression: str, conditions: Sequence[str]) -> bool:
+        try:
+            parse_contrast(expression, conditions)
+        except ContrastError:
+            return False
+        return True
+
+    return all(
+        any(fits(expression, conditions) for conditions in known_conditions.values())
+        for expression in expressions
+    )
+
+
+def run_contrasts(
+    source: BoldRun, design: Design, space: DesignSpace, contrasts: Sequence[Contrast]
+) -> tuple[tuple[RunContrast, ...], list[Problem]]:
+    """Find each contrast's columns, and whether the run can estimate it.
+
+    Parameters
+    ----------
+    source : BoldRun
+        The run, for messages.
+    design, space : Design, DesignSpace
+        Its design matrix.
+    contrasts : sequence of Contrast
+        The contrasts of its task.
+
+    Returns
+    -------
+    planned : tuple of RunContrast
+        In the same order, each with its weights or the reason why it cannot be estimated.
+    problems : list of Problem
+        Basis functions that the HRF model does not have.
+    """
+    planned: list[RunContrast] = []
+    problems: list[Problem] = []
+    for contrast in contrasts:
+        weights, absent = _column_weights(contrast, design)
+        if absent is None:
+            vector = contrast_vector(weights.items(), design.names)
+            if is_estimable(vector, space):
+                planned.append(
+                    RunContrast(
+                        contrast=contrast,
+                        weights=tuple(weights.items()),
+                        efficiency=efficiency(vector, space),
+                    )
+                )
+                continue
+            reason = "its regressors are a combination of others in this run's design"
+        else:
+            condition, basis = absent
+            reason = f"condition '{condition}' has no event in this run"
+            if any(column.condition == condition for column in design.columns):
+                problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
+        planned.append(RunContrast(contrast=contrast, reason=reason))
+    return tuple(planned), problems
+
+
+def _column_weights(
+    contrast: Contrast, design: Design
+) -> tuple[dict[str, float], tuple[str, int | None] | None]:
+    """Return the weights of a design's columns, or the first term that has no column."""
+    weights: dict[str, float] = {}
+    for condition, basis, weight in contrast.terms:
+        columns = [
+            column.name
+            for column in design.columns
+            if column.condition == condition
+            and (column.role == "condition" if basis is None else column.basis == basis)
+        ]
+        if not columns:
+            return {}, (condition, basis)
+        for column in columns:
+            # A condition without a canonical column (FIR) stands for the mean of its delays.
+            weights[column] = weights.get(column, 0.0) + weight / len(columns)
+    return weights, None
+
+
+def _conditions(source: BoldRun, settings: AnalysisSettings) -> set[str]:
+    """Return the conditions that a run's events or its ready design name."""
+    if source.design is None:
+        return {condition.name for condition in source.conditions}
+    if not settings.contrasts and not source.names_conditions:
+        return set()
+    return {
+        column.condition
+        for column in source.design.columns
+        if column.role == "condition" and column.condition is not None
+    }
+
+
+def _unreadable(expression: str, message: str) -> Problem:
+    return Problem(
+        where=f"--contrast '{expression}'",
+        found=message,
+        remedy="name conditions of the events tables, in backticks where they hold signs",
+    )
+
+
+def _no_basis(source: BoldRun, contrast: Contrast, column: str) -> Problem:
+    return Problem(
+        where=f"contrast '{contrast.name}'",
+        found=f"the HRF model gives no column {column} in {source.entities}",
+        remedy="choose an --hrf-model with that basis function, or another index",
+    )

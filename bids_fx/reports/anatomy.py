@@ -1,0 +1,78 @@
+"""The anatomy behind the combined maps: the participant's, or that of the standard space."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bids_fx.derivatives import paths
+from bids_fx.inputs import BoldRun
+from bids_fx.records import RunPlan
+from bids_fx.reports.maps import Volume, read_volume
+
+
+def find_anatomy(run: RunPlan) -> Path | None:
+    """Return the image of the anatomy in a run's space that is at hand.
+
+    Parameters
+    ----------
+    run : RunPlan
+        The run.
+
+    Returns
+    -------
+    Path or None
+        The participant's T1w in that space, else the template's from TemplateFlow; None where
+        neither is on this machine. Nothing is ever downloaded.
+    """
+    if isinstance(run.source, BoldRun) and run.source.t1w is not None:
+        return run.source.t1w
+    space = run.entities.get("space")
+    return None if space is None else find_template(space)
+
+
+def find_template(space: str) -> Path | None:
+    """Return a template's T1w from the local TemplateFlow archive.
+
+    Parameters
+    ----------
+    space : str
+        Label of a standard space, for example ``MNI152NLin2009cAsym``.
+
+    Returns
+    -------
+    Path or None
+        The coarsest resolution that was downloaded before; None where there is none. The archive
+        is in ``TEMPLATEFLOW_HOME``, or in the user's cache, and is only read.
+    """
+    default = Path(os.environ.get("HOME", "/nonexistent")) / ".cache" / "templateflow"
+    home = Path(os.environ.get("TEMPLATEFLOW_HOME") or default)
+    if not paths.is_standard_space(space) or not (home / f"tpl-{space}").is_dir():
+        return None
+    # Read by templateflow when it is imported: without it the archive would be written to.
+    os.environ["TEMPLATEFLOW_AUTOUPDATE"] = "off"
+    from templateflow import api
+
+    found = api.ls(space, suffix="T1w", desc=None, extension=".nii.gz")
+    # Files that were never downloaded are there as empty ones.
+    there = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
+    return min(there, key=lambda path: (path.stat().st_size, path.name), default=None)
+
+
+def on_grid(path: Path, grid: Volume) -> Volume:
+    """Return an image resampled (linearly) to the grid of a map.
+
+    Raises
+    ------
+    OSError
+        Where the image is missing or damaged.
+    """
+    import nibabel as nb
+    from nibabel.processing import resample_from_to
+
+    volume = read_volume(path)
+    image = nb.Nifti1Image(np.nan_to_num(volume.data), volume.affine)
+    moved = resample_from_to(image, (grid.data.shape, grid.affine), order=1)
+    return Volume(data=moved.get_fdata(dtype=np.float32), affine=grid.affine)
