@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from bids_fx.cli.parser import parse
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
 if TYPE_CHECKING:
     from bids_fx.inputs import Found
@@ -76,8 +76,8 @@ def run(invocation: Invocation) -> ExitCode:
     start_logging(execution.verbosity)
     for notice in invocation.notices:
         logger.info(notice.text)
-    notices = _validate(invocation)
-    plans = _plan_all(invocation, notices)
+    _validate(invocation)
+    plans = _plan_all(invocation)
     if execution.dry_run is not None:
         show = dry_run.as_json if execution.dry_run == "json" else dry_run.as_text
         print(show(plans, invocation.analysis))
@@ -93,32 +93,30 @@ def run(invocation: Invocation) -> ExitCode:
     return ExitCode.OK if succeeded else ExitCode.FAILED
 
 
-def _validate(invocation: Invocation) -> tuple[Notice, ...]:
+def _validate(invocation: Invocation) -> None:
     """Validate the raw dataset if that is asked for and possible."""
     from bids_fx.dataset.validate import validate_raw
 
     data, execution = invocation.data, invocation.execution
     if execution.skip_bids_validation or execution.reports_only or not data.bids_dir.is_dir():
-        return ()
+        return
     problems, notices = validate_raw(data.bids_dir)
     if problems:
         raise BIDSFXError(problems)
     for notice in notices:
         logger.info(notice.text)
-    return notices
 
 
-def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]:
+def _plan_all(invocation: Invocation) -> list[Plan]:
     """Find the data of every participant and decide what is to be done with them."""
     from bids_fx.contrasts import are_readable
     from bids_fx.dataset.conditions import list_conditions
     from bids_fx.dataset.confounds import load_strategies
-    from bids_fx.dataset.index import find_run_maps, find_runs, list_participants
+    from bids_fx.dataset.index import find_all, list_participants
     from bids_fx.plan import make_plan
 
     data, analysis = invocation.data, invocation.analysis
-    find = find_runs if data.run_maps_dir is None else find_run_maps
-    found = [find(data, label, analysis=analysis) for label in list_participants(data)]
+    found = list(find_all(data, list_participants(data), analysis=analysis))
     if not any(item.runs or item.problems for item in found):
         raise _nothing_selected(found)
     known = _known_conditions(found)
@@ -126,15 +124,7 @@ def _plan_all(invocation: Invocation, notices: tuple[Notice, ...]) -> list[Plan]
         # A condition that these participants lack may be one that others have, and no slip.
         known = _merged(known, list_conditions(data.bids_dir))
     strategies = load_strategies()
-    plans = [
-        make_plan(
-            replace(item, notices=(*notices, *item.notices)),
-            analysis,
-            strategies,
-            known_conditions=known,
-        )
-        for item in found
-    ]
+    plans = [make_plan(item, analysis, strategies, known_conditions=known) for item in found]
     return [_within_memory(plan, invocation.execution.mem_mb) for plan in plans]
 
 

@@ -124,7 +124,7 @@ def test_each_fault_is_named_with_its_file_before_any_work(
         ),
         (["--confounds", "no_such_*"], 65, "no_such_*"),
         (["--participant-label", "77"], 18, "77"),
-        (["--task-id", "mian"], 18, "mian"),
+        (["--task-id", "maintask"], 18, "maintask"),
         (["--space", "T1w"], 18, "T1w"),
         (["-d", "/nowhere/at/all"], 66, "/nowhere/at/all"),
     ],
