@@ -15,7 +15,7 @@ from bids_fx.derivatives import paths
 from bids_fx.entities import Entities, parse_name
 from bids_fx.glm.design import Column, Condition, Design
 from bids_fx.inputs import BoldRun, ConfoundTable, Grid, RunMaps
-from bids_fx.model import Contrast
+from bids_fx.model import Contrast, write_terms
 from bids_fx.records import (
     Censored,
     ConfoundChoice,
@@ -42,11 +42,9 @@ def entities(name: str) -> Entities:
 
 def make_contrast(name: str, **weights: float) -> Contrast:
     label = "".join(word for word in name.replace("-", "Gt").split() if word.isalnum())
+    terms = tuple((condition, None, weight) for condition, weight in weights.items())
     return Contrast(
-        name=name,
-        label=label or "cond1",
-        terms=tuple((condition, None, weight) for condition, weight in weights.items()),
-        formula=" + ".join(f"{weight:g}*{key}" for key, weight in weights.items()),
+        name=name, label=label or "cond1", terms=terms, formula=write_terms(terms, list(weights))
     )
 
 
