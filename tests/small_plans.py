@@ -114,6 +114,7 @@ def make_run(
         entities=entities(name),
         source=replace(run, **source),  # type: ignore[arg-type] - fields by name
         design=make_design(conditions, censored=censored),
+        rank=len(make_design(conditions, censored=censored).names),
         confounds=ConfoundChoice(
             columns=("trans_x",),
             censored=tuple(Censored(scan=scan, reason="dummy scan") for scan in censored),

@@ -88,9 +88,7 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
             "design, residual degrees of freedom (dof)"
         ),
         head=head,
-        rows=tuple(
-            (names[run.key], *_overview_cells(run, out_dir), files[run.key]) for run in plan.runs
-        ),
+        rows=tuple((names[run.key], *_overview_cells(run), files[run.key]) for run in plan.runs),
         tones={text: "bad" for text in files.values() if text.endswith(MISSING)}
         | {_COMPLETE: "good"},
     )
@@ -226,7 +224,7 @@ def _files_text(run: RunPlan, out_dir: Path) -> str:
     return f"{n_missing} {MISSING}" if n_missing else _COMPLETE
 
 
-def _overview_cells(run: RunPlan, out_dir: Path) -> tuple[str, ...]:
+def _overview_cells(run: RunPlan) -> tuple[str, ...]:
     """Return the numbers of a run for the overview."""
     contrasts = f"{len(run.estimable)} of {len(run.contrasts)}"
     source = run.source
@@ -238,7 +236,7 @@ def _overview_cells(run: RunPlan, out_dir: Path) -> tuple[str, ...]:
         str(len(source.conditions) or len(_condition_names(run))),
         str(len(run.confounds.columns)),
         str(len(run.confounds.censored)),
-        _residual_dof(run, out_dir),
+        "n/a" if run.rank is None else str(source.n_scans - run.rank),
         contrasts,
     )
 
@@ -247,19 +245,6 @@ def _condition_names(run: RunPlan) -> tuple[str, ...]:
     """Return the conditions of a run's design."""
     columns = run.design.columns if run.design is not None else ()
     return tuple(dict.fromkeys(c.condition for c in columns if c.condition is not None))
-
-
-def _residual_dof(run: RunPlan, out_dir: Path) -> str:
-    """Return what the fit reported; before it, scans minus the rank of the design."""
-    reported = _read_json(out_dir / paths.quality(run.entities)).get("dof")
-    if isinstance(reported, int | float):
-        return brief(float(reported))
-    if run.design is None:
-        return "n/a"
-    matrix = run.design.matrix
-    largest = np.abs(matrix).max(axis=0, initial=0.0)
-    rank = np.linalg.matrix_rank(matrix / np.where(largest > 0, largest, 1.0))
-    return str(matrix.shape[0] - int(rank))
 
 
 def _given_dof(source: RunMaps) -> str:

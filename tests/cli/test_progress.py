@@ -1,0 +1,77 @@
+"""How far the work is: live lines on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bids_fx.cli.progress import Progress, start_logging
+
+CODE = """
+from bids_fx.cli.progress import Progress
+with Progress() as progress:
+    progress("01", "fitting task-x_run-1", "start")
+    progress("01", "fitting task-x_run-2", "start")
+    progress("01", "fitting task-x_run-1", "end")
+    progress("01", "fitting task-x_run-2", "exception")
+    progress("01", "combining task-x", "end")
+"""
+
+
+def on_a_terminal(code: str) -> str:
+    """Run a program whose standard error is a terminal and return what it shows."""
+    main, terminal = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([sys.executable, "-c", code], stderr=terminal, env=environment) as child:
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(main, 1 << 16)
+            except OSError:  # the terminal's other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(main)
+    assert child.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+
+
+def test_each_task_has_a_line_of_its_own_on_a_terminal():
+    shown = on_a_terminal(CODE)
+    assert "sub-01 fitting task-x_run-1: done" in shown
+    assert "sub-01 fitting task-x_run-2: failed" in shown
+    assert "combining" not in shown  # it never started
+
+
+@pytest.fixture
+def log(caplog):
+    logger = logging.getLogger("bids_fx")
+    start_logging(0)
+    logger.propagate = True
+    yield caplog
+    logger.propagate = False
+
+
+def test_each_step_is_a_log_line_elsewhere(log):
+    with Progress() as progress:
+        progress("01", "fitting task-x_run-1", "start")
+        progress("01", "fitting task-x_run-1", "end")
+        progress("01", "combining task-x", "end")
+    first, second = log.messages
+    assert first == "sub-01 fitting task-x_run-1: started"
+    assert re.fullmatch(r"sub-01 fitting task-x_run-1: done in \d+\.\d s", second)
+
+
+def test_a_failed_task_is_an_error_in_the_log(log):
+    with Progress() as progress:
+        progress("01", "fitting task-x_run-1", "start")
+        progress("01", "fitting task-x_run-1", "exception")
+    assert log.records[-1].levelno == logging.ERROR

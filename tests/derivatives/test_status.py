@@ -1,0 +1,158 @@
+"""What counts as finished: outputs that are there, of the same inputs and settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from bids_fx.cli.run import main
+from bids_fx.dataset.confounds import load_strategies
+from bids_fx.dataset.index import find_runs
+from bids_fx.derivatives import paths
+from bids_fx.derivatives.status import HashCache, sha256, stamp_of, unfinished
+from bids_fx.plan import make_plan
+from bids_fx.settings import AnalysisSettings, DataSelection
+from tests.synthetic import DatasetSpec, make_dataset
+
+SETTINGS = AnalysisSettings(contrasts=("face",))
+
+
+@pytest.fixture
+def done(tmp_path):
+    """Return a dataset, its output folder and the plan of a call that has ended well."""
+    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=40))
+    out = tmp_path / "out"
+    command = [str(truth.bids_dir), str(out), "participant", "--contrast", "face"]
+    assert main([*command, "--nprocs", "1", "--skip-bids-validation"]) == 0
+    return truth, out
+
+
+def plan_of(truth, settings=SETTINGS):
+    data = DataSelection(
+        bids_dir=truth.bids_dir, derivatives=(("fmriprep", truth.derivatives_dir),)
+    )
+    found = find_runs(data, "01", analysis=settings)
+    return make_plan(found, settings, load_strategies(), known_conditions={})
+
+
+def todo(truth, out, settings=SETTINGS, **options):
+    cache = HashCache.of_participant(out, "01")
+    wishes = {"force": False, "only_figures": False} | options
+    return unfinished(plan_of(truth, settings), out, cache, **wishes)
+
+
+def test_nothing_is_left_after_a_call_that_ended_well(done):
+    assert not todo(*done)
+
+
+def test_everything_is_done_again_on_demand(done):
+    left = todo(*done, force=True)
+    assert (len(left.runs), len(left.groups)) == (2, 1)
+    assert (len(left.run_figures), len(left.group_figures)) == (2, 1)
+
+
+def test_only_figures_are_drawn_again_on_demand(done):
+    left = todo(*done, only_figures=True)
+    assert not left.runs | left.groups
+    assert (len(left.run_figures), len(left.group_figures)) == (2, 1)
+
+
+def test_only_figures_whose_maps_are_there_are_drawn(done):
+    truth, out = done
+    next(out.rglob("*run-1*contrast-face_stat-z_statmap.nii.gz")).unlink()
+    assert not todo(truth, out, only_figures=True).group_figures
+
+
+@pytest.mark.parametrize("ending", ["stat-z_statmap.nii.gz", "stat-z_statmap.json", "design.tsv"])
+def test_a_missing_output_of_a_run_fits_it_again(done, ending):
+    truth, out = done
+    next(out.rglob(f"*run-1*{ending}")).unlink()
+    left = todo(truth, out)
+    assert [key for key in left.runs if "run-1" in key] == list(left.runs)
+    assert len(left.runs) == len(left.groups) == 1
+
+
+def test_a_missing_combined_map_combines_again_and_fits_nothing(done):
+    truth, out = done
+    (out / paths.statmap(plan_of(truth).groups[0].entities, "face", "q")).unlink()
+    left = todo(truth, out)
+    assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+def test_a_missing_figure_is_drawn_again_and_nothing_is_computed(done):
+    truth, out = done
+    next(out.glob("sub-01/figures/*run-2*_design.svg")).unlink()
+    left = todo(truth, out)
+    assert not left.runs | left.groups | left.group_figures
+    assert len(left.run_figures) == 1
+
+
+def test_a_changed_input_fits_its_run_again_whatever_its_name_and_size(done):
+    truth, out = done
+    bold = truth.runs[0].bold
+    content = bytearray(bold.read_bytes())
+    content[4] ^= 1  # the date in the header of the gzip file
+    bold.write_bytes(bytes(content))
+    left = todo(truth, out)
+    assert len(left.runs) == 1
+    assert "run-1" in next(iter(left.runs))
+
+
+def test_a_touched_input_that_is_the_same_fits_nothing(done):
+    truth, out = done
+    os.utime(truth.runs[0].bold, ns=(1, 1))
+    assert not todo(truth, out)
+
+
+def test_a_changed_run_map_combines_again(done):
+    truth, out = done
+    path = next(out.rglob("*run-1*contrast-face_stat-effect_statmap.nii.gz"))
+    content = bytearray(path.read_bytes())
+    content[4] ^= 1
+    path.write_bytes(bytes(content))
+    left = todo(truth, out)
+    assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+def test_a_changed_combination_fits_nothing(done):
+    left = todo(*done, replace(SETTINGS, combination="unweighted"))
+    assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+def test_a_sidecar_that_is_no_json_vouches_for_nothing(done):
+    truth, out = done
+    next(out.rglob("*run-1*stat-tsnr_statmap.json")).write_text("{")
+    assert len(todo(truth, out).runs) == 1
+
+
+def test_hashes_are_kept_between_calls_and_taken_again_after_a_change(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"one")
+    cache = HashCache(tmp_path / "hashes.json")
+    assert cache.digest(file) == sha256(file)
+    cache.save()
+    (stored,) = json.loads((tmp_path / "hashes.json").read_text()).values()
+    assert stored[2] == sha256(file)
+    file.write_bytes(b"four")
+    assert HashCache(tmp_path / "hashes.json").digest(file) == sha256(file)
+
+
+def test_a_hash_learned_from_a_file_that_changed_meanwhile_is_not_believed(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"old")
+    stamp = stamp_of(file)
+    old = sha256(file)
+    file.write_bytes(b"newer")
+    cache = HashCache(tmp_path / "hashes.json")
+    cache.learn(file, old, stamp)
+    assert cache.digest(file) == sha256(file) != old
+
+
+def test_a_damaged_cache_is_no_cache(tmp_path):
+    (tmp_path / "hashes.json").write_text("[1, 2")
+    file = tmp_path / "a"
+    file.write_bytes(b"x")
+    assert HashCache(tmp_path / "hashes.json").digest(file) == sha256(file)

@@ -1,0 +1,119 @@
+"""The workflow is the plan: one fit per run, one join per group, nothing that is done already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from nipype.pipeline import engine as pe
+from nipype.pipeline.engine.utils import generate_expanded_graph
+
+from bids_fx.grouping import collapse_lone_runs, group_runs
+from bids_fx.records import Plan, RunPlan, Todo
+from bids_fx.settings import AnalysisSettings
+from bids_fx.workflows.base import describe_node, init_bids_fx_wf, last_message
+from tests.small_plans import make_run
+
+SETTINGS = AnalysisSettings()
+
+
+def plan_of(*names: str) -> Plan:
+    runs: tuple[RunPlan, ...] = tuple(make_run(f"{name}_space-A") for name in names)
+    runs = collapse_lone_runs(runs, SETTINGS)
+    groups, _, _ = group_runs(runs, (), SETTINGS)
+    return Plan(participant="01", settings=SETTINGS, runs=runs, groups=groups)
+
+
+def all_of(plan: Plan) -> Todo:
+    return Todo(
+        runs=frozenset(run.key for run in plan.runs),
+        groups=frozenset(group.key for group in plan.written_groups),
+        group_figures=frozenset(
+            (group.key, item.contrast.label) for group in plan.groups for item in group.estimable
+        ),
+        run_figures=frozenset(run.key for run in plan.runs),
+    )
+
+
+def expanded(plan: Plan, todo: Todo, tmp_path: Path):
+    workflow: pe.Workflow = init_bids_fx_wf(
+        [(plan, todo)], out_dir=tmp_path, work_dir=tmp_path, n_threads=1
+    )
+    return generate_expanded_graph(workflow._create_flat_graph())
+
+
+def counts(graph) -> Counter[str]:
+    return Counter(node.name.split("_task-")[0] for node in graph.nodes())
+
+
+RUNS = ("sub-01_task-x_run-1", "sub-01_task-x_run-2", "sub-01_task-x_run-3")
+SESSIONS = tuple(
+    f"sub-01_ses-{s}_task-x_run-{r}" for s, n in (("a", 2), ("b", 1)) for r in range(n)
+)
+
+
+def test_each_run_is_fitted_once_and_joined_once(tmp_path):
+    plan = plan_of(*RUNS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 3
+    (join,) = [node for node in graph.nodes() if node.name == "combine_runs"]
+    assert len(list(graph.predecessors(join))) == 3
+    figures = [node for node in graph.nodes() if node.name.startswith("draw_")]
+    assert len(figures) == len(plan.groups[0].estimable)
+    assert all(join in graph.predecessors(node) for node in figures)
+
+
+def test_sessions_are_joined_each_and_then_together_after_them(tmp_path):
+    plan = plan_of(*SESSIONS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 3
+    assert counts(graph)["combine_runs"] == 2
+    (over,) = [node for node in graph.nodes() if node.name == "combine_sessions"]
+    (merge,) = graph.predecessors(over)
+    assert Counter(node.name for node in graph.predecessors(merge)) == {"combine_runs": 2}
+
+
+def test_a_lone_run_is_fitted_too(tmp_path):
+    plan = plan_of("sub-01_task-x")
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 1
+
+
+def test_groups_that_are_done_have_no_node(tmp_path):
+    plan = plan_of(*RUNS, "sub-01_task-y_run-1", "sub-01_task-y_run-2")
+    key = next(run.key for run in plan.runs if "task-y_run-1" in run.key)
+    graph = expanded(plan, Todo(runs=frozenset({key})), tmp_path)
+    # Both runs of the group, since the join needs the other one's maps.
+    assert counts(graph)["fit_run"] == 2
+    assert counts(graph)["combine_runs"] == 1
+
+
+def test_an_empty_plan_makes_an_empty_workflow(tmp_path):
+    plan = plan_of(*RUNS)
+    assert len(expanded(plan, Todo(), tmp_path).nodes()) == 0
+
+
+def test_nodes_ask_for_the_memory_of_the_plan(tmp_path):
+    plan = plan_of(*RUNS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    largest = max(run.mem_gb for run in plan.runs)
+    assert {n.mem_gb for n in graph.nodes() if n.name == "fit_run"} == {largest}
+    assert {n.mem_gb for n in graph.nodes() if n.name == "combine_runs"} == {plan.groups[0].mem_gb}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "told"),
+    [
+        ("n.sub_01.subject_x.combine_runs", "/w/combine_runs", "combining subject_x"),
+        ("n.sub_01.subject_x.combine_sessions", "/w/c", "combining subject_x"),
+        ("n.sub_01.figures_task-x_run-1", "/w/f", "drawing the design of task-x_run-1"),
+        ("n.sub_01.subject_x.merge_sessions", "/w/m", ""),
+    ],
+)
+def test_a_node_is_told_in_words(name, folder, told):
+    assert describe_node(name, folder) == ("01", told)
+
+
+def test_an_empty_crash_file_has_a_message_too():
+    assert last_message("\n") == "the crash file is empty"
