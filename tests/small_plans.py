@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bids_fx.derivatives import paths
 from bids_fx.entities import Entities, parse_name
+from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Column, Condition, Design
 from bids_fx.inputs import BoldRun, ConfoundTable, Grid, RunMaps
 from bids_fx.model import Contrast, write_terms
@@ -114,7 +115,7 @@ def make_run(
         entities=entities(name),
         source=replace(run, **source),  # type: ignore[arg-type] - fields by name
         design=make_design(conditions, censored=censored),
-        rank=len(make_design(conditions, censored=censored).names),
+        rank=design_space(make_design(conditions, censored=censored).matrix).rank,
         confounds=ConfoundChoice(
             columns=("trans_x",),
             censored=tuple(Censored(scan=scan, reason="dummy scan") for scan in censored),
