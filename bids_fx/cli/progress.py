@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from bids_fx.cli.interruption import Interruption
+
 logger = logging.getLogger("bids_fx")
 
 
@@ -30,9 +32,15 @@ class Progress:
     """Shows each task of the workflow as it starts, ends or fails.
 
     On a terminal each task has a line of its own with a clock, which stays when it has ended.
+
+    Parameters
+    ----------
+    interruption : Interruption
+        Asked after each task whether the program is to end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
         self._started: dict[tuple[str, str], float] = {}
         self._live = None
         self._lines: dict[tuple[str, str], int] = {}
@@ -66,6 +74,7 @@ class Progress:
 
     def __call__(self, participant: str, task: str, status: str) -> None:
         """Show that a task has started (``start``), ended (``end``) or failed (``exception``)."""
+        self._interruption.check()
         place = participant, task
         text = f"sub-{participant} {task}"
         if status == "start":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
@@ -33,30 +33,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    interruption = Interruption()
+    interruption.install()
     try:
-        return int(run(parse(sys.argv[1:] if argv is None else argv)))
+        return int(run(parse(sys.argv[1:] if argv is None else argv), interruption))
     except BIDSFXError as error:
         _show_problems(error.problems)
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        logger.warning("Interrupted; the same command goes on with what is not done yet.")
-        return int(ExitCode.INTERRUPTED)
 
 
-def _terminate(*_: object) -> NoReturn:
-    """End at SIGTERM as at Ctrl-C: children are killed, finished outputs stay."""
-    logger.warning("Terminated; the same command goes on with what is not done yet.")
-    raise SystemExit(int(ExitCode.TERMINATED))
-
-
-def run(invocation: Invocation) -> ExitCode:
+def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     """Plan everything, then do it, and tell truly how it went.
 
     Parameters
     ----------
     invocation : Invocation
         The command line as settings.
+    interruption : Interruption
+        Tells of signals that end the program.
 
     Returns
     -------
@@ -84,7 +78,7 @@ def run(invocation: Invocation) -> ExitCode:
         problems = [problem for plan in plans for problem in plan.problems]
         return BIDSFXError(problems).exit_code if problems else ExitCode.OK
     runnable = _runnable(plans, invocation)
-    session = Session(invocation)
+    session = Session(invocation, interruption)
     if execution.boilerplate_only:
         print(session.write_citation(runnable))
         return ExitCode.OK

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import available_memory_gb, available_processors
@@ -65,10 +66,13 @@ class Session:
     ----------
     invocation : Invocation
         The command line as settings.
+    interruption : Interruption
+        Tells of signals that end the program.
     """
 
-    def __init__(self, invocation: Invocation) -> None:
+    def __init__(self, invocation: Invocation, interruption: Interruption) -> None:
         self.invocation = invocation
+        self.interruption = interruption
         self.out_dir = invocation.execution.out_dir
         self.work_dir = invocation.execution.work_dir or self.out_dir / WORK_AREA
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
@@ -210,7 +214,7 @@ class Session:
         )
         if execution.write_graph:
             self._write_graph(workflow)
-        with Progress() as progress:
+        with Progress(self.interruption) as progress:
             failures = run_workflow(workflow, resources, crash_dir=self.log_dir, progress=progress)
         failed = {failure.participant for failure in failures}
         for participant, folder in folders.items():

@@ -211,7 +211,7 @@ def _write_mean_image(
         standard_space=writer.standard_space,
     )
     assert isinstance(run.source, BoldRun)
-    description = "Mean over the kept scans, smoothed if the analysis smooths"
+    description = "Mean over the kept scans, not smoothed"
     sidecar = {
         **common,
         "Description": description,

@@ -6,16 +6,19 @@ import logging
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.progress import Progress, start_logging
 
 CODE = """
+from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.progress import Progress
-with Progress() as progress:
+with Progress(Interruption()) as progress:
     progress("01", "fitting task-x_run-1", "start")
     progress("01", "fitting task-x_run-2", "start")
     progress("01", "fitting task-x_run-1", "end")
@@ -61,7 +64,7 @@ def log(caplog):
 
 
 def test_each_step_is_a_log_line_elsewhere(log):
-    with Progress() as progress:
+    with Progress(Interruption()) as progress:
         progress("01", "fitting task-x_run-1", "start")
         progress("01", "fitting task-x_run-1", "end")
         progress("01", "combining task-x", "end")
@@ -71,7 +74,15 @@ def test_each_step_is_a_log_line_elsewhere(log):
 
 
 def test_a_failed_task_is_an_error_in_the_log(log):
-    with Progress() as progress:
+    with Progress(Interruption()) as progress:
         progress("01", "fitting task-x_run-1", "start")
         progress("01", "fitting task-x_run-1", "exception")
     assert log.records[-1].levelno == logging.ERROR
+
+
+def test_the_end_of_the_program_is_raised_again_between_two_tasks(log):
+    interruption = Interruption()
+    with pytest.raises(SystemExit, match="143"):
+        interruption._handle(signal.SIGTERM, None)
+    with Progress(interruption) as progress, pytest.raises(SystemExit, match="143"):
+        progress("01", "fitting task-x_run-1", "exception")

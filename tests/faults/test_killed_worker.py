@@ -106,3 +106,20 @@ def test_a_signal_ends_the_program_and_its_workers_with_its_code(truth, tmp_path
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_program_while_it_fits_in_its_own_process(truth, tmp_path, number, code):
+    out = tmp_path / "out"
+    process = start(truth, out, "--nprocs", "1")
+    bold = truth.runs[1].bold.resolve()
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        if list(out.glob("**/_run_*run-2*/fit_run")) and process.pid in holders(bold):
+            break
+    process.send_signal(number)
+    _, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, log
+    assert "fitting task-main_run-2" in log
+    assert not list(out.rglob("*run-2*_statmap.nii.gz"))
+    assert not list(out.rglob("*.tmp"))
