@@ -116,6 +116,11 @@ def read_table(path: Path) -> Table:
     BIDSFXError
         If the file cannot be read, has no header, has a column without a name or two of one
         name, or a row with another number of cells than the header.
+
+    Notes
+    -----
+    ``pandas.read_csv`` fills the end of a short row without a word and renames the second of two
+    columns of one name: a table that was cut off would pass for a whole one.
     """
     lines = [_split_line(line) for line in re.split(r"\r\n|\n|\r", read_text(path))]
     while lines and lines[-1] == [""]:

@@ -193,8 +193,14 @@ def write_run(
             published[key] = writer.write(
                 path, values, {**common, **particular}, stat=stat, dof=result.dof
             )
-    write_json(out_dir / paths.quality(run.entities), result.quality)
+    quality = {name: _rounded(value) for name, value in result.quality.items()}
+    write_json(out_dir / paths.quality(run.entities), quality)
     return published
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return a quality measure to six digits; the rest is rounding of the library's sums."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _write_mean_image(

@@ -25,7 +25,9 @@ PRELOADED = [
     "bids_fx.interfaces.reportlets",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
-    "nilearn.reporting",
+    "nibabel.processing",
+    "scipy.ndimage",
+    "PIL.Image",
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bids_fx.cli.run import main
 from tests.synthetic import DatasetSpec, Truth, make_dataset
+from tests.validator import bids_errors
 
 pytestmark = pytest.mark.e2e
 
@@ -99,6 +100,10 @@ def test_a_missing_condition_costs_its_run_those_contrasts_alone(sessions):
     assert "no event in this run" in report
     table = next(out.glob("sub-01/ses-b/func/*run-2_contrasts.tsv")).read_text()
     assert "\tfalse\tcondition 'object' has no event in this run" in table
+
+
+def test_the_output_of_sessions_is_a_valid_bids_dataset(sessions):
+    assert bids_errors(sessions[1]) == []
 
 
 def test_a_task_without_events_is_left_out_with_a_notice(sessions):
