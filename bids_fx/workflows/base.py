@@ -165,7 +165,7 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
 
     def report(node: Any, status: str) -> None:
         participant, task = describe_node(node.fullname, node.output_dir())
-        if task:
+        if task and not (status != "exception" and is_idle(node.inputs)):
             progress(participant, task, status)
 
     arguments: dict[str, Any] = {"status_callback": report}
@@ -181,6 +181,19 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
         "raise_insufficient": False,
     }
     return OneProcessPerNode(plugin_args=arguments), arguments
+
+
+def is_idle(inputs: Any) -> bool:
+    """Tell whether a node only passes on what was done before.
+
+    Parameters
+    ----------
+    inputs : traits of an interface
+        With `todo` and the `run` or `group` that it is about, or without.
+    """
+    subject = getattr(inputs, "run", None) or getattr(inputs, "group", None)
+    todo = getattr(inputs, "todo", None)
+    return todo is not None and subject is not None and subject.key not in todo
 
 
 def describe_node(fullname: str, folder: str) -> tuple[str, str]:

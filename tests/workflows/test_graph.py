@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nipype.pipeline import engine as pe
@@ -12,7 +13,7 @@ from nipype.pipeline.engine.utils import generate_expanded_graph
 from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import AnalysisSettings
-from bids_fx.workflows.base import describe_node, init_bids_fx_wf, last_message
+from bids_fx.workflows.base import describe_node, init_bids_fx_wf, is_idle, last_message
 from tests.small_plans import make_run
 
 SETTINGS = AnalysisSettings()
@@ -117,3 +118,11 @@ def test_a_node_is_told_in_words(name, folder, told):
 
 def test_an_empty_crash_file_has_a_message_too():
     assert last_message("\n") == "the crash file is empty"
+
+
+def test_a_node_that_only_passes_on_what_is_done_is_idle():
+    run = SimpleNamespace(key="task-x_run-1")
+    assert is_idle(SimpleNamespace(run=run, todo={"task-x_run-2"}))
+    assert not is_idle(SimpleNamespace(run=run, todo={"task-x_run-1"}))
+    assert not is_idle(SimpleNamespace(run=run))
+    assert not is_idle(SimpleNamespace())
