@@ -165,7 +165,9 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
 
     def report(node: Any, status: str) -> None:
         participant, task = describe_node(node.fullname, node.output_dir())
-        if task and not (status != "exception" and is_idle(node.inputs)):
+        if task and not (
+            status != "exception" and is_idle(node.interface.inputs, node.output_dir())
+        ):
             progress(participant, task, status)
 
     arguments: dict[str, Any] = {"status_callback": report}
@@ -183,17 +185,27 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
     return OneProcessPerNode(plugin_args=arguments), arguments
 
 
-def is_idle(inputs: Any) -> bool:
+def is_idle(inputs: Any, folder: str) -> bool:
     """Tell whether a node only passes on what was done before.
 
     Parameters
     ----------
     inputs : traits of an interface
-        With `todo` and the `run` or `group` that it is about, or without.
+        With `todo`, if it may be idle; the run that nipype will give it is not in them yet.
+    folder : str
+        The node's working directory, which names the run.
     """
-    subject = getattr(inputs, "run", None) or getattr(inputs, "group", None)
     todo = getattr(inputs, "todo", None)
-    return todo is not None and subject is not None and subject.key not in todo
+    group = getattr(inputs, "group", None)
+    if todo is None:
+        return False
+    return (group.key if group is not None else _run_of(folder)) not in todo
+
+
+def _run_of(folder: str) -> str | None:
+    """Return the key of the run that a node's working directory belongs to."""
+    found = re.search(r"/_run_([^/]+)/", folder)
+    return found[1] if found else None
 
 
 def describe_node(fullname: str, folder: str) -> tuple[str, str]:
@@ -208,9 +220,8 @@ def describe_node(fullname: str, folder: str) -> tuple[str, str]:
     """
     *_, group, node = ["", *fullname.replace("_plus_", "+").split(".")]
     participant = re.search(r"\.sub_([^.]+)", fullname)
-    run = re.search(r"/_run_([^/]+)/", folder)
     if node == "fit_run":
-        task = f"fitting {run[1] if run else group}"
+        task = f"fitting {_run_of(folder) or group}"
     elif node.startswith("combine_"):
         task = f"combining {group}"
     elif node.startswith("draw_"):

@@ -121,8 +121,9 @@ def test_an_empty_crash_file_has_a_message_too():
 
 
 def test_a_node_that_only_passes_on_what_is_done_is_idle():
-    run = SimpleNamespace(key="task-x_run-1")
-    assert is_idle(SimpleNamespace(run=run, todo={"task-x_run-2"}))
-    assert not is_idle(SimpleNamespace(run=run, todo={"task-x_run-1"}))
-    assert not is_idle(SimpleNamespace(run=run))
-    assert not is_idle(SimpleNamespace())
+    fit = SimpleNamespace(todo={"task-x_run-1"})
+    assert is_idle(fit, "/w/_run_task-x_run-2/fit_run")
+    assert not is_idle(fit, "/w/_run_task-x_run-1/fit_run")
+    combine = SimpleNamespace(todo={"subject_x"}, group=SimpleNamespace(key="subject_y"))
+    assert is_idle(combine, "/w/combine_runs")
+    assert not is_idle(SimpleNamespace(), "/w/draw_face")
