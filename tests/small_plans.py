@@ -113,7 +113,7 @@ def make_run(
     return RunPlan(
         key=str(entities(name).without("sub")),
         entities=entities(name),
-        source=replace(run, **source),  # type: ignore[arg-type] - fields by name
+        source=replace(run, **source),
         design=make_design(conditions, censored=censored),
         rank=design_space(make_design(conditions, censored=censored).matrix).rank,
         confounds=ConfoundChoice(
@@ -162,7 +162,7 @@ def make_group(name: str, runs: Sequence[RunPlan], **changes: object) -> GroupPl
         ),
         settings_hash="cd34" * 16,
     )
-    return replace(group, **changes)  # type: ignore[arg-type] - fields by name
+    return replace(group, **changes)
 
 
 def make_plan(
@@ -178,7 +178,7 @@ def make_plan(
     plan = Plan(
         participant="01", settings=AnalysisSettings(), runs=tuple(runs), groups=tuple(groups)
     )
-    return replace(plan, **changes)  # type: ignore[arg-type] - fields by name
+    return replace(plan, **changes)
 
 
 def make_run_maps(
@@ -255,7 +255,7 @@ CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\n"
 
 def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:
     """Write everything that the plan promises; files that the report embeds are stand-ins."""
-    publish_maps(plan, out_dir, **maps)  # type: ignore[arg-type] - passed on
+    publish_maps(plan, out_dir, **maps)
     contents = {
         ".svg": TINY_SVG,
         ".png": TINY_PNG,

@@ -42,7 +42,7 @@ def render(plan: Plan) -> MethodsText:
 
 def text_with(**changes: object) -> str:
     """Return the text of a plan of two runs with some settings changed."""
-    settings = replace(AnalysisSettings(), **changes)  # type: ignore[arg-type] - fields by name
+    settings = replace(AnalysisSettings(), **changes)
     return render(make_plan(settings=settings)).markdown
 
 

@@ -6,9 +6,12 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bids_fx.cli.interruption import Interruption
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 logger = logging.getLogger("bids_fx")
 
@@ -43,7 +46,7 @@ class Progress:
         self._interruption = interruption
         self._started: dict[tuple[str, str], float] = {}
         self._live = None
-        self._lines: dict[tuple[str, str], int] = {}
+        self._lines: dict[tuple[str, str], TaskID] = {}
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import Progress as RichProgress
@@ -91,7 +94,7 @@ class Progress:
         outcome = "failed" if status == "exception" else "done"
         if self._live is not None:
             line = self._lines[place]
-            self._live.update(line, description=f"{text}: {outcome}", completed=1)  # type: ignore[arg-type]  # TaskID is an int
+            self._live.update(line, description=f"{text}: {outcome}", completed=1)
         else:
             level = logging.ERROR if status == "exception" else logging.INFO
             logger.log(level, "%s: %s in %.1f s", text, outcome, time.monotonic() - begun)

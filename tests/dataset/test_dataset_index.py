@@ -33,7 +33,7 @@ MNI = "space-MNI152NLin2009cAsym"
 
 def only(tree: Tree, **choices: object) -> BoldRun:
     """Return the one run that is found without a fault."""
-    found = tree.find(**choices)  # type: ignore[arg-type]
+    found = tree.find(**choices)
     assert found.problems == ()
     (run,) = found.runs
     assert isinstance(run, BoldRun)

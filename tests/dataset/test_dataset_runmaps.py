@@ -113,7 +113,7 @@ def test_combined_maps_and_other_statistics_are_passed_over(maps: Maps) -> None:
     maps.add("sub-01_task-a", DegreesOfFreedom=9)
     found = maps.find()
     assert names(found) == [f"sub-01_ses-{session}_task-a_run-1" for session in (1, 2)]
-    assert set(found.runs[0].maps["face"]) == set(STATS)  # type: ignore[union-attr]
+    assert set(found.runs[0].maps["face"]) == set(STATS)
     assert found.problems == ()
     assert told(found).count("of no single run by name") == 3
 

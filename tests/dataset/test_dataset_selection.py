@@ -306,6 +306,6 @@ def test_echoes_of_a_dataset_share_confounds_and_mask(tree: Tree) -> None:
     found = tree.find(filters={"echo": 1})
     assert names(found) == ["sub-01_task-a_echo-1"]
     (run,) = found.runs
-    assert run.mask is not None  # type: ignore[union-attr]
-    assert run.confounds is not None  # type: ignore[union-attr]
-    assert len(run.events_files) == 1  # type: ignore[union-attr]
+    assert run.mask is not None
+    assert run.confounds is not None
+    assert len(run.events_files) == 1

@@ -131,7 +131,7 @@ class Tree:
     def data(self, **choices: object) -> DataSelection:
         """Return the selection of this tree's data."""
         choices.setdefault("derivatives", (("fmriprep", self.preproc),))
-        return DataSelection(bids_dir=self.raw, **choices)  # type: ignore[arg-type]
+        return DataSelection(bids_dir=self.raw, **choices)
 
     def find(
         self, participant: str = "01", analysis: AnalysisSettings | None = None, **choices: object

@@ -38,7 +38,7 @@ def results(
 ) -> MetaRegressionResults:
     """Fit an intercept over runs for all voxels in parallel."""
     dataset = Dataset(effects, variances, np.ones((len(effects), 1)), add_intercept=False)
-    return estimator.fit_dataset(dataset).summary()  # type: ignore[attr-defined]
+    return estimator.fit_dataset(dataset).summary()
 
 
 def test_weighted_mean_and_variance_equal_pymares(runs: tuple[np.ndarray, np.ndarray]) -> None:
