@@ -65,7 +65,9 @@ def task_contrasts(
     for source in sources:
         if isinstance(source, BoldRun):
             task = source.entities.get("task", "")
-            own.setdefault(task, set()).update(_conditions(source, settings))
+            # Without contrasts of its own, a design that names no conditions has none.
+            is_named = source.design is None or source.names_conditions or settings.contrasts
+            own.setdefault(task, set()).update(conditions_of(source) if is_named else ())
     if not settings.contrasts:
         return TaskContrasts(
             by_task={
@@ -194,12 +196,10 @@ def _column_weights(
     return weights, None
 
 
-def _conditions(source: BoldRun, settings: AnalysisSettings) -> set[str]:
-    """Return the conditions that a run's events or its ready design name."""
+def conditions_of(source: BoldRun) -> set[str]:
+    """Return the conditions that a run's events or its design made beforehand name."""
     if source.design is None:
         return {condition.name for condition in source.conditions}
-    if not settings.contrasts and not source.names_conditions:
-        return set()
     return {
         column.condition
         for column in source.design.columns

@@ -16,7 +16,9 @@ from bids_fx.settings import AnalysisSettings, digest
 BEFORE_RUN = ("sub", "ses", "task", "acq", "ce", "rec", "dir")
 
 
-def number_runs(entities: Sequence[Entities]) -> tuple[Entities, ...]:
+def number_runs(
+    entities: Sequence[Entities], left_out: Sequence[Entities] = ()
+) -> tuple[Entities, ...]:
     """Give a ``run`` label to a run without one whose siblings are numbered.
 
     Without it, the run's own maps and the combined maps of its group would have one name.
@@ -25,6 +27,8 @@ def number_runs(entities: Sequence[Entities]) -> tuple[Entities, ...]:
     ----------
     entities : sequence of Entities
         Of all runs of a participant.
+    left_out : sequence of Entities
+        Of runs that filters left out: a name must not depend on them.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def number_runs(entities: Sequence[Entities]) -> tuple[Entities, ...]:
     for item in entities:
         siblings = {
             canonical_label(other["run"])
-            for other in entities
+            for other in (*entities, *left_out)
             if "run" in other and other.without("run").agrees(item.without("run"))
         }
         if "run" in item or not siblings:
@@ -53,15 +57,17 @@ def number_runs(entities: Sequence[Entities]) -> tuple[Entities, ...]:
     return tuple(numbered)
 
 
-def collapse_lone_runs(runs: Sequence[RunPlan], settings: AnalysisSettings) -> tuple[RunPlan, ...]:
+def collapse_lone_runs(
+    runs: Sequence[RunPlan], settings: AnalysisSettings, left_out: Sequence[Entities] = ()
+) -> tuple[RunPlan, ...]:
     """Mark the runs whose own results are the combined results too.
 
     A lone run without a ``run-`` entity has the name that its combination would have: it is
-    written once and stands for both levels.
+    written once and stands for both levels. A run whose siblings were left out is not alone.
     """
     counts: dict[tuple[object, ...], int] = {}
-    for run in runs:
-        for level, key in _group_keys(run.entities, settings):
+    for entities in (*(run.entities for run in runs), *left_out):
+        for level, key in _group_keys(entities, settings):
             counts[level, key.canonical] = counts.get((level, key.canonical), 0) + 1
     marked = []
     for run in runs:
@@ -115,7 +121,7 @@ def group_runs(
         (level, key.canonical) for item in left_out for level, key in _group_keys(item, settings)
     }
     groups: list[GroupPlan] = []
-    problems: list[Problem] = []
+    problems = _mixed_sessions(runs, settings)
     notices: list[Notice] = []
     for place in sorted(members, key=lambda place: (names[place][0], names[place][1].sort_key)):
         level, entities = names[place]
@@ -128,6 +134,25 @@ def group_runs(
             notices += [notice] if notice else []
         groups.append(group)
     return tuple(groups), tuple(problems), tuple(notices)
+
+
+def _mixed_sessions(runs: Sequence[RunPlan], settings: AnalysisSettings) -> list[Problem]:
+    """Refuse runs with and without a session that would be combined with each other."""
+    inside = {
+        _group_keys(run.entities, settings)[-1][1].canonical
+        for run in runs
+        if "ses" in run.entities and "ses" in settings.combine_over
+    }
+    return [
+        Problem(
+            where=str(run.entities),
+            found="the run has no session, but others that it is combined with have one",
+            remedy="choose the one or the others by --session-label or the filter file",
+        )
+        for run in runs
+        if "ses" not in run.entities
+        and _group_keys(run.entities, settings)[-1][1].canonical in inside
+    ]
 
 
 def _group_keys(
@@ -237,5 +262,11 @@ def _check_group(
 
 
 def _combination_mem_gb(runs: Sequence[RunPlan]) -> float:
-    """Return the memory of a join: effect, variance and dof of all runs, and a dozen results."""
-    return 0.3 + runs[0].source.grid.n_voxels * 8 * (3 * len(runs) + 24) / 1e9
+    """Return the memory of a join in GB.
+
+    Effect, variance and dof of all runs and a dozen results of one contrast on the whole grid, and
+    a dozen of every contrast in the mask, taken for half of the grid.
+    """
+    n_contrasts = max(len(run.contrasts) for run in runs)
+    vectors = 3 * len(runs) + 24 + 6 * n_contrasts
+    return 0.3 + runs[0].source.grid.n_voxels * 8 * vectors / 1e9

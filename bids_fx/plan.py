@@ -55,7 +55,7 @@ def make_plan(
         With all problems in one list; nothing is to be computed if there is any.
     """
     sources: tuple[BoldRun | RunMaps, ...] = found.runs
-    entities = number_runs([source.entities for source in sources])
+    entities = number_runs([source.entities for source in sources], found.left_out)
     problems = list(found.problems)
     notices = [*found.notices, *_renamed(sources, entities)]
     tasks = task_contrasts(sources, settings, known_conditions)
@@ -71,7 +71,7 @@ def make_plan(
         runs.append(run)
         problems += run_problems
         notices += [*source.notices, *run_notices]
-    collapsed = collapse_lone_runs(runs, settings)
+    collapsed = collapse_lone_runs(runs, settings, found.left_out)
     groups, group_problems, group_notices = group_runs(collapsed, found.left_out, settings)
     plan = Plan(
         participant=found.participant,
@@ -141,7 +141,7 @@ def _plan_run(
     space = design_space(design.matrix)
     if space.rank >= source.n_scans:
         problems.append(_no_dof(name, source, space))
-    if source.design is not None and not contrasts:
+    if source.design is not None and not (source.names_conditions or settings.contrasts):
         problems.append(_unnamed_design(name, source))
     planned, wrong = run_contrasts(source, design, space, contrasts)
     problems += wrong
@@ -224,9 +224,18 @@ def _run_hash(
             "smoothing_fwhm_mm": settings.smoothing_fwhm_mm,
             "signal_scaling": settings.signal_scaling,
             "mask": source.mask is not None,
+            "motion": _motion_hash(source.confounds),
             "repetition_time": source.repetition_time,
         }
     )
+
+
+def _motion_hash(table: ConfoundTable | None) -> str | None:
+    """Hash the motion columns, which the quality measures and figures show."""
+    if table is None:
+        return None
+    shown = [table.values[name] for name in MOTION_COLUMNS if name in table.values]
+    return hashlib.sha256(b"".join(c.astype("<f8").tobytes() for c in shown)).hexdigest()
 
 
 def _fit_mem_gb(source: BoldRun, n_contrasts: int) -> float:

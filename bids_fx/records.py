@@ -198,6 +198,12 @@ class GroupPlan:
         return self.key
 
     @property
+    def shows_runs_alone(self) -> bool:
+        """Whether its figures show runs that are not combined, though they could be."""
+        is_lone_run = self.run_keys == (str(self.entities.without("sub")),)
+        return self.not_written is not None and not is_lone_run
+
+    @property
     def estimable(self) -> tuple[GroupContrast, ...]:
         """The contrasts that at least one run can estimate."""
         return tuple(item for item in self.contrasts if item.run_keys)

@@ -50,9 +50,10 @@ MAY_IMPORT = {
     ),
     "methods": ("records", "inputs", "entities", "settings", "glm.names", "boilerplate", ""),
     "boilerplate": (),
-    "derivatives": ("records", "inputs", "entities", "settings", "derivatives", ""),
+    "derivatives": ("records", "inputs", "model", "entities", "settings", "derivatives", ""),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "dataset"),
+        "glm.contrasts",  # degrees of freedom of run maps come from the one rank
         "glm.smoothing",  # a series is smoothed while it is read, volume by volume
     ),
     "plan": (

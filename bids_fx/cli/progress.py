@@ -34,7 +34,7 @@ def start_logging(verbosity: int) -> None:
 class Progress:
     """Shows each task of the workflow as it starts, ends or fails.
 
-    On a terminal each task has a line of its own with a clock, which stays when it has ended.
+    On a terminal each running task has a live line with a clock; when it ends, a line stays.
 
     Parameters
     ----------
@@ -93,8 +93,10 @@ class Progress:
             return
         outcome = "failed" if status == "exception" else "done"
         if self._live is not None:
-            line = self._lines[place]
-            self._live.update(line, description=f"{text}: {outcome}", completed=1)
+            # Only what is running stays live: a terminal has not lines enough for all tasks.
+            self._live.remove_task(self._lines.pop(place))
+            seconds = time.monotonic() - begun
+            self._live.console.print(f"{text}: {outcome} in {seconds:.1f} s", markup=False)
         else:
             level = logging.ERROR if status == "exception" else logging.INFO
             logger.log(level, "%s: %s in %.1f s", text, outcome, time.monotonic() - begun)

@@ -75,8 +75,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     if execution.dry_run is not None:
         show = dry_run.as_json if execution.dry_run == "json" else dry_run.as_text
         print(show(plans, invocation.analysis))
-        problems = [problem for plan in plans for problem in plan.problems]
-        return BIDSFXError(problems).exit_code if problems else ExitCode.OK
+        return _foreseen(plans)
     runnable = _runnable(plans, invocation)
     session = Session(invocation, interruption)
     if execution.boilerplate_only:
@@ -111,8 +110,6 @@ def _plan_all(invocation: Invocation) -> list[Plan]:
 
     data, analysis = invocation.data, invocation.analysis
     found = list(find_all(data, list_participants(data), analysis=analysis))
-    if not any(item.runs or item.problems for item in found):
-        raise _nothing_selected(found)
     known = _known_conditions(found)
     if not are_readable(analysis.contrasts, known):
         # A condition that these participants lack may be one that others have, and no slip.
@@ -144,13 +141,14 @@ def _within_memory(plan: Plan, mem_mb: float | None) -> Plan:
 
 def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:
     """Gather each task's conditions over all participants."""
+    from bids_fx.contrasts import conditions_of
     from bids_fx.inputs import BoldRun
 
     known: dict[str, set[str]] = {}
     for item in found:
         for source in item.runs:
             if isinstance(source, BoldRun):
-                names = {condition.name for condition in source.conditions}
+                names = conditions_of(source)
                 known.setdefault(source.entities.get("task", ""), set()).update(names)
     return {task: sorted(names) for task, names in known.items()}
 
@@ -164,15 +162,13 @@ def _merged(
     }
 
 
-def _nothing_selected(found: Sequence[Found]) -> BIDSFXError:
-    """Return the error of filters that leave nothing, with what was left out and why."""
-    reasons = [notice.text for item in found for notice in item.notices]
-    return BIDSFXError.single(
-        "the data",
-        "no BOLD run is left with these filters" + "".join(f"; {text}" for text in reasons),
-        "widen --task-id, --session-label, --run-id, --space or the filter file",
-        ExitCode.NOTHING_SELECTED,
-    )
+def _foreseen(plans: Sequence[Plan]) -> ExitCode:
+    """Return the exit code that the input's problems alone would cause."""
+    problems = [problem for plan in plans for problem in plan.problems]
+    if not problems:
+        return ExitCode.OK
+    some_run = any(not plan.problems for plan in plans)
+    return ExitCode.FAILED if some_run else BIDSFXError(problems).exit_code
 
 
 def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:

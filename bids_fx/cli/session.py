@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import available_memory_gb, available_processors
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
-from bids_fx.derivatives.results import write_design
 from bids_fx.derivatives.status import (
     HashCache,
     recorded_hashes,
@@ -26,10 +25,18 @@ from bids_fx.derivatives.status import (
     stamp_of,
     unfinished,
 )
-from bids_fx.derivatives.write import WORK_AREA, locked, output_error, write_json, write_text
+from bids_fx.derivatives.write import (
+    WORK_AREA,
+    locked,
+    output_error,
+    remove_unfinished,
+    write_json,
+    write_text,
+)
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.records import Plan, Todo
-from bids_fx.settings import Invocation
+from bids_fx.records import Plan, RunPlan, Todo
+from bids_fx.reports.html import Failure, missing_outputs, write_report
+from bids_fx.settings import Invocation, digest
 
 logger = logging.getLogger("bids_fx")
 
@@ -75,6 +82,9 @@ class Session:
         self.interruption = interruption
         self.out_dir = invocation.execution.out_dir
         self.work_dir = invocation.execution.work_dir or self.out_dir / WORK_AREA
+        # Scratch may be shared by calls with other output folders.
+        self.nipype_dir = self.work_dir / f"out-{digest(str(self.out_dir.resolve()))[:12]}"
+        self.plugin = _read_plugin(invocation.execution.plugin_file)
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
         for folder in (self.out_dir, self.work_dir):
             try:
@@ -112,9 +122,13 @@ class Session:
         write_dataset_files(self.out_dir, self.invocation.data)
         write_text(self.log_dir / "config.toml", format_presets(self.invocation))
         self.write_citation(plans)
+        for plan in plans:
+            write_state(self.out_dir, plan.participant, "planned")
         outcomes = [self._refuse(plan) for plan in refused]
         for start in range(0, len(plans), BATCH):
             outcomes += self._run_batch(plans[start : start + BATCH])
+            if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
+                break
         summary = {
             item.participant: {
                 "state": item.state,
@@ -124,14 +138,15 @@ class Session:
             for item in outcomes
         }
         write_json(self.log_dir / "summary.json", summary)
-        return all(item.state == "done" for item in outcomes)
+        return len(outcomes) == len(plans) + len(refused) and not _any_failed(outcomes)
 
     def _refuse(self, plan: Plan) -> Outcome:
         """Say of a participant what is wrong; a report of earlier results is left as it is."""
         reasons = tuple(map(str, plan.problems))
-        write_state(self.out_dir, plan.participant, "failed", "; ".join(reasons))
-        if not (self.out_dir / paths.report(plan.participant)).exists():
-            self._write_report(plan, ())
+        with locked(self.out_dir, f"sub-{plan.participant}"):
+            write_state(self.out_dir, plan.participant, "failed", "; ".join(reasons))
+            if not (self.out_dir / paths.report(plan.participant)).exists():
+                self._write_report(plan, ())
         return Outcome(participant=plan.participant, state="failed", reasons=reasons)
 
     def _run_batch(self, plans: Sequence[Plan]) -> list[Outcome]:
@@ -143,6 +158,7 @@ class Session:
             for plan in plans:
                 stack.enter_context(locked(self.out_dir, f"sub-{plan.participant}"))
                 write_state(self.out_dir, plan.participant, "running")
+                remove_unfinished(self.out_dir, plan.participant)
                 cache = HashCache.of_participant(self.out_dir, plan.participant)
                 todo = unfinished(
                     plan,
@@ -162,24 +178,35 @@ class Session:
         self, work: Sequence[tuple[Plan, Todo]], caches: Sequence[HashCache]
     ) -> list[Outcome]:
         """Run what is to be done and learn the hashes of what was read."""
-        stamps = {}
-        for plan, todo in work:
-            for key in sorted(todo.runs):
-                run = plan.run(key)
-                write_design(run, plan.settings, self.out_dir)
-                stamps.update({file: stamp_of(file) for file in run_inputs(run).values()})
+        stamps = {
+            file: stamp_of(file)
+            for plan, todo in work
+            for key in todo.runs
+            for file in (*run_inputs(plan.run(key)).values(), *self._witness(plan.run(key)))
+        }
         due = [(plan, todo) for plan, todo in work if todo]
         failures = self._run_workflow(due) if due else ()
         outcomes = []
         for (plan, todo), cache in zip(work, caches, strict=True):
             for key in todo.runs:
-                run = plan.run(key)
-                inputs = run_inputs(run)
-                for uri, value in recorded_hashes(run, self.out_dir).items():
-                    cache.learn(inputs[uri], value, stamps[inputs[uri]])
+                self._learn(plan.run(key), cache, stamps)
             own = [item for item in failures if item.participant == plan.participant]
-            outcomes.append(self._conclude(plan, own))
+            outcomes.append(self._conclude(plan, own, cache))
         return outcomes
+
+    def _witness(self, run: RunPlan) -> tuple[Path, ...]:
+        """Return the sidecar of a run's mask, if there is one: a fit always writes it anew."""
+        path = self.out_dir / paths.sidecar(paths.mask(run.entities))
+        return (path,) if path.exists() else ()
+
+    def _learn(self, run: RunPlan, cache: HashCache, stamps: Mapping[Path, list[object]]) -> None:
+        """Keep the hashes that a fit took of its inputs; one that failed took none."""
+        inputs = run_inputs(run)
+        for witness in self._witness(run):
+            if stamps.get(witness) == stamp_of(witness):
+                continue
+            for uri, value in recorded_hashes(run, self.out_dir).items():
+                cache.learn(inputs[uri], value, stamps[inputs[uri]])
 
     def _run_workflow(self, due: Sequence[tuple[Plan, Todo]]) -> Sequence[Any]:
         """Build and run the workflow; return its failures."""
@@ -199,18 +226,18 @@ class Session:
             n_procs=n_procs,
             n_threads=execution.omp_nthreads or max(1, n_procs // n_fits),
             mem_gb=memory,
-            plugin=_read_plugin(execution.plugin_file),
+            plugin=self.plugin,
             stop_on_first_crash=execution.stop_on_first_crash,
         )
         folders = {
-            plan.participant: self.work_dir / WORKFLOW / workflow_name(plan.participant)
+            plan.participant: self.nipype_dir / WORKFLOW / workflow_name(plan.participant)
             for plan, _ in due
         }
         if execution.clean_work_dir:
             for folder in folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
         workflow = init_bids_fx_wf(
-            due, out_dir=self.out_dir, work_dir=self.work_dir, n_threads=resources.n_threads
+            due, out_dir=self.out_dir, work_dir=self.nipype_dir, n_threads=resources.n_threads
         )
         if execution.write_graph:
             self._write_graph(workflow)
@@ -232,42 +259,61 @@ class Session:
         except OSError as error:
             logger.warning("%s was written, but not drawn: %s", path, error)
 
-    def _conclude(self, plan: Plan, failures: Sequence[Any]) -> Outcome:
-        """Write a participant's report and see whether every planned output is there."""
-        report = self._write_report(plan, failures)
-        missing = tuple(
-            str(path)
-            for path in paths.expected_outputs(plan)
-            if not (self.out_dir / path).exists()
-        )
-        reasons = tuple(f"{item.task}: {item.message}" for item in failures)
+    def _conclude(self, plan: Plan, failures: Sequence[Any], cache: HashCache) -> Outcome:
+        """See whether every planned output is there and of this analysis; write the report."""
+        reasons = [f"{item.task}: {item.message}" for item in failures]
+        left = unfinished(plan, self.out_dir, cache, force=False, only_figures=False)
+        stale = [key for key in sorted(left.runs | left.groups) if not self._lacks(plan, key)]
+        told = [
+            Failure(record=item.task, message=item.message, details=item.details)
+            for item in failures
+        ]
+        for key in stale:
+            message = "its maps in the output folder are of other settings or data"
+            told.append(Failure(record=key, message=message))
+            reasons.append(f"{key}: {message}")
+        report = self._write_report(plan, told)
+        missing = missing_outputs(plan, self.out_dir)
         if missing:
-            reasons += (f"{len(missing)} planned outputs are missing, {missing[0]} the first",)
+            reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
         state = "failed" if reasons else "done"
         write_state(self.out_dir, plan.participant, state, "; ".join(reasons))
         for reason in reasons:
             logger.error("sub-%s: %s", plan.participant, reason)
         logger.info("sub-%s: %s", plan.participant, state)
         print(report)
-        return Outcome(participant=plan.participant, state=state, reasons=reasons, missing=missing)
+        return Outcome(
+            participant=plan.participant, state=state, reasons=tuple(reasons), missing=missing
+        )
 
-    def _write_report(self, plan: Plan, failures: Sequence[Any]) -> Path:
+    def _lacks(self, plan: Plan, key: str) -> bool:
+        """Tell whether any image of a run or group is missing, which is told by its own name."""
+        images = [image for run in plan.runs if run.key == key for image in paths.run_images(run)]
+        images += [
+            image
+            for group in plan.groups
+            if group.key == key
+            for image in paths.group_images(group)
+        ]
+        return not all((self.out_dir / image).is_file() for image in images)
+
+    def _write_report(self, plan: Plan, failures: Sequence[Failure]) -> Path:
         """Write the report of what is there and what failed."""
         from bids_fx.methods import render_methods, software_versions
-        from bids_fx.reports.html import Failure, write_report
 
         versions = software_versions()
-        told = [
-            Failure(record=item.task, message=item.message, details=item.details)
-            for item in failures
-        ]
         return write_report(
             plan,
             self.out_dir,
-            failures=told,
+            failures=failures,
             software=versions,
             methods=render_methods([plan], versions),
         )
+
+
+def _any_failed(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether any participant failed."""
+    return any(item.state != "done" for item in outcomes)
 
 
 def _read_plugin(path: Path | None) -> dict[str, Any] | None:
@@ -277,16 +323,19 @@ def _read_plugin(path: Path | None) -> dict[str, Any] | None:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text())
+        values: Any = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise BIDSFXError.single(
             str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
         ) from error
-    if not isinstance(values, dict) or not isinstance(values.get("plugin"), str):
+    from bids_fx.workflows.base import is_plugin
+
+    named = values.get("plugin") if isinstance(values, dict) else None
+    if not is_plugin(named) or not isinstance(values.get("plugin_args", {}), dict):
         raise BIDSFXError.single(
             str(path),
-            "names no nipype plugin",
-            "write 'plugin: NAME' and, if need be, 'plugin_args:'",
+            "names no nipype plugin with its arguments",
+            "write 'plugin: NAME' and, if need be, a table 'plugin_args:'",
             ExitCode.USAGE,
         )
-    return values
+    return dict(values)

@@ -32,7 +32,6 @@ __all__ = [
     "mask_of",
     "read_header",
     "read_map",
-    "read_mask",
     "read_series",
     "read_volume",
 ]
@@ -113,17 +112,6 @@ def read_volume(path: Path) -> Volume:
 def read_map(path: Path) -> FloatArray:
     """Return the values of a 3D map, shape (nx, ny, nz)."""
     return read_volume(path).values
-
-
-def read_mask(path: Path) -> BoolArray:
-    """Return the voxels of a mask that are neither 0 nor NaN, shape (nx, ny, nz).
-
-    Raises
-    ------
-    BIDSFXError
-        If the file is no complete 3D image or has no such voxel.
-    """
-    return mask_of(read_volume(path), path)
 
 
 def check_same_grid(path: Path, grid: Grid, other: Path, other_grid: Grid) -> None:

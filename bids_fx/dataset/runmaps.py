@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from bids_fx.dataset.files import (
     NIFTI,
     TABLES,
@@ -23,6 +21,7 @@ from bids_fx.dataset.streams import bad_file
 from bids_fx.dataset.tables import read_design, read_json, sidecar_of
 from bids_fx.entities import Entities, parse_name, same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.glm.contrasts import design_space
 from bids_fx.inputs import Found, Grid, RunMaps
 from bids_fx.settings import AnalysisSettings, DataSelection
 
@@ -263,9 +262,7 @@ def _design_dof(effect: DatasetFile, dataset: Dataset) -> float | None:
     if len(designs) != 1:
         return None
     matrix = read_design(designs[0].path).matrix
-    lengths = np.linalg.norm(matrix, axis=0)
-    rank = np.linalg.matrix_rank(matrix / np.where(lengths > 0, lengths, 1))
-    return float(len(matrix) - rank)
+    return float(len(matrix) - design_space(matrix).rank)
 
 
 def _no_maps(root: Path, files: list[DatasetFile]) -> Problem:

@@ -77,6 +77,8 @@ def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, 
     if tag:
         generated["Container"] = {"Type": "docker", "Tag": tag}
     folders = {"raw": data.bids_dir, **dict(data.derivatives)}
+    if data.design_dir is not None:
+        folders["design"] = data.design_dir
     if data.run_maps_dir is not None:
         folders["runmaps"] = data.run_maps_dir
     return {

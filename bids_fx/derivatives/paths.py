@@ -82,28 +82,23 @@ def contrasts_table(entities: Entities) -> PurePosixPath:
     return folder(entities) / f"{entities.without(*IMAGE_ENTITIES)}_contrasts.tsv"
 
 
-def clusters(entities: Entities, label: str) -> PurePosixPath:
-    """Return the path of a contrast's cluster table."""
-    return folder(entities) / f"{entities}_contrast-{label}_clusters.tsv"
+def clusters(entities: Entities, label: str, *, runs_alone: bool = False) -> PurePosixPath:
+    """Return the path of a contrast's cluster table: of its combined map, or of runs alone."""
+    desc = "_desc-runs" if runs_alone else ""
+    return folder(entities) / f"{entities}_contrast-{label}{desc}_clusters.tsv"
 
 
-def figure(entities: Entities, kind: str, label: str | None = None) -> PurePosixPath:
-    """Return the path of a figure.
-
-    Parameters
-    ----------
-    entities : Entities
-        The run or group that is shown.
-    kind : str
-        ``design``, ``corr``, ``contrasts`` or ``motion`` of a run (SVG), or ``statmap`` of a
-        contrast (PNG).
-    label : str or None
-        The contrast's label, for ``statmap``.
-    """
+def run_figure(entities: Entities, kind: str) -> PurePosixPath:
+    """Return the path of a run's figure: ``design``, ``corr``, ``contrasts`` or ``motion``."""
     stem = folder(entities, "figures")
-    if kind == "statmap":
-        return stem / f"{entities}_contrast-{label}_stat-z_statmap.png"
     return stem / f"{entities.without(*IMAGE_ENTITIES)}_{kind}.svg"
+
+
+def statmap_figure(entities: Entities, label: str, *, runs_alone: bool = False) -> PurePosixPath:
+    """Return the path of a contrast's map figure: combined and runs, or runs alone."""
+    desc = "_desc-runs" if runs_alone else ""
+    stem = folder(entities, "figures")
+    return stem / f"{entities}_contrast-{label}_stat-z{desc}_statmap.png"
 
 
 def report(participant: str) -> PurePosixPath:
@@ -174,7 +169,7 @@ def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
     kinds = ["design", "corr", "contrasts"]
     if run.source.confounds_file is not None:
         kinds.append("motion")
-    return {kind: figure(run.entities, kind) for kind in kinds}
+    return {kind: run_figure(run.entities, kind) for kind in kinds}
 
 
 def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
@@ -192,7 +187,9 @@ def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[Pu
 def group_figures(group: GroupPlan) -> dict[str, PurePosixPath]:
     """Return a group's map figures by contrast label: the combined map and each run's."""
     return {
-        item.contrast.label: figure(group.entities, "statmap", item.contrast.label)
+        item.contrast.label: statmap_figure(
+            group.entities, item.contrast.label, runs_alone=group.shows_runs_alone
+        )
         for item in group.estimable
     }
 
@@ -200,7 +197,9 @@ def group_figures(group: GroupPlan) -> dict[str, PurePosixPath]:
 def group_clusters(group: GroupPlan) -> dict[str, PurePosixPath]:
     """Return a group's cluster tables by contrast label."""
     return {
-        item.contrast.label: clusters(group.entities, item.contrast.label)
+        item.contrast.label: clusters(
+            group.entities, item.contrast.label, runs_alone=group.shows_runs_alone
+        )
         for item in group.estimable
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths, sidecars
-from bids_fx.derivatives.write import write_image, write_json, write_table
+from bids_fx.derivatives.write import sha256, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
 from bids_fx.records import GroupPlan, Plan, RunPlan
@@ -136,7 +136,9 @@ def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> Non
         return
     path = paths.design(run.entities)
     write_table(out_dir / path, run.design.names, run.design.matrix.tolist())
-    write_json(out_dir / paths.sidecar(path), sidecars.design(run, settings))
+    assert isinstance(run.source, BoldRun)
+    hashes = {run.source.uris[file]: sha256(file) for file in sidecars.table_inputs(run)}
+    write_json(out_dir / paths.sidecar(path), sidecars.design(run, settings, hashes))
     rows = [
         (
             item.contrast.name,
@@ -258,7 +260,7 @@ def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path
         used = {uri: value for uri, value in result.hashes.items() if f"_contrast-{label}_" in uri}
         common = sidecars.group_image(plan, group, item, used)
         for stat in paths.combined_stats(len(item.run_keys)):
-            particular = sidecars.group_contrast(item, stat, plan.settings)
+            particular = sidecars.group_contrast(plan, item, stat)
             path = paths.statmap(group.entities, label, stat)
             values = result.contrast_maps[label][stat]
             written.append(writer.write(path, values, {**common, **particular}, stat=stat))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 
@@ -43,15 +44,15 @@ _WITHOUT_UNITS = {"t", "z", "p", "logp", "dof", "nruns", "q", "rsquared", "ar1",
 _INTENTS = {"z": "z score", "p": "p value", "logp": "log10 p value", "t": "t test"}
 
 
-def units(stat: str, settings: AnalysisSettings) -> str:
-    """Return the units of a map.
+def units(stat: str, settings: AnalysisSettings, effect: str | None = None) -> str:
+    """Return the units of a map; `effect` says those of the effect if they are not the settings'.
 
     Examples
     --------
     >>> units("variance", AnalysisSettings())
     '(percent signal change)^2'
     """
-    effect = _EFFECT_UNITS[settings.signal_scaling]
+    effect = effect or _EFFECT_UNITS[settings.signal_scaling]
     if stat in _WITHOUT_UNITS:
         return "arbitrary" if stat not in {"nruns", "dof"} else "count"
     if stat == "isq":
@@ -75,11 +76,15 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
         "NoiseModel": settings.noise_model,
         "HRFModel": settings.hrf_model if source.design_file is None else None,
         "DriftModel": settings.drift_model if source.design_file is None else None,
-        "HighPassSeconds": settings.high_pass_s if settings.drift_model == "cosine" else None,
+        "HighPassSeconds": (
+            settings.high_pass_s
+            if settings.drift_model == "cosine" and source.design_file is None
+            else None
+        ),
         "SmoothingFWHM": settings.smoothing_fwhm_mm,
         "SignalScaling": settings.signal_scaling,
         "RepetitionTime": source.repetition_time,
-        "SliceTime": source.slice_time,
+        "SliceTime": source.slice_time if source.design_file is None else None,
         "Confounds": list(run.confounds.columns),
         "FilledConfounds": run.confounds.filled,
         "CensoredScans": [
@@ -96,7 +101,7 @@ def run_image(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str
     return {
         **_image(run.entities),
         "Levels": list(run.levels),
-        "Sources": sorted(source.uris.values()),
+        "Sources": sorted(source.uris[file] for file in _used(run) if file is not None),
         "InputHashes": dict(hashes),
         "SettingsHash": run.settings_hash,
         "StatisticalModel": run_model(run, settings),
@@ -108,7 +113,7 @@ def run_image(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str
 def run_contrast(item: RunContrast, stat: str, settings: AnalysisSettings, dof: float) -> Json:
     """Return what is particular to one map of a run's contrast."""
     return {
-        **_contrast_map(item.contrast.name, item.contrast.formula, stat, settings),
+        **_contrast_map(item.contrast, stat, settings),
         "ContrastWeights": dict(item.weights),
         "DegreesOfFreedom": dof,
     }
@@ -139,9 +144,13 @@ def group_image(
     }
 
 
-def group_contrast(item: GroupContrast, stat: str, settings: AnalysisSettings) -> Json:
+def group_contrast(plan: Plan, item: GroupContrast, stat: str) -> Json:
     """Return what is particular to one map of a combined contrast."""
-    return _contrast_map(item.contrast.name, item.contrast.formula, stat, settings)
+    values = _contrast_map(item.contrast, stat, plan.settings)
+    if plan.has_given_maps:
+        # Maps made beforehand may be in any units.
+        values["Units"] = units(stat, plan.settings, effect="units of the run maps")
+    return values
 
 
 def model_map(stat: str, settings: AnalysisSettings) -> Json:
@@ -149,7 +158,24 @@ def model_map(stat: str, settings: AnalysisSettings) -> Json:
     return {"Description": STAT_MEANING[stat], "Units": units(stat, settings)}
 
 
-def design(run: RunPlan, settings: AnalysisSettings) -> Json:
+def table_inputs(run: RunPlan) -> tuple[Path, ...]:
+    """Return the tables that a run's design was made from."""
+    source = run.source
+    assert isinstance(source, BoldRun)
+    if source.design_file is not None:
+        return (source.design_file,)
+    uses_confounds = run.confounds.columns or run.confounds.censored
+    confounds = (source.confounds_file,) if uses_confounds and source.confounds_file else ()
+    return (*source.events_files, *confounds)
+
+
+def _used(run: RunPlan) -> tuple[Path | None, ...]:
+    """Return the files that a run's maps were computed from."""
+    assert isinstance(run.source, BoldRun)
+    return (run.source.bold, run.source.mask, *table_inputs(run))
+
+
+def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) -> Json:
     """Return the sidecar of a design matrix; its columns are read back by `--design-dir`."""
     source = run.source
     assert isinstance(source, BoldRun)
@@ -166,13 +192,10 @@ def design(run: RunPlan, settings: AnalysisSettings) -> Json:
             for column in run.design.columns
         ],
         "RepetitionTime": source.repetition_time,
-        "SliceTime": source.slice_time,
+        "SliceTime": source.slice_time if source.design_file is None else None,
         "HRFModel": settings.hrf_model if source.design_file is None else None,
-        "Sources": sorted(
-            uri
-            for path, uri in source.uris.items()
-            if path in {*source.events_files, source.confounds_file, source.design_file}
-        ),
+        "Sources": sorted(source.uris[file] for file in table_inputs(run)),
+        "InputHashes": dict(hashes),
     }
 
 
@@ -191,12 +214,12 @@ def _image(entities: Mapping[str, str]) -> Json:
     return values
 
 
-def _contrast_map(name: str, formula: str, stat: str, settings: AnalysisSettings) -> Json:
+def _contrast_map(contrast: Contrast, stat: str, settings: AnalysisSettings) -> Json:
     return {
-        "Description": f"{STAT_MEANING[stat]} of contrast '{name}'",
-        "ContrastName": name,
-        "ContrastFormula": formula,
-        "ContrastTest": "t",
+        "Description": f"{STAT_MEANING[stat]} of contrast '{contrast.name}'",
+        "ContrastName": contrast.name,
+        "ContrastFormula": contrast.formula,
+        "ContrastTest": contrast.test,
         "Statistic": stat,
         "Units": units(stat, settings),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -10,11 +9,9 @@ from pathlib import Path, PurePosixPath
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
-from bids_fx.derivatives.write import WORK_AREA, write_json
+from bids_fx.derivatives.write import WORK_AREA, sha256, write_json
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
-
-_CHUNK = 1 << 20
 
 
 class HashCache:
@@ -69,15 +66,6 @@ class HashCache:
     def save(self) -> None:
         """Write the hashes down for the next call."""
         write_json(self._path, self._entries)
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal text."""
-    hasher = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def stamp_of(file: Path) -> list[object]:
@@ -188,6 +176,8 @@ def unfinished(
             for group in plan.groups
             for label, figure in paths.group_figures(group).items()
             if force
+            # Which runs it shows depends on the filters, and its name does not.
+            or group.shows_runs_alone
             or group.key in groups
             or runs.intersection(group.run_keys)
             or not _all_exist(out_dir, (figure, paths.group_clusters(group)[label]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -19,6 +20,8 @@ from bids_fx.inputs import Grid
 
 #: Where locks and participants' states are kept, in the output folder.
 WORK_AREA = ".bids_fx_work"
+
+_CHUNK = 1 << 20
 
 #: NIfTI codes of the world that an affine leads to.
 _SCANNER, _TEMPLATE = 1, 4
@@ -62,6 +65,15 @@ def output_error(path: Path, error: OSError) -> BIDSFXError:
         "see that the folder exists, is writable for this user and has space left",
         ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
     )
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes as hexadecimal text."""
+    hasher = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -138,6 +150,22 @@ def write_image(
     buffer = io.BytesIO()
     image.to_file_map({"image": nb.FileHolder(fileobj=buffer), "header": nb.FileHolder()})
     write_bytes(path, igzip.compress(buffer.getvalue(), compresslevel=2, mtime=0))
+
+
+def remove_unfinished(out_dir: Path, participant: str) -> None:
+    """Remove the temporary files that killed processes of a participant have left.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder.
+    participant : str
+        Label without ``sub-``; its lock must be held, so that no other process writes them.
+    """
+    folder = out_dir / f"sub-{participant}"
+    for path in (*folder.rglob(".*.tmp"), *out_dir.glob(f".sub-{participant}.html.*.tmp")):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 @contextlib.contextmanager

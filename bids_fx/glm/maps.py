@@ -93,7 +93,7 @@ def run_maps(
     variances by its square; t, rho and R squared do not depend on it.
     """
     factor = scale_factor(mean, signal_scaling)
-    _check_scalable(factor)
+    _check_scalable(mean, factor, signal_scaling)
     space = design_space(design.matrix)
     labels = list(contrasts)
     vectors = np.array(
@@ -183,12 +183,14 @@ def _needs_mean(space: DesignSpace, signal_scaling: str) -> bool:
     return signal_scaling != "psc" and bool(np.abs(outside).max() > CONSTANT_TOLERANCE)
 
 
-def _check_scalable(factor: FloatArray) -> None:
+def _check_scalable(mean: FloatArray, factor: FloatArray, signal_scaling: str) -> None:
     """Refuse a series that is no raw signal: percent of such a mean has no meaning."""
-    share = float(np.mean(~np.isfinite(factor))) if factor.size else 1.0
+    finite = np.isfinite(mean)
+    unscalable = finite & ~np.isfinite(factor)
+    share = float(unscalable.sum() / max(finite.sum(), 1))
     if share > MAX_UNSCALABLE:
         raise BIDSFXError.single(
-            "--signal-scaling psc",
+            f"--signal-scaling {signal_scaling}",
             f"{share:.0%} of the mask's voxels have a mean of zero or less",
             "see that mask and series belong together, or use --signal-scaling none",
         )

@@ -22,10 +22,12 @@ from bids_fx.derivatives.results import (
     RunResult,
     map_key,
     published_maps,
+    write_design,
     write_group,
     write_run,
 )
-from bids_fx.derivatives.status import map_uri, sha256
+from bids_fx.derivatives.status import map_uri
+from bids_fx.derivatives.write import sha256
 from bids_fx.glm.maps import combined_maps, run_maps
 from bids_fx.inputs import BoldRun, FloatArray, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
@@ -57,6 +59,7 @@ class FitRun(SimpleInterface):
         out_dir = Path(self.inputs.out_dir)
         if run.key in self.inputs.todo:
             result = _fit(run, self.inputs.settings, self.inputs.n_threads)
+            write_design(run, self.inputs.settings, out_dir)
             write_run(run, result, self.inputs.settings, out_dir)
         published = published_maps(run, out_dir)
         self._results["maps"] = _as_text(
@@ -148,10 +151,11 @@ def _combine(plan: Plan, group: GroupPlan, maps: dict[str, Path], out_dir: Path)
                 if file is not None:
                     hashes[map_uri(plan.run(key), file, out_dir)] = sha256(file)
     mask: BoolArray = np.logical_or.reduce(list(covered.values()))
-    expanded = {
-        label: {stat: _expand(values, covered[label], mask) for stat, values in stats.items()}
-        for label, stats in combined.items()
-    }
+    expanded = {}
+    for label in list(combined):
+        # One contrast at a time gives its memory back.
+        stats = combined.pop(label)
+        expanded[label] = {s: _expand(values, covered[label], mask) for s, values in stats.items()}
     grid = plan.run(group.run_keys[0]).source.grid
     return GroupResult(grid=grid, mask=mask, contrast_maps=expanded, hashes=hashes)
 
@@ -162,7 +166,8 @@ def _motion(run: RunPlan) -> dict[str, float | int | None]:
     assert isinstance(source, BoldRun)
     table = source.confounds.values if source.confounds is not None else {}
     names = ("framewise_displacement", "FramewiseDisplacement")
-    trace = next((table[name] for name in names if name in table), None)
+    columns = (table[name] for name in names if name in table)
+    trace = next((column for column in columns if np.isfinite(column).any()), None)
     return {
         "n_scans": source.n_scans,
         "n_censored": len(run.confounds.censored),

@@ -185,6 +185,19 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
     return OneProcessPerNode(plugin_args=arguments), arguments
 
 
+def is_plugin(name: object) -> bool:
+    """Tell whether nipype has a plugin of a name.
+
+    Examples
+    --------
+    >>> is_plugin("MultiProc"), is_plugin("MultiProcs")
+    (True, False)
+    """
+    from nipype.pipeline import plugins
+
+    return isinstance(name, str) and hasattr(plugins, f"{name}Plugin")
+
+
 def is_idle(inputs: Any, folder: str) -> bool:
     """Tell whether a node only passes on what was done before.
 

@@ -82,9 +82,11 @@ class NodeProcesses:
         try:
             result = receiver.recv()
             process.join()
-        except EOFError:
+        except Exception as error:  # noqa: BLE001 - whatever keeps a result from coming may not hang the program
+            receiver.close()
             process.join()
-            message = f"Node {node.fullname}: {describe_exit(process.exitcode)}\n"
+            told = describe_exit(process.exitcode) if process.exitcode else f"no result: {error}"
+            message = f"Node {node.fullname}: {told}\n"
             result = {"result": None, "traceback": [message], "taskid": taskid}
         with self._lock:
             del self._running[process]

@@ -17,9 +17,9 @@ from bids_fx.dataset.images import (
     check_complete,
     check_same_grid,
     compute_mask,
+    mask_of,
     read_header,
     read_map,
-    read_mask,
     read_series,
     read_volume,
 )
@@ -220,7 +220,7 @@ def test_file_of_several_gzip_members_is_read_to_the_end(
 ) -> None:
     plain = as_float32(tmp_path / "bold.nii", values).read_bytes()
     bold = tmp_path / "bold.nii.gz"
-    bold.write_bytes(gzip.compress(plain[:1000]) + gzip.compress(plain[1000:]))
+    bold.write_bytes(gzip.compress(plain[:1000], mtime=0) + gzip.compress(plain[1000:], mtime=0))
     check_complete(bold, read_header(bold))
     expected = read(tmp_path / "bold.nii", mask_file)
     series = read(bold, mask_file)
@@ -274,7 +274,7 @@ def test_truncated_gzip_with_a_lucky_trailer_is_an_error(
         (b"hello", "not a NIfTI image"),
         (b"x" * 1000, "not a NIfTI image"),
         (b"/annex/objects/MD5E-s1--0.nii.gz\n", "placeholder of git-annex"),
-        (gzip.compress(b"x" * 1000), "not a NIfTI image"),
+        (gzip.compress(b"x" * 1000, mtime=0), "not a NIfTI image"),
     ],
 )
 def test_file_that_is_no_image_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -353,13 +353,15 @@ def test_series_is_no_map(tmp_path: Path, values: np.ndarray) -> None:
 def test_mask_is_what_is_neither_0_nor_nan(tmp_path: Path) -> None:
     values = np.array([[[0, 1, np.nan, 0.2, -1]]], dtype=np.float32)
     path = write_image(tmp_path / "mask.nii.gz", values)
-    np.testing.assert_array_equal(read_mask(path), [[[False, True, False, True, True]]])
+    np.testing.assert_array_equal(
+        mask_of(read_volume(path), path), [[[False, True, False, True, True]]]
+    )
 
 
 def test_empty_mask_is_refused(tmp_path: Path) -> None:
     path = write_image(tmp_path / "mask.nii.gz", np.zeros(SHAPE, dtype=np.uint8))
     with pytest.raises(BIDSFXError, match="a mask without any voxel"):
-        read_mask(path)
+        mask_of(read_volume(path), path)
 
 
 @pytest.mark.parametrize(

@@ -382,7 +382,7 @@ def test_compressed_events_are_read(tree: Tree) -> None:
     tree.run(RUN, events=False)
     path = tree.func(tree.raw, RUN, "events.tsv.gz")
     path.parent.mkdir(parents=True)
-    path.write_bytes(gzip.compress(EVENTS.encode()))
+    path.write_bytes(gzip.compress(EVENTS.encode(), mtime=0))
     assert [condition.name for condition in only(tree).conditions] == ["face", "house"]
 
 

@@ -12,7 +12,8 @@ from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.status import HashCache, sha256, stamp_of, unfinished
+from bids_fx.derivatives.status import HashCache, stamp_of, unfinished
+from bids_fx.derivatives.write import sha256
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.synthetic import DatasetSpec, make_dataset

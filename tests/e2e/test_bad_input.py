@@ -81,7 +81,9 @@ def truncated(first: RunTruth) -> None:
 
 
 def no_nifti(first: RunTruth) -> None:
-    first.bold.write_bytes(gzip.compress(b"these are not the voxels you are looking for" * 40))
+    first.bold.write_bytes(
+        gzip.compress(b"these are not the voxels you are looking for" * 40, mtime=0)
+    )
 
 
 FAULTS = [

@@ -484,7 +484,7 @@ def test_methods_text_has_numbered_references(published: tuple[Plan, Path]) -> N
 
 def test_figures_of_other_calls_are_shown_apart(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
-    figure = out_dir / paths.figure(entities("sub-01_task-y"), "statmap", "face")
+    figure = out_dir / paths.statmap_figure(entities("sub-01_task-y"), "face")
     figure.write_bytes((out_dir / paths.group_figures(plan.groups[0])["face"]).read_bytes())
     page = report(plan, out_dir)
     assert "Also in this folder, from other calls" in page.text
