@@ -149,3 +149,16 @@ def test_the_group_hash_follows_the_runs_and_the_combination():
     other = group_runs(runs, (), replace(SETTINGS, combination="unweighted"))[0][0].settings_hash
     changed = [replace(runs[0], settings_hash="other"), runs[1]]
     assert len({first, other, group_runs(changed, (), SETTINGS)[0][0].settings_hash}) == 3
+
+
+def test_a_run_whose_siblings_were_filtered_is_not_alone():
+    runs = collapse_lone_runs(
+        [run_plan("sub-1_task-x")], SETTINGS, [parse_name("sub-1_task-x_run-2_bold.nii").entities]
+    )
+    assert runs[0].levels == ("run",)
+
+
+def test_a_free_number_does_not_depend_on_filters():
+    item = parse_name("sub-1_task-x_bold.nii").entities
+    (numbered,) = number_runs([item], [parse_name("sub-1_task-x_run-1_bold.nii").entities])
+    assert str(numbered) == "sub-1_task-x_run-2"

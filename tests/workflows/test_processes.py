@@ -59,3 +59,24 @@ def test_stopping_kills_what_is_running():
     plugin.stop()
     assert "SIGKILL" in future.result(PATIENCE)["traceback"][0]
     assert time.monotonic() - begun < PATIENCE
+
+
+class Unpicklable:
+    """A result that cannot be received."""
+
+    def __reduce__(self):
+        return (fail_to_load, ())
+
+
+def fail_to_load():
+    raise RuntimeError("no such class here")
+
+
+def answer_strangely(node, updatehash, taskid):
+    return {"result": Unpicklable(), "traceback": None, "taskid": taskid}
+
+
+def test_a_result_that_cannot_be_received_fails_the_task_and_does_not_hang():
+    result = submit(answer_strangely).result(PATIENCE)
+    assert result["taskid"] == 7
+    assert "no such class here" in result["traceback"][0]

@@ -1,0 +1,132 @@
+"""After failures, other settings and other filters, what is said of the outputs is still true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nb
+import numpy as np
+import pytest
+
+from bids_fx.cli.run import main
+from bids_fx.derivatives.dataset import read_state
+from tests.synthetic import DatasetSpec, Truth, make_dataset
+
+pytestmark = pytest.mark.e2e
+
+
+def run(truth: Truth, out: Path, *more: str) -> int:
+    options = ["--nprocs", "1", "--skip-bids-validation", "--contrast", "face"]
+    return main([str(truth.bids_dir), str(out), "participant", *options, *more])
+
+
+@pytest.fixture
+def done(tmp_path) -> tuple[Truth, Path]:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=50))
+    assert run(truth, tmp_path / "out") == 0
+    return truth, tmp_path / "out"
+
+
+def break_first_run(truth: Truth) -> None:
+    content = bytearray(truth.runs[0].bold.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    truth.runs[0].bold.write_bytes(bytes(content))
+
+
+def test_a_refit_that_fails_keeps_failing_and_is_not_taken_for_done(done):
+    truth, out = done
+    break_first_run(truth)
+    for _ in range(2):
+        assert run(truth, out) == 1
+        assert read_state(out, "01")["state"] == "failed"
+    assert "of other settings or data" in (out / "sub-01.html").read_text()
+
+
+def test_a_refit_that_fails_under_another_name_of_the_derivatives_is_reported(done):
+    truth, out = done
+    break_first_run(truth)
+    assert run(truth, out, "-d", f"other={truth.derivatives_dir}") == 1
+    assert "cannot be read" in (out / "sub-01.html").read_text()
+
+
+def test_a_report_of_other_settings_does_not_pass_for_one_of_these(done):
+    truth, out = done
+    assert run(truth, out, "--hrf-model", "glover", "--reports-only") == 1
+    assert "of other settings or data" in (out / "sub-01.html").read_text()
+    assert run(truth, out, "--reports-only") == 0
+
+
+def test_a_figure_of_a_part_of_the_runs_never_stands_for_the_combination(done):
+    truth, out = done
+    figure = next((out / "sub-01" / "figures").glob("*stat-z_statmap.png"))
+    clusters = next(out.glob("sub-01/func/*_clusters.tsv"))
+    before = figure.read_bytes(), clusters.read_bytes()
+    assert run(truth, out, "--run-id", "1") == 0
+    assert (figure.read_bytes(), clusters.read_bytes()) == before
+    alone = next((out / "sub-01" / "figures").glob("*stat-z_desc-runs_statmap.png"))
+    first = alone.read_bytes()
+    assert run(truth, out, "--run-id", "2") == 0
+    assert alone.read_bytes() != first
+
+
+def test_one_scratch_folder_serves_several_output_folders(done, tmp_path):
+    truth, _ = done
+    work = str(tmp_path / "scratch")
+    outs = [tmp_path / "a", tmp_path / "b"]
+    for out, fwhm in zip(outs, ("0", "6"), strict=True):
+        assert run(truth, out, "-w", work, "--smoothing-fwhm", fwhm) == 0
+    maps = [next(out.glob("sub-01/func/*space-*_stat-effect_statmap.nii.gz")) for out in outs]
+    first, second = (np.nan_to_num(nb.load(path).get_fdata()) for path in maps)
+    assert np.abs(first - second).max() > 0.1
+
+
+def test_temporary_files_of_a_killed_process_are_removed(done):
+    truth, out = done
+    left = out / "sub-01" / "func" / ".sub-01_x_statmap.nii.gz.123.tmp"
+    left.touch()
+    assert run(truth, out) == 0
+    assert not left.exists()
+
+
+def test_displacements_without_any_number_cost_nothing_but_their_measure(tmp_path):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(runs=("1",), n_volumes=50))
+    table = truth.runs[0].confounds.read_text().splitlines()
+    place = table[0].split("\t").index("framewise_displacement")
+    rows = [line.split("\t") for line in table[1:]]
+    changed = ["\t".join([*row[:place], "n/a", *row[place + 1 :]]) for row in rows]
+    truth.runs[0].confounds.write_text("\n".join([table[0], *changed]) + "\n")
+    assert run(truth, tmp_path / "out") == 0
+    quality = json.loads(next((tmp_path / "out").rglob("*_desc-qc.json")).read_text())
+    assert quality["fd_mean_mm"] is None
+
+
+def test_changed_motion_reaches_the_quality_measures(done):
+    truth, out = done
+    path = truth.runs[0].confounds
+    table = path.read_text().splitlines()
+    place = table[0].split("\t").index("framewise_displacement")
+    cells = table[5].split("\t")
+    cells[place] = "9.5"
+    path.write_text("\n".join([*table[:5], "\t".join(cells), *table[6:]]) + "\n")
+    assert run(truth, out) == 0
+    quality = json.loads(next(out.rglob("*run-1*_desc-qc.json")).read_text())
+    assert quality["fd_max_mm"] == 9.5
+
+
+def test_sources_are_what_a_map_was_computed_from(tmp_path):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(runs=("1",), n_volumes=50, t1w=True))
+    assert run(truth, tmp_path / "out", "--confounds", "none") == 0
+    path = next((tmp_path / "out").rglob("*run-1*stat-effect_statmap.json"))
+    sources = json.loads(path.read_text())["Sources"]
+    kinds = ["bold.nii.gz", "events.tsv", "mask.nii.gz"]
+    assert sorted(uri.rsplit("_", 1)[1] for uri in sources) == kinds
+    design = json.loads(next((tmp_path / "out").rglob("*_design.json")).read_text())
+    assert list(design["InputHashes"]) == design["Sources"]
+
+
+def test_runs_with_and_without_a_session_are_not_combined(tmp_path, capsys):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(sessions=("a",), runs=("1",)))
+    make_dataset(tmp_path / "data", DatasetSpec(runs=("2",)))
+    assert run(truth, tmp_path / "out") == 65
+    assert "no session" in capsys.readouterr().err
