@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bids_fx.errors import Notice, Problem
+from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.glm.contrasts import DesignSpace, contrast_vector, efficiency, is_estimable
 from bids_fx.glm.design import Design
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import (
     Contrast,
     ContrastError,
+    UnknownConditionError,
     automatic_contrasts,
     contrast_labels,
     parse_contrast,
@@ -83,12 +84,12 @@ def task_contrasts(
     problems: list[Problem] = []
     notices: list[Notice] = []
     for expression in settings.contrasts:
-        failures = {}
+        failures: dict[str, ContrastError] = {}
         for task, conditions in names.items():
             try:
                 parsed[task].append(parse_contrast(expression, conditions))
             except ContrastError as error:
-                failures[task] = str(error)
+                failures[task] = error
         if failures and len(failures) == len(own):
             problems.append(_unreadable(expression, next(iter(failures.values()))))
             continue
@@ -207,10 +208,13 @@ def conditions_of(source: BoldRun) -> set[str]:
     }
 
 
-def _unreadable(expression: str, message: str) -> Problem:
+def _unreadable(expression: str, error: ContrastError) -> Problem:
+    """Return what is wrong: with the data, if a condition is not there, else with the option."""
+    is_absent = isinstance(error, UnknownConditionError)
     return Problem(
         where=f"--contrast '{expression}'",
-        found=message,
+        found=str(error),
+        code=ExitCode.BAD_DATA if is_absent else ExitCode.USAGE,
         remedy="name conditions of the events tables, in backticks where they hold signs",
     )
 

@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
     HashCache,
+    is_outdated,
     recorded_hashes,
     run_inputs,
     stamp_of,
@@ -33,7 +34,7 @@ from bids_fx.derivatives.write import (
     write_json,
     write_text,
 )
-from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.errors import BIDSFXError, ExitCode, Notice
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.reports.html import Failure, missing_outputs, write_report
 from bids_fx.settings import Invocation, digest
@@ -272,6 +273,7 @@ class Session:
             message = "its maps in the output folder are of other settings or data"
             told.append(Failure(record=key, message=message))
             reasons.append(f"{key}: {message}")
+        plan = self._warn_of_outdated(plan, cache)
         report = self._write_report(plan, told)
         missing = missing_outputs(plan, self.out_dir)
         if missing:
@@ -285,6 +287,20 @@ class Session:
         return Outcome(
             participant=plan.participant, state=state, reasons=tuple(reasons), missing=missing
         )
+
+    def _warn_of_outdated(self, plan: Plan, cache: HashCache) -> Plan:
+        """Add a notice of combined maps of earlier calls that no longer fit the run maps."""
+        notices = [
+            Notice(
+                text=f"{group.entities}: the combined maps in the output folder were made from "
+                "other run maps than are there now; a call over all runs combines them again."
+            )
+            for group in plan.groups
+            if group.shows_runs_alone and is_outdated(plan, group, self.out_dir, cache)
+        ]
+        for notice in notices:
+            logger.warning(notice.text)
+        return replace(plan, notices=(*plan.notices, *notices))
 
     def _lacks(self, plan: Plan, key: str) -> bool:
         """Tell whether any image of a run or group is missing, which is told by its own name."""

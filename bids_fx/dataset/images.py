@@ -270,6 +270,9 @@ def _picker(
 
     def pick(raw: RawArray) -> FloatArray:
         volume = scale(raw.reshape(inside.shape, order="F")[box], header)
+        if not np.isfinite(volume[within]).any():
+            # Smoothing takes NaN as 0, which would make a scan of zeros of one without numbers.
+            return np.full(np.count_nonzero(within), np.nan)
         return smooth_volume(volume.astype(np.float32), sigma)[within].astype(np.float64)
 
     return pick

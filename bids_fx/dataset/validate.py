@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bids_fx.errors import ExitCode, Notice, Problem
@@ -62,13 +63,22 @@ def validate_raw(bids_dir: Path) -> tuple[tuple[Problem, ...], tuple[Notice, ...
     return tuple(
         Problem(
             where=f"{bids_dir}{issue.get('location', '')}",
-            found=f"{issue['code']}: {' '.join(messages.get(issue['code'], '').split())}",
+            found=_describe(issue, messages),
             remedy="mend the dataset, or skip this check with --skip-bids-validation",
             code=ExitCode.INVALID_BIDS,
         )
         for issue in issues.get("issues", [])
         if issue.get("severity") == "error" and issue["code"] not in HARMLESS
     ), ()
+
+
+def _describe(issue: Mapping[str, object], messages: Mapping[str, str]) -> str:
+    """Return what the validator says of an issue: its code, its message and the place."""
+    code = str(issue["code"])
+    details = [messages.get(code, "")]
+    details += [str(issue[key]) for key in ("subCode", "issueMessage") if issue.get(key)]
+    details += [f"line {issue['line']}"] if issue.get("line") else []
+    return f"{code}: {' '.join(' '.join(details).split())}"
 
 
 def _not_validated(reason: str) -> Notice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -107,7 +108,12 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
     if isinstance(run.source, RunMaps):
         return True
     return _all_exist(out_dir, paths.run_tables(run)) and _vouched(
-        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), hashes
+        out_dir,
+        paths.run_images(run),
+        run.settings_hash,
+        run_inputs(run),
+        hashes,
+        run.source.grid.n_voxels,
     )
 
 
@@ -118,7 +124,60 @@ def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashC
     inputs = group_inputs(plan, group, out_dir)
     if not all(file.exists() for file in inputs.values()):
         return False
-    return _vouched(out_dir, paths.group_images(group), group.settings_hash, inputs, hashes)
+    n_voxels = plan.run(group.run_keys[0]).source.grid.n_voxels
+    images = paths.group_images(group)
+    return _vouched(out_dir, images, group.settings_hash, inputs, hashes, n_voxels)
+
+
+def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
+    """Tell whether combined maps of an earlier call are of other run maps than those there are.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        A group that this plan does not combine.
+    out_dir : Path
+        The output folder.
+    hashes : HashCache
+        Hashes of the run maps.
+    """
+    inputs = group_inputs(plan, group, out_dir)
+    for item in group.estimable:
+        path = paths.sidecar(paths.statmap(group.entities, item.contrast.label, "effect"))
+        try:
+            recorded: dict[str, str] = json.loads((out_dir / path).read_text())["InputHashes"]
+        except (OSError, ValueError, KeyError):
+            continue
+        shared = recorded.keys() & inputs.keys()
+        if any(inputs[u].exists() and hashes.digest(inputs[u]) != recorded[u] for u in shared):
+            return True
+    return False
+
+
+def is_whole(image: Path, n_voxels: int) -> bool:
+    """Tell whether an image of ours is there to its end.
+
+    Parameters
+    ----------
+    image : Path
+        A ``.nii.gz`` file of one volume, written in one piece.
+    n_voxels : int
+        Number of voxels of its grid.
+
+    Notes
+    -----
+    A gzip file ends with the length of its content: the header's 352 bytes and 1 to 8 for each
+    voxel. What a file that was cut off ends with is anything.
+    """
+    try:
+        with image.open("rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            length = int.from_bytes(stream.read(4), "little")
+    except OSError:
+        return False
+    return length in {(352 + n_voxels * size) % 2**32 for size in (1, 2, 4, 8)}
 
 
 def unfinished(
@@ -211,6 +270,7 @@ def _vouched(
     settings_hash: str,
     inputs: Mapping[str, Path],
     hashes: HashCache,
+    n_voxels: int,
 ) -> bool:
     """Tell whether every image has a sidecar that names these settings and inputs."""
     for image in images:
@@ -219,7 +279,7 @@ def _vouched(
             recorded: dict[str, str] = values["InputHashes"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if not (out_dir / image).is_file() or values.get("SettingsHash") != settings_hash:
+        if not is_whole(out_dir / image, n_voxels) or values.get("SettingsHash") != settings_hash:
             return False
         if not recorded or not recorded.keys() <= inputs.keys():
             return False

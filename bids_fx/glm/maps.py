@@ -85,7 +85,7 @@ def run_maps(
     Raises
     ------
     BIDSFXError
-        If more than `MAX_UNSCALABLE` of the voxels have a mean of zero or less under ``psc``.
+        If no voxel is finite, or more than `MAX_UNSCALABLE` of the finite ones cannot be scaled.
 
     Notes
     -----
@@ -184,10 +184,15 @@ def _needs_mean(space: DesignSpace, signal_scaling: str) -> bool:
 
 
 def _check_scalable(mean: FloatArray, factor: FloatArray, signal_scaling: str) -> None:
-    """Refuse a series that is no raw signal: percent of such a mean has no meaning."""
+    """Refuse a series without numbers, or one that is no raw signal and has no percentages."""
     finite = np.isfinite(mean)
-    unscalable = finite & ~np.isfinite(factor)
-    share = float(unscalable.sum() / max(finite.sum(), 1))
+    if not finite.any():
+        raise BIDSFXError.single(
+            "the BOLD series",
+            "no voxel of the mask holds a number in every scan that is kept",
+            "mend the file, or censor the scans without numbers",
+        )
+    share = float((finite & ~np.isfinite(factor)).sum() / finite.sum())
     if share > MAX_UNSCALABLE:
         raise BIDSFXError.single(
             f"--signal-scaling {signal_scaling}",

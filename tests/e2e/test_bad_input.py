@@ -124,6 +124,8 @@ def test_each_fault_is_named_with_its_file_before_any_work(
             65,
             "both be written",
         ),
+        (["--contrast", "both = F(face; house)"], 2, "F tests are not in force"),
+        (["--contrast", "face - (house"], 2, "face - (house"),
         (["--confounds", "no_such_*"], 65, "no_such_*"),
         (["--participant-label", "77"], 18, "77"),
         (["--task-id", "maintask"], 18, "maintask"),

@@ -130,3 +130,39 @@ def test_runs_with_and_without_a_session_are_not_combined(tmp_path, capsys):
     make_dataset(tmp_path / "data", DatasetSpec(runs=("2",)))
     assert run(truth, tmp_path / "out") == 65
     assert "no session" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--signal-scaling", "none"], ["--smoothing-fwhm", "4"]])
+def test_a_scan_without_any_number_fails_its_run_by_name(tmp_path, options):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=50))
+    image = nb.load(truth.runs[0].bold)
+    values = image.get_fdata(dtype=np.float32)
+    values[..., 5] = np.nan
+    nb.save(nb.Nifti1Image(values, image.affine, image.header), truth.runs[0].bold)
+    out = tmp_path / "out"
+    assert run(truth, out, *options) == 1
+    assert "holds a number in every scan" in (out / "sub-01.html").read_text()
+    assert list(out.rglob("*run-2*_stat-z_statmap.nii.gz"))
+    # Censored, it costs one degree of freedom and nothing else.
+    assert run(truth, out, *options, "--dummy-scans", "6") == 0
+
+
+@pytest.mark.parametrize(
+    "ending", ["run-1*stat-effect_statmap.nii.gz", "main_space*stat-z_statmap.nii.gz"]
+)
+@pytest.mark.parametrize("length", [0, 60])
+def test_a_damaged_output_is_made_again(done, ending, length):
+    truth, out = done
+    path = next(out.glob(f"sub-01/func/*{ending}"))
+    content = path.read_bytes()
+    path.write_bytes(content[:length])
+    assert run(truth, out) == 0
+    assert path.read_bytes() == content
+
+
+def test_combined_maps_that_no_longer_fit_their_run_maps_are_told(done):
+    truth, out = done
+    assert run(truth, out, "--run-id", "1") == 0
+    assert "other run maps than are there now" not in (out / "sub-01.html").read_text()
+    assert run(truth, out, "--run-id", "1", "--noise-model", "ols") == 0
+    assert "other run maps than are there now" in (out / "sub-01.html").read_text()
