@@ -41,10 +41,11 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test style types spelling pytest unit oracle e2e install image pins clean
+.PHONY: help demo test style types spelling pytest unit oracle e2e calibration install image pins \
+	clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUNTIME) ## run the program on the small real dataset
 	$(BIN)/bids_fx $(ONEBACK) $(DEMO_OUT) participant \
@@ -78,6 +79,9 @@ oracle: $(DEV) ## the comparisons with other programs
 
 e2e: $(DEV) ## the tests that run the program on files
 	$(PYTEST) -m e2e
+
+calibration: $(DEV) ## false positives of our tests and nilearn's (real noise: DATA=FOLDER)
+	$(BIN)/python benchmarks/calibration.py --jobs $(WORKERS) $(if $(DATA),--data '$(DATA)')
 
 install: $(RUNTIME) ## install the program into .venv
 
