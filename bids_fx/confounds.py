@@ -15,6 +15,8 @@ from bids_fx.inputs import ConfoundTable, FloatArray
 from bids_fx.records import Censored, ConfoundChoice
 
 _DISPLACEMENT = ("framewise_displacement", "FramewiseDisplacement")
+#: Why a scan is censored: by which rule, and with the numbers or the column that tell it.
+_Reason = tuple[str, str]
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
 
 
@@ -112,7 +114,7 @@ def resolve_confounds(
     notices : tuple of str
         What the reader of the report must know.
     """
-    reasons = {scan: ["dummy scan"] for scan in range(min(dummy_scans, n_scans))}
+    reasons = {scan: [("dummy scan", "dummy scan")] for scan in range(min(dummy_scans, n_scans))}
     if table is None:
         faults = _without_table(requests, fd_threshold_mm)
         return ConfoundChoice(censored=_censored(reasons)), faults, ()
@@ -312,14 +314,14 @@ def _markers(
     }
 
 
-def _marked(table: ConfoundTable, name: str, why: str) -> dict[int, str]:
+def _marked(table: ConfoundTable, name: str, why: str) -> dict[int, _Reason]:
     """Return the scans that a column marks, and why."""
-    return dict.fromkeys(np.flatnonzero(table.values[name]).tolist(), f"{why} ({name})")
+    return dict.fromkeys(np.flatnonzero(table.values[name]).tolist(), (why, f"{why} ({name})"))
 
 
 def _displaced(
     table: ConfoundTable, threshold: float | None
-) -> tuple[dict[int, str], tuple[Problem, ...]]:
+) -> tuple[dict[int, _Reason], tuple[Problem, ...]]:
     """Return the scans with too large a framewise displacement, and why."""
     if threshold is None:
         return {}, ()
@@ -328,8 +330,9 @@ def _displaced(
         found = f"no column {_DISPLACEMENT[0]} to censor scans by"
         return {}, (_fault(table, found, "give one, or do without scrub and --fd-threshold"),)
     values = _measured(table, name)
+    what, limit = "framewise displacement", f"> {threshold:g} mm"
     return {
-        scan: f"framewise displacement {values[scan]:.3g} mm > {threshold:g} mm"
+        scan: (f"{what} {limit}", f"{what} {values[scan]:.3g} mm {limit}")
         for scan in np.flatnonzero(values > threshold).tolist()
     }, _gaps(table, (name,))
 
@@ -355,10 +358,14 @@ def _gaps(table: ConfoundTable, names: Iterable[str]) -> tuple[Problem, ...]:
     return tuple(faults)
 
 
-def _censored(reasons: Mapping[int, list[str]]) -> tuple[Censored, ...]:
-    """Return the censored scans in order, each with its reasons joined."""
+def _censored(reasons: Mapping[int, list[_Reason]]) -> tuple[Censored, ...]:
+    """Return the censored scans in order, each once with all that censors it."""
     return tuple(
-        Censored(scan=scan, reason="; ".join(dict.fromkeys(reasons[scan])))
+        Censored(
+            scan=scan,
+            reason="; ".join(dict.fromkeys(text for _, text in reasons[scan])),
+            kinds=tuple(dict.fromkeys(kind for kind, _ in reasons[scan])),
+        )
         for scan in sorted(reasons)
     )
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bids_fx.errors import ExitCode, Notice, Problem
-from bids_fx.glm.contrasts import DesignSpace, contrast_vector, efficiency, is_estimable
+from bids_fx.glm.contrasts import (
+    DesignSpace,
+    contrast_inflation,
+    contrast_vector,
+    efficiency,
+    is_estimable,
+)
 from bids_fx.glm.design import Design
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import (
@@ -15,10 +22,14 @@ from bids_fx.model import (
     UnknownConditionError,
     automatic_contrasts,
     contrast_labels,
+    dependence,
     parse_contrast,
 )
 from bids_fx.records import RunContrast
 from bids_fx.settings import AnalysisSettings
+
+#: Shares of a weight that leave less than this of themselves were meant to cancel out.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,60 +152,86 @@ def run_contrasts(
     source : BoldRun
         The run, for messages.
     design, space : Design, DesignSpace
-        Its design matrix.
+        What is fitted: its design matrix without the scans that are censored.
     contrasts : sequence of Contrast
         The contrasts of its task.
 
     Returns
     -------
     planned : tuple of RunContrast
-        In the same order, each with its weights or the reason why it cannot be estimated.
+        In the same order, each with its weights or the reason why it cannot be estimated; an F
+        test can be where each of its rows can.
     problems : list of Problem
-        Basis functions that the HRF model does not have.
+        Basis functions that the HRF model does not have, and rows that it makes dependent.
     """
     planned: list[RunContrast] = []
     problems: list[Problem] = []
     for contrast in contrasts:
-        weights, absent = _column_weights(contrast, design)
-        if absent is None:
-            vector = contrast_vector(weights.items(), design.names)
-            if is_estimable(vector, space):
-                planned.append(
-                    RunContrast(
-                        contrast=contrast,
-                        weights=tuple(weights.items()),
-                        efficiency=efficiency(vector, space),
-                    )
-                )
-                continue
-            reason = "its regressors are a combination of others in this run's design"
-        else:
+        rows, absent = _column_rows(contrast, design)
+        if absent is not None:
             condition, basis = absent
             reason = f"condition '{condition}' has no event in this run"
             if any(column.condition == condition for column in design.columns):
                 problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
-        planned.append(RunContrast(contrast=contrast, reason=reason))
+            planned.append(RunContrast(contrast=contrast, reason=reason))
+            continue
+        item = _estimate(contrast, rows, design, space)
+        if contrast.test == "F" and (found := dependence(rows)):
+            problems.append(_dependent(source, contrast, found))
+        planned.append(item)
     return tuple(planned), problems
 
 
-def _column_weights(
+def _estimate(
+    contrast: Contrast, rows: Sequence[dict[str, float]], design: Design, space: DesignSpace
+) -> RunContrast:
+    """Return a contrast with what the design can say of it."""
+    vectors = [contrast_vector(row.items(), design.names) for row in rows]
+    if not all(is_estimable(vector, space) for vector in vectors):
+        reason = "its regressors are a combination of others in this run's design"
+        if not all(vector.any() for vector in vectors):
+            reason = "its weights cancel out in this run's design"
+        return RunContrast(contrast=contrast, reason=reason)
+    return RunContrast(
+        contrast=contrast,
+        rows=tuple(tuple(row.items()) for row in rows),
+        efficiency=tuple(efficiency(vector, space) for vector in vectors),
+        inflation=tuple(contrast_inflation(vector, design.matrix, space) for vector in vectors),
+    )
+
+
+def _column_rows(
     contrast: Contrast, design: Design
-) -> tuple[dict[str, float], tuple[str, int | None] | None]:
-    """Return the weights of a design's columns, or the first term that has no column."""
-    weights: dict[str, float] = {}
-    for condition, basis, weight in contrast.terms:
-        columns = [
-            column.name
-            for column in design.columns
-            if column.condition == condition
-            and (column.role == "condition" if basis is None else column.basis == basis)
-        ]
-        if not columns:
-            return {}, (condition, basis)
-        for column in columns:
-            # A condition without a canonical column (FIR) stands for the mean of its delays.
-            weights[column] = weights.get(column, 0.0) + weight / len(columns)
-    return weights, None
+) -> tuple[list[dict[str, float]], tuple[str, int | None] | None]:
+    """Return each row's weights of a design's columns, or the first term that has no column."""
+    rows = []
+    for terms in contrast.rows:
+        shares: dict[str, list[float]] = {}
+        for condition, basis, weight in terms:
+            columns = _columns_of(condition, basis, design)
+            if not columns:
+                return [], (condition, basis)
+            for column in columns:
+                # A condition without a canonical column (FIR) stands for the mean of its delays.
+                shares.setdefault(column, []).append(weight / len(columns))
+        rows.append({column: _total(parts) for column, parts in shares.items()})
+    return rows, None
+
+
+def _total(parts: Sequence[float]) -> float:
+    """Return the sum of a column's weights; 0 where they cancel out but for rounding."""
+    total = math.fsum(parts)
+    return total if abs(total) > _ROUNDING * math.fsum(map(abs, parts)) else 0.0
+
+
+def _columns_of(condition: str, basis: int | None, design: Design) -> list[str]:
+    """Return the columns of a condition's own response, or of one of its basis functions."""
+    return [
+        column.name
+        for column in design.columns
+        if column.condition == condition
+        and (column.role == "condition" if basis is None else column.basis == basis)
+    ]
 
 
 def conditions_of(source: BoldRun) -> set[str]:
@@ -211,11 +248,12 @@ def conditions_of(source: BoldRun) -> set[str]:
 def _unreadable(expression: str, error: ContrastError) -> Problem:
     """Return what is wrong: with the data, if a condition is not there, else with the option."""
     is_absent = isinstance(error, UnknownConditionError)
+    verb = "name conditions of the events tables" if is_absent else "write sums of conditions"
     return Problem(
         where=f"--contrast '{expression}'",
         found=str(error),
         code=ExitCode.BAD_DATA if is_absent else ExitCode.USAGE,
-        remedy="name conditions of the events tables, in backticks where they hold signs",
+        remedy=f"{verb}, in backticks where they hold signs",
     )
 
 
@@ -224,4 +262,12 @@ def _no_basis(source: BoldRun, contrast: Contrast, column: str) -> Problem:
         where=f"contrast '{contrast.name}'",
         found=f"the HRF model gives no column {column} in {source.entities}",
         remedy="choose an --hrf-model with that basis function, or another index",
+    )
+
+
+def _dependent(source: BoldRun, contrast: Contrast, found: str) -> Problem:
+    return Problem(
+        where=f"contrast '{contrast.name}'",
+        found=f"its rows are linearly dependent in {source.entities}: {found}",
+        remedy="leave out rows that the HRF model makes a combination of others",
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bids_fx.suggest import closest, did_you_mean, listed
+from bids_fx.vocabulary import ContrastError, UnknownConditionError, Vocabulary, place
 
 #: A condition and the index of its basis function (None: the condition's own column).
 Key = tuple[str, int | None]
@@ -16,30 +16,16 @@ Form = dict[Key | None, Fraction]
 Terms = tuple[tuple[str, int | None, float], ...]
 
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?(?![\w.])")
-_QUOTED = re.compile(r"`((?:[^`]|``)*)`|'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _BASIS = re.compile(r"\s*\[\s*([0-9]{1,4})\s*\]")
-#: What is taken for a name that is not known, for the message about it.
-_CHUNK = re.compile(r"[^\s()+*/=\[\]`]+")
-_WORD = re.compile(r"[\w.]+")
-_F_TEST = re.compile(r"F\s*\(")
-#: Names that can be found without quotes; any other would hide the signs around it.
-_BARE = re.compile(r"[^\s+\-*/=`'\")\[\]][^`]*(?<![\s+\-*/=\[(])", re.DOTALL)
+#: How an F test begins; in the midst of a sum there is none.
+F_TEST = re.compile(r"([fF])\s*\(")
 #: The hyphen, and what word processors make of it: the minus sign and the en dash.
 _MINUS = "-\u2212\u2013"
-_PREFIX = "trial_type."
 _MAX_DEPTH = 50
 #: Longer numbers are slips, and would take Python's limit on digits with them.
 _MAX_DIGITS = 40
 #: Numerators and denominators of weights beyond this cannot be told apart in double precision.
 _MAX_BITS = 4000
-
-
-class ContrastError(ValueError):
-    """A contrast expression that cannot be read; its text says what is wrong, and where."""
-
-
-class UnknownConditionError(ContrastError):
-    """A contrast expression that names no known condition where one is needed."""
 
 
 def parse_terms(text: str, conditions: Iterable[str]) -> Terms:
@@ -70,13 +56,23 @@ def parse_terms(text: str, conditions: Iterable[str]) -> Terms:
     >>> parse_terms("2-back - 0-back", ["0-back", "2-back", "2"])
     (('2-back', None, 1.0), ('0-back', None, -1.0))
     """
-    names = sorted(set(conditions))
-    form = _Parser(text, names).read()
-    if form.pop(None, Fraction()):
-        message = f"a number stands in it without a condition; {_there_are(names)}"
+    vocabulary = Vocabulary(conditions)
+    return to_terms(SumParser(text, vocabulary).read(), vocabulary)
+
+
+def to_terms(form: Form, vocabulary: Vocabulary) -> Terms:
+    """Return the terms of a sum.
+
+    Raises
+    ------
+    ContrastError
+        If it is no weighted sum of conditions.
+    """
+    if form.get(None):
+        message = f"a number stands in it without a condition; {vocabulary.listed()}"
         raise UnknownConditionError(message)
-    if not form:
-        raise UnknownConditionError(f"it names no condition; {_there_are(names)}")
+    if not any(form):
+        raise UnknownConditionError(f"it names no condition; {vocabulary.listed()}")
     terms = tuple((key[0], key[1], _to_float(form[key])) for key in form if key and form[key])
     if not terms:
         raise ContrastError("all its weights are zero")
@@ -108,32 +104,51 @@ class _Factor:
         return self.number is None and any(self.form)
 
 
-class _Parser:
+class SumParser:
     """A recursive-descent parser that finds known names before anything else.
+
+    Parameters
+    ----------
+    text : str
+        The expression.
+    vocabulary : Vocabulary
+        The conditions that it may name.
 
     Notes
     -----
     Its grammar::
 
+        F test  = "F" "(" sum (";" sum)* ")"
         sum     = product (("+" | "-") product)*
         product = factor (("*" | "/") factor | factor)*
         factor  = ("+" | "-")* (number | condition ("[" index "]")? | "(" sum ")")
     """
 
-    def __init__(self, text: str, conditions: Sequence[str]) -> None:
+    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
         self._text = text.strip()
         self._at = 0
-        self._names = sorted(conditions, key=len, reverse=True)
-        self._bare = [name for name in self._names if _BARE.fullmatch(name)]
+        self._vocabulary = vocabulary
 
     def read(self) -> Form:
         """Return the value of the whole text."""
-        if _F_TEST.match(self._text, self._at) and self._longest_condition(self._at)[1] < 2:
-            raise ContrastError("F tests are not in force yet; write a contrast for each row")
         form = self._sum(0)
-        if self._peek():
-            raise ContrastError(f"there is an unexpected sign {self._here()}")
+        if sign := self._peek():
+            hint = "; several rows make an F test: F(row; row)" if sign == ";" else ""
+            raise ContrastError(f"there is an unexpected sign {self._here()}{hint}")
         return form
+
+    def read_rows(self, start: int) -> list[Form]:
+        """Return the values of the sums between semicolons, from a place to the last bracket."""
+        self._at = start
+        forms: list[Form] = []
+        while not forms or self._take(";"):
+            if (self._peek() or ";") in ";)":
+                raise ContrastError(f"a row of the F test is empty {self._here()}")
+            forms.append(self._sum(0))
+        self._close()
+        if self._peek():
+            raise ContrastError(f"an F test stands alone, without what follows {self._here()}")
+        return forms
 
     def _peek(self) -> str:
         """Return the next character that is no space, and go there; empty at the end."""
@@ -149,12 +164,14 @@ class _Parser:
         self._at += 1
         return character
 
+    def _close(self) -> None:
+        """Go over a closing bracket."""
+        if not self._take(")"):
+            raise ContrastError(f"a closing bracket is missing {self._here()}")
+
     def _here(self, at: int | None = None) -> str:
         """Tell a place of the text to the user."""
-        rest = self._text[self._at if at is None else at :].strip()
-        if not rest:
-            return "at its end"
-        return f"at '{rest if len(rest) <= 25 else rest[:24] + '…'}'"
+        return place(self._text, self._at if at is None else at)
 
     def _signs(self) -> int:
         """Read any number of signs and return their product."""
@@ -230,7 +247,7 @@ class _Parser:
         character, at = self._peek(), self._at
         if not character or character in "*/)];=[":
             raise ContrastError(f"a condition or a number is missing {self._here()}")
-        name, end = self._name(at)
+        name, end = self._vocabulary.find(self._text, at)
         number = _NUMBER.match(self._text, at)
         if name is not None and (number is None or end >= number.end()):
             return self._condition(name, end, sign, number)
@@ -239,12 +256,9 @@ class _Parser:
             return _Factor(form={None: sign * _to_fraction(number[0])}, at=at)
         if character == "(":
             return self._bracket(depth, sign)
-        if self._text.startswith(_PREFIX, at):
-            at += len(_PREFIX)
-            name, end = self._name(at)
-        if name is None:
-            raise self._unknown(at)
-        return self._condition(name, end, sign)
+        if F_TEST.match(self._text, at):
+            raise ContrastError(f"an F test stands alone, with nothing before it {self._here()}")
+        return self._condition(*self._vocabulary.find_prefixed(self._text, at), sign)
 
     def _bracket(self, depth: int, sign: int) -> _Factor:
         """Read a sum in brackets."""
@@ -253,8 +267,7 @@ class _Parser:
             raise ContrastError(f"brackets are nested more than {_MAX_DEPTH} deep")
         self._at += 1
         form = self._sum(depth + 1)
-        if not self._take(")"):
-            raise ContrastError(f"a closing bracket is missing {self._here()}")
+        self._close()
         return _Factor(form=_scaled(form, sign), at=at)
 
     def _condition(
@@ -271,82 +284,6 @@ class _Parser:
         if number is None or basis is not None or number.end() != end:
             return _Factor(form=form, at=at)
         return _Factor(form=form, number=sign * _to_fraction(number[0]), at=at)
-
-    def _name(self, at: int) -> tuple[str | None, int]:
-        """Return the condition that stands at a place, quoted or not, and its end."""
-        if self._text[at : at + 1] not in ("`", "'", '"'):
-            return self._longest_condition(at)
-        quoted = _QUOTED.match(self._text, at)
-        if quoted is None:
-            raise ContrastError(f"a closing quote is missing {self._here(at)}")
-        return self._quoted_name(quoted), quoted.end()
-
-    def _quoted_name(self, quoted: re.Match[str]) -> str:
-        """Return the condition that a quoted text names."""
-        mark = quoted[0][0]
-        text = quoted[0][1:-1].replace(2 * mark, mark)
-        for name in (text, text.strip(), text.strip().removeprefix(_PREFIX)):
-            if name in self._names:
-                return name
-            alike = [known for known in self._names if known.casefold() == name.casefold()]
-            if alike:
-                return _only(alike, name)
-        raise _not_known(text, self._names)
-
-    def _longest_condition(self, at: int) -> tuple[str | None, int]:
-        """Return the longest condition that stands at a place, and its end."""
-        for name in self._bare:
-            if self._text.startswith(name, at) and self._ends(at + len(name)):
-                return name, at + len(name)
-        alike: list[str] = []
-        for name in self._bare:
-            match = re.compile(re.escape(name), re.IGNORECASE).match(self._text, at)
-            is_longest = not alike or len(alike[0]) == len(name)
-            if match is not None and is_longest and self._ends(match.end()):
-                alike.append(name)
-        if not alike:
-            return None, at
-        return _only(alike, self._text[at : at + len(alike[0])]), at + len(alike[0])
-
-    def _ends(self, end: int) -> bool:
-        """Tell whether no word goes on over a place."""
-        before, after = self._text[end - 1], self._text[end : end + 1]
-        return not (_is_word(before) and (_is_word(after) or after == "."))
-
-    def _unknown(self, at: int) -> UnknownConditionError:
-        """Return the error about a name that is not known."""
-        chunk, word = _CHUNK.match(self._text, at), _WORD.match(self._text, at)
-        texts = [match[0] for match in (chunk, word) if match is not None]
-        # "right-hnd" may be one name or two: the one is meant that is like a condition.
-        likely = next((text for text in texts if closest(text, self._names)), None)
-        return _not_known(likely or (texts or [self._text[at : at + 1]])[-1], self._names)
-
-
-def _is_word(character: str) -> bool:
-    """Tell whether a character, if there is one, belongs to a word."""
-    return character.isalnum() or character == "_"
-
-
-def _only(alike: Sequence[str], text: str) -> str:
-    """Return the only name of some, or refuse them."""
-    if len(alike) > 1:
-        raise ContrastError(f"'{text}' may mean any of {', '.join(alike)}, which differ in case")
-    return alike[0]
-
-
-def _not_known(text: str, names: Sequence[str]) -> UnknownConditionError:
-    """Return the error about a name, with the names that there are."""
-    question = did_you_mean(text, names)
-    shown = text if len(text) <= 40 else text[:39] + "…"
-    return UnknownConditionError(
-        f"there is no condition '{shown}'{f' ({question})' if question else ''}; "
-        f"{_there_are(sorted(names))}"
-    )
-
-
-def _there_are(names: Sequence[str]) -> str:
-    """Tell which conditions there are."""
-    return f"the conditions are: {listed(names)}"
 
 
 def _scaled(form: Form, factor: int) -> Form:

@@ -264,9 +264,13 @@ def _check_group(
 def _combination_mem_gb(runs: Sequence[RunPlan]) -> float:
     """Return the memory of a join in GB.
 
-    Effect, variance and dof of all runs and a dozen results of one contrast on the whole grid, and
-    a dozen of every contrast in the mask, taken for half of the grid.
+    Effects, their (co)variances and dof of one contrast, of all runs on the whole grid and again
+    in the voxels that count, taken for half of the grid; its results twice, and those of every
+    contrast in the mask.
     """
     n_contrasts = max(len(run.contrasts) for run in runs)
-    vectors = 3 * len(runs) + 24 + 6 * n_contrasts
+    n_rows = max((len(item.rows) for run in runs for item in run.contrasts), default=1) or 1
+    estimates = n_rows + n_rows * (n_rows + 1) // 2 + 1
+    results = max(14, estimates + 8)
+    vectors = 1.5 * estimates * len(runs) + results * (2 + n_contrasts / 2)
     return 0.3 + runs[0].source.grid.n_voxels * 8 * vectors / 1e9

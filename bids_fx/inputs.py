@@ -149,11 +149,14 @@ class RunMaps:
     grid : Grid
         Grid of all its maps.
     maps : dict of str to dict of str to Path
-        By contrast label, then by ``stat-`` label: ``effect``, ``variance``, perhaps ``dof``.
+        By contrast label, then by ``stat-`` label: ``effect``, ``variance`` (of an F test
+        ``covariance``), perhaps ``dof``.
     names : dict of str to str
         Contrast name (formula) of each label, from the sidecar or the label itself.
     dof : dict of str to float
-        Degrees of freedom by label, where no dof map gives them.
+        Degrees of freedom by label, where no dof map gives them; of an F test the denominator's.
+    rows : dict of str to int
+        Number of rows by label of those that are F tests; the others are t contrasts.
     uris : dict of Path to str
         BIDS URI of each map.
     """
@@ -163,6 +166,7 @@ class RunMaps:
     maps: dict[str, dict[str, Path]]
     names: dict[str, str]
     dof: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     uris: dict[Path, str] = field(default_factory=dict)
 
 

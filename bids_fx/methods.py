@@ -7,8 +7,15 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from bids_fx import __version__
-from bids_fx.boilerplate import bibliography, cited_keys, escape, fragment, strategy_texts
-from bids_fx.inputs import BoldRun
+from bids_fx.boilerplate import bibliography, cited_keys, escape, fragment
+from bids_fx.fragments import (
+    bold_sources,
+    choose_fragments,
+    condition_names,
+    confound_phrases,
+    largest_inflation,
+    listed,
+)
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import (
     Z_THRESHOLD,
@@ -50,6 +57,8 @@ class MethodsContext:
         Additions to a sentence; may be empty.
     n_censored, n_scans, n_not_estimable, n_run_contrasts : str
         Counts over all runs.
+    inflation : str
+        The largest variance inflation factor; empty where there is none.
     z_threshold : str
         Of the report's figures.
     chosen, defaults : str
@@ -81,6 +90,7 @@ class MethodsContext:
     n_scans: str
     n_not_estimable: str
     n_run_contrasts: str
+    inflation: str
     z_threshold: str
     chosen: str
     defaults: str
@@ -122,7 +132,7 @@ def render_methods(plans: Sequence[Plan], versions: Mapping[str, str]) -> Method
     """
     context = asdict(_make_context(plans, versions))
     paragraphs: dict[str, list[str]] = {}
-    for name in sorted(_choose_fragments(plans)):
+    for name in sorted([*choose_fragments(plans), *_software_fragments(plans)]):
         # The first digit is the paragraph, the second the place in it.
         paragraphs.setdefault(name[0], []).append(fragment(name).format_map(context))
     markdown = "\n\n".join(" ".join(sentences) for sentences in paragraphs.values()) + "\n"
@@ -153,82 +163,10 @@ it into your paper, changed or not.
 """
 
 
-def _choose_fragments(plans: Sequence[Plan]) -> list[str]:
-    """Return the names of the fragments that are true of the plans."""
-    runs = [run for plan in plans for run in plan.runs]
-    settings = _common_settings(plans)
+def _software_fragments(plans: Sequence[Plan]) -> list[str]:
+    """Return the fragments about programs and settings."""
     chosen, _ = _settings_texts(plans)
-    software = ["50-software", "52-defaults", *(["51-chosen"] if chosen else [])]
-    if not runs:
-        return ["10-no-runs", *software]
-    results = [*_combination_fragments(plans), "40-tails", "41-figures", *software]
-    fitted = [run for run in runs if isinstance(run.source, BoldRun)]
-    if not fitted:
-        return ["10-run-maps", "30-contrasts", *results]
-    missing = []
-    if settings.missing == "error":
-        missing = ["31-missing-error"]
-    elif any(item.reason for run in fitted for item in run.contrasts):
-        missing = ["31-missing"]
-    return [
-        *("10-inputs", "12-acquisition", "20-model", "30-contrasts"),
-        *_data_fragments(fitted),
-        *_design_fragments(fitted, settings),
-        "27-smoothing" if settings.smoothing_fwhm_mm else "27-smoothing-none",
-        f"28-scaling-{settings.signal_scaling}",
-        f"29-noise-{settings.noise_model}",
-        *missing,
-        *results,
-    ]
-
-
-def _data_fragments(fitted: Sequence[RunPlan]) -> list[str]:
-    """Return the fragments about the input."""
-    uris = [uri for run in fitted for uri in run.source.uris.values()]
-    by_fmriprep = any(uri.casefold().startswith("bids:fmriprep") for uri in uris)
-    names = ["11-preprocessing-fmriprep" if by_fmriprep else "11-preprocessing-other"]
-    is_given = _has_given_design(fitted)
-    if not is_given and any(source.slice_time > 0 for source in _bold(fitted)):
-        names.append("13-slice-time")
-    return names
-
-
-def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
-    """Return the fragments about the design matrices."""
-    names = ["21-conditions"] if _condition_names(fitted) else []
-    if _has_given_design(fitted):
-        return [*names, "21-design-file"]
-    basis, *derivatives = settings.hrf_model.replace(":", " + ").split(" + ")
-    names.append(f"22-hrf-{basis}")
-    if "dispersion" in derivatives:
-        names.append("23-dispersion")
-    elif "derivative" in derivatives:
-        names.append("23-derivative")
-    conditions = [condition for source in _bold(fitted) for condition in source.conditions]
-    if any((condition.durations == 0).any() for condition in conditions):
-        names.append("23-impulses")
-    if any((condition.amplitudes != 1).any() for condition in conditions):
-        names.append("23-modulation")
-    names.append("24-confounds" if _confound_phrases(settings) else "24-confounds-none")
-    names += ["25-displacement"] if settings.fd_threshold_mm is not None else []
-    names += ["25-dummies"] if settings.dummy_scans else []
-    names += ["25-censored"] if any(run.confounds.censored for run in fitted) else []
-    return [*names, f"26-drift-{settings.drift_model.partition(':')[0]}"]
-
-
-def _combination_fragments(plans: Sequence[Plan]) -> list[str]:
-    """Return the fragments about the combination of runs."""
-    sizes = [
-        len(item.run_keys)
-        for plan in plans
-        for group in plan.written_groups
-        for item in group.estimable
-    ]
-    if max(sizes, default=0) < 2:
-        return ["32-combination-none"]
-    settings = plans[0].settings
-    names = [f"32-combination-{settings.combination}", "34-heterogeneity"]
-    return [*names, "33-subset"] if settings.combine_subset else names
+    return ["60-software", "62-defaults", *(["61-chosen"] if chosen else [])]
 
 
 def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> MethodsContext:
@@ -236,10 +174,11 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
     settings = _common_settings(plans)
     runs = [run for plan in plans for run in plan.runs]
     contrasts = [item for run in runs for item in run.contrasts]
-    sources = list(_bold(runs))
+    sources = list(bold_sources(runs))
     _, _, number = settings.hrf_model.partition(":")
     _, _, order = settings.drift_model.partition(":")
     chosen, defaults = _settings_texts(plans)
+    inflation = largest_inflation(runs)
     return MethodsContext(
         participants=_counted(len(plans), "participant"),
         runs=_counted(len(runs), "run"),
@@ -248,9 +187,9 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         scans=_range(source.n_scans for source in sources),
         repetition_time=_range(source.repetition_time for source in sources),
         slice_time=_range(source.slice_time for source in sources),
-        conditions=_listed(map(escape, _condition_names(runs))),
+        conditions=listed(map(escape, condition_names(runs))),
         contrasts=_contrast_names(runs),
-        confounds=_listed(_confound_phrases(settings)),
+        confounds=listed(confound_phrases(settings)),
         fir_delays=_counted(int(number), "delay") if number else "delays",
         dummy_scans="scan" if settings.dummy_scans == 1 else f"{settings.dummy_scans} scans",
         fd_threshold_mm=_plain(settings.fd_threshold_mm),
@@ -262,6 +201,7 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         n_scans=str(sum(source.n_scans for source in sources)),
         n_not_estimable=str(sum(item.reason is not None for item in contrasts)),
         n_run_contrasts=str(len(contrasts)),
+        inflation="" if inflation is None else f"{inflation:.2f}",
         z_threshold=_plain(Z_THRESHOLD),
         chosen=chosen,
         defaults=defaults,
@@ -297,52 +237,20 @@ def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
     )
 
 
-def _bold(runs: Iterable[RunPlan]) -> Iterable[BoldRun]:
-    """Iterate over the sources of the runs that are fitted."""
-    return (run.source for run in runs if isinstance(run.source, BoldRun))
-
-
-def _has_given_design(fitted: Iterable[RunPlan]) -> bool:
-    """Tell whether the designs were made beforehand; the option is for all runs or none."""
-    return any(source.design_file is not None for source in _bold(fitted))
-
-
-def _condition_names(runs: Iterable[RunPlan]) -> list[str]:
-    """Return the conditions of all designs, sorted."""
-    columns = [column for run in runs if run.design is not None for column in run.design.columns]
-    return sorted({column.condition for column in columns if column.condition is not None})
-
-
 def _contrast_names(runs: Iterable[RunPlan]) -> str:
     """Return each contrast's name, and its formula where that says more."""
     contrasts = {item.contrast.label: item.contrast for run in runs for item in run.contrasts}
-    return _listed(
+    return listed(
         escape(item.name)
         + (f" ({escape(item.formula)})" if item.formula not in {"", item.name} else "")
         for item in contrasts.values()
     )
 
 
-def _confound_phrases(settings: AnalysisSettings) -> list[str]:
-    """Return what each confound strategy or pattern is, with citations."""
-    strategies = strategy_texts()
-    phrases = []
-    patterns = []
-    for request in settings.confounds:
-        if request not in strategies:
-            patterns.append(escape(request))
-        # A threshold from the command line replaces the strategy's own (25-displacement).
-        elif not (strategies[request].replaced and settings.fd_threshold_mm is not None):
-            phrases.append(strategies[request].phrase)
-    if patterns:
-        phrases.append(f"the columns {_listed(patterns)} of the confounds tables")
-    return phrases
-
-
 def _tasks(runs: Iterable[RunPlan]) -> str:
     """Return the tasks of the runs."""
     tasks = sorted({run.entities["task"] for run in runs if "task" in run.entities})
-    return f"task{'' if len(tasks) == 1 else 's'} {_listed(tasks)}" if tasks else "one task"
+    return f"task{'' if len(tasks) == 1 else 's'} {listed(tasks)}" if tasks else "one task"
 
 
 def _spaces(runs: Iterable[RunPlan]) -> str:
@@ -352,7 +260,7 @@ def _spaces(runs: Iterable[RunPlan]) -> str:
         if "space" in run.entities:
             res = f" (resolution {run.entities['res']})" if "res" in run.entities else ""
             found.add(run.entities["space"] + res)
-    return f" in space {_listed(sorted(found))}" if found else ""
+    return f" in space {listed(sorted(found))}" if found else ""
 
 
 def _combined_over(runs: Sequence[RunPlan], settings: AnalysisSettings) -> str:
@@ -364,25 +272,13 @@ def _combined_over(runs: Sequence[RunPlan], settings: AnalysisSettings) -> str:
         over = "ses" in settings.combine_over
         words.append("within sessions and over sessions" if over else "within sessions")
     if extra:
-        words.append(f"over {_listed(extra)}")
+        words.append(f"over {listed(extra)}")
     return f" ({', '.join(words)})" if words else ""
 
 
 def _counted(number: int, noun: str) -> str:
     """Return a number of things."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _listed(items: Iterable[str]) -> str:
-    """Return items as they stand in a sentence.
-
-    Examples
-    --------
-    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    *head, last = list(items) or [""]
-    return f"{', '.join(head)} and {last}" if head else last
 
 
 def _range(values: Iterable[float]) -> str:

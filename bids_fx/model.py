@@ -6,15 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
 
 from bids_fx.entities import to_label
-from bids_fx.expressions import (
-    ContrastError,
-    Terms,
-    UnknownConditionError,
-    parse_terms,
-)
+from bids_fx.expressions import Terms, parse_terms
+from bids_fx.f_tests import Test, dependence, parse_rows
+from bids_fx.vocabulary import ContrastError, UnknownConditionError
 
 __all__ = [
     "Contrast",
@@ -22,7 +18,9 @@ __all__ = [
     "UnknownConditionError",
     "automatic_contrasts",
     "contrast_labels",
+    "dependence",
     "parse_contrast",
+    "write_rows",
     "write_terms",
 ]
 
@@ -43,19 +41,21 @@ class Contrast:
         As the user wrote it, for people.
     label : str
         Letters and digits only, for file names.
-    terms : tuple of (str, int or None, float)
-        Condition, index of its basis function (None: the condition's own column) and weight.
+    rows : tuple of Terms
+        One for a t test, one or more for an F test; each of condition, index of its basis
+        function (None: the condition's own column) and weight. Empty for maps made beforehand.
     formula : str
-        The weights written out, for example ``0.5*face + 0.5*body - house``.
+        The weights written out, for example ``0.5*face + 0.5*body - house``, and for an F test
+        ``F(face - house; body - house)``.
     test : str
-        ``t``.
+        ``t`` or ``F``.
     """
 
     name: str
     label: str
-    terms: tuple[tuple[str, int | None, float], ...]
+    rows: tuple[Terms, ...]
     formula: str
-    test: Literal["t"] = "t"
+    test: Test = "t"
 
 
 def parse_contrast(text: str, conditions: Sequence[str]) -> Contrast:
@@ -64,8 +64,9 @@ def parse_contrast(text: str, conditions: Sequence[str]) -> Contrast:
     Parameters
     ----------
     text : str
-        Sums of conditions with weights, fractions and brackets. Names stand in backticks or
-        quotes, or else the longest known condition is found first.
+        Sums of conditions with weights, fractions and brackets; ``F(sum; sum; ...)`` is an F
+        test of all of them. Names stand in backticks or quotes, or else the longest known
+        condition is found first.
     conditions : sequence of str
         Every condition that it may name.
 
@@ -89,19 +90,22 @@ def parse_contrast(text: str, conditions: Sequence[str]) -> Contrast:
     ('faceBodyGtHouse', '0.5*face + 0.5*body - house')
     >>> parse_contrast("load = 2-back - 0-back", ["0-back", "2-back"]).label
     'load'
+    >>> parse_contrast("F(face - house; body)", ["body", "face", "house"]).label
+    'fFaceGtHouseBody'
     """
     name, expression = _split_name(text)
     if not expression:
         raise ContrastError("the expression is empty")
-    terms = parse_terms(expression, conditions)
-    label = _formula_label(terms) if name is None else to_label(name)
+    rows, test = parse_rows(expression, conditions)
+    label = _formula_label(rows, test) if name is None else to_label(name)
     if name is not None and len(label) > MAX_LABEL:
         raise ContrastError(f"its name has more than {MAX_LABEL} letters and digits")
     return Contrast(
         name=" ".join(expression.split()) if name is None else name,
         label=label,
-        terms=terms,
-        formula=write_terms(terms, conditions),
+        rows=rows,
+        formula=write_rows(rows, test, conditions),
+        test=test,
     )
 
 
@@ -191,6 +195,38 @@ def write_terms(terms: Terms, conditions: Sequence[str]) -> str:
     return text if is_faithful else _written(terms, guarded=True)
 
 
+def write_rows(rows: Sequence[Terms], test: Test, conditions: Sequence[str]) -> str:
+    """Write a contrast out so that `parse_contrast` gives the same rows again.
+
+    Parameters
+    ----------
+    rows : sequence of Terms
+        One for a t test, one or more for an F test.
+    test : str
+        ``t`` or ``F``.
+    conditions : sequence of str
+        Every condition that the text must not be mistaken for.
+
+    Examples
+    --------
+    >>> rows = ((("face", None, 1.0),), (("2-back", 1, -0.5),))
+    >>> write_rows(rows, "F", ["2-back", "face"])
+    'F(face; -0.5*`2-back`[1])'
+    """
+    if test == "t":
+        return write_terms(rows[0], conditions)
+    text = _written_f_test(rows, guarded=False)
+    try:
+        is_faithful = parse_rows(text, conditions) == (tuple(rows), test)
+    except ContrastError:
+        is_faithful = False
+    return text if is_faithful else _written_f_test(rows, guarded=True)
+
+
+def _written_f_test(rows: Sequence[Terms], *, guarded: bool) -> str:
+    return f"F({'; '.join(_written(terms, guarded=guarded) for terms in rows)})"
+
+
 def _written(terms: Terms, *, guarded: bool) -> str:
     """Write weights out; `guarded` puts every name in backticks and uses no fraction."""
     parts = []
@@ -216,7 +252,7 @@ def _number_text(weight: float, *, exact: bool) -> str:
 
 def _weighted(name: str, label: str, terms: Terms, conditions: Sequence[str]) -> Contrast:
     """Return a contrast of given weights."""
-    return Contrast(name=name, label=label, terms=terms, formula=write_terms(terms, conditions))
+    return Contrast(name=name, label=label, rows=(terms,), formula=write_terms(terms, conditions))
 
 
 def _split_name(text: str) -> tuple[str | None, str]:
@@ -233,8 +269,16 @@ def _split_name(text: str) -> tuple[str | None, str]:
     return name, text[place + 1 :].strip()
 
 
-def _formula_label(terms: Terms) -> str:
+def _formula_label(rows: Sequence[Terms], test: Test) -> str:
     """Return the label of a contrast without a name; empty where a condition has none."""
+    words = [_row_label(terms) for terms in rows]
+    if not all(words):
+        return ""
+    return _short(_joined(["f", *words] if test == "F" else words))
+
+
+def _row_label(terms: Terms) -> str:
+    """Return the label of one weighted sum; empty where a condition has none."""
     sides: dict[bool, list[str]] = {True: [], False: []}
     for condition, basis, weight in terms:
         word = to_label(condition if basis is None else f"{condition} {basis}")
@@ -242,10 +286,10 @@ def _formula_label(terms: Terms) -> str:
             return ""
         sides[weight > 0].append(word)
     if not sides[False]:
-        return _short(_joined(sides[True]))
+        return _joined(sides[True])
     if not sides[True]:
-        return _short(_joined(["neg", *sides[False]]))
-    return _short(_joined([*sides[True], "gt", *sides[False]]))
+        return _joined(["neg", *sides[False]])
+    return _joined([*sides[True], "gt", *sides[False]])
 
 
 def _joined(words: Sequence[str]) -> str:

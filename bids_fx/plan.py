@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from bids_fx import __version__
+from bids_fx.censoring import censored_by, check_scans, explain_missing, warn_of_censoring
 from bids_fx.confounds import ConfoundStrategy, resolve_confounds
 from bids_fx.contrasts import run_contrasts, task_contrasts
 from bids_fx.entities import Entities
 from bids_fx.errors import ExitCode, Notice, Problem
-from bids_fx.glm.contrasts import DesignSpace, design_space
+from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Design, make_design
 from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
@@ -97,7 +98,16 @@ def _renamed(sources: Sequence[BoldRun | RunMaps], entities: Sequence[Entities])
 def _plan_given_maps(source: RunMaps, entities: Entities) -> RunPlan:
     """Plan a run whose statistics were made beforehand."""
     contrasts = tuple(
-        RunContrast(contrast=Contrast(name=source.names[label], label=label, terms=(), formula=""))
+        RunContrast(
+            contrast=Contrast(
+                name=source.names[label],
+                label=label,
+                rows=(),
+                formula="",
+                test="F" if label in source.rows else "t",
+            ),
+            rows=((),) * source.rows.get(label, 0),
+        )
         for label in source.maps
     )
     return RunPlan(
@@ -105,7 +115,7 @@ def _plan_given_maps(source: RunMaps, entities: Entities) -> RunPlan:
         entities=entities,
         source=source,
         contrasts=contrasts,
-        settings_hash=digest({"dof": source.dof, "contrasts": source.names}),
+        settings_hash=digest({"dof": source.dof, "contrasts": source.names, "rows": source.rows}),
     )
 
 
@@ -118,32 +128,21 @@ def _plan_run(
 ) -> tuple[RunPlan, list[Problem], list[Notice]]:
     """Plan the model of one run: its confounds, design and contrasts."""
     name = str(source.entities)
-    choice, problems, notices = ConfoundChoice(), [], []
-    if source.design is None:
-        choice, faults, texts = resolve_confounds(
-            source.confounds,
-            settings.confounds,
-            strategies,
-            n_scans=source.n_scans,
-            fd_threshold_mm=settings.fd_threshold_mm,
-            dummy_scans=settings.dummy_scans,
-            own_drift=settings.drift_model != "none",
-            high_pass_s=settings.high_pass_s,
-        )
-        problems = [replace(fault, where=f"{name}: {fault.where}") for fault in faults]
-        notices = [Notice(text=text) for text in texts]
+    choice, problems, notices = _choose_confounds(source, settings, strategies)
     try:
         design = source.design or _make_design(source, choice, settings)
     except ValueError as error:
         remedy = "rename the condition, or choose other confounds"
         fault = Problem(where=name, found=f"no design matrix can be built: {error}", remedy=remedy)
         return _without_design(source, entities), [*problems, fault], notices
-    space = design_space(design.matrix)
-    if space.rank >= source.n_scans:
-        problems.append(_no_dof(name, source, space))
+    fitted = design.fitted
+    space = design_space(fitted.matrix)
+    problems += check_scans(source, space, choice, settings.noise_model)
+    notices += warn_of_censoring(source, choice)
     if source.design is not None and not (source.names_conditions or settings.contrasts):
         problems.append(_unnamed_design(name, source))
-    planned, wrong = run_contrasts(source, design, space, contrasts)
+    planned, wrong = run_contrasts(source, fitted, space, contrasts)
+    planned = explain_missing(planned, source, design, contrasts)
     problems += wrong
     if settings.missing == "error":
         problems += [_refused(name, item) for item in planned if item.reason is not None]
@@ -152,15 +151,35 @@ def _plan_run(
         entities=entities,
         source=replace(source, confounds=_used_columns(source.confounds, choice)),
         design=design,
-        rank=space.rank,
+        rank=space.rank + len(choice.censored),
         confounds=choice,
         contrasts=planned,
-        autoregressive=settings.noise_model != "ols",
-        settings_hash=_run_hash(source, design, choice, planned, settings),
-        mem_gb=_fit_mem_gb(source, len(planned)),
+        noise_model=settings.noise_model,
+        settings_hash=_run_hash(source, design, planned, settings),
+        mem_gb=_fit_mem_gb(source, space.n_scans, len(planned)),
         notes=() if entities == source.entities else (f"BOLD file of {source.entities}",),
     )
     return run, problems, notices
+
+
+def _choose_confounds(
+    source: BoldRun, settings: AnalysisSettings, strategies: Mapping[str, ConfoundStrategy]
+) -> tuple[ConfoundChoice, list[Problem], list[Notice]]:
+    """Resolve the confounds and censored scans of a run; a design made beforehand has its own."""
+    if source.design is not None:
+        return ConfoundChoice(censored=censored_by(source.design)), [], []
+    choice, faults, texts = resolve_confounds(
+        source.confounds,
+        settings.confounds,
+        strategies,
+        n_scans=source.n_scans,
+        fd_threshold_mm=settings.fd_threshold_mm,
+        dummy_scans=settings.dummy_scans,
+        own_drift=settings.drift_model != "none",
+        high_pass_s=settings.high_pass_s,
+    )
+    problems = [replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults]
+    return choice, problems, [Notice(text=text) for text in texts]
 
 
 def _without_design(source: BoldRun, entities: Entities) -> RunPlan:
@@ -201,7 +220,6 @@ def _used_columns(table: ConfoundTable | None, choice: ConfoundChoice) -> Confou
 def _run_hash(
     source: BoldRun,
     design: Design,
-    choice: ConfoundChoice,
     contrasts: Sequence[RunContrast],
     settings: AnalysisSettings,
 ) -> str:
@@ -215,9 +233,15 @@ def _run_hash(
             "version": __version__,
             "matrix": hashlib.sha256(matrix.tobytes()).hexdigest(),
             "columns": [[column.name, column.role] for column in design.columns],
-            "censored": [item.scan for item in choice.censored],
+            "censored": np.flatnonzero(~design.kept).tolist(),
             "contrasts": [
-                [item.contrast.label, item.contrast.name, *item.weights, item.reason]
+                [
+                    item.contrast.label,
+                    item.contrast.name,
+                    item.contrast.test,
+                    *item.rows,
+                    item.reason,
+                ]
                 for item in contrasts
             ],
             "noise_model": settings.noise_model,
@@ -238,15 +262,15 @@ def _motion_hash(table: ConfoundTable | None) -> str | None:
     return hashlib.sha256(b"".join(c.astype("<f8").tobytes() for c in shown)).hexdigest()
 
 
-def _fit_mem_gb(source: BoldRun, n_contrasts: int) -> float:
+def _fit_mem_gb(source: BoldRun, n_kept: int, n_contrasts: int) -> float:
     """Estimate the peak memory of a fit in GB.
 
-    The masked float32 series, some whole volumes in float64, and about eight float64 vectors a
-    contrast; 0.3 GB for the libraries and the blocks of the fit. Without a mask a brain is taken
-    to fill half of the grid.
+    The masked float32 series of the kept scans, some whole volumes in float64, and about eight
+    float64 vectors a contrast; 0.3 GB for the libraries and the blocks of the fit. Without a mask
+    a brain is taken to fill half of the grid.
     """
     n_voxels = source.n_mask_voxels or source.grid.n_voxels // 2
-    series = source.n_scans * n_voxels * 4
+    series = n_kept * n_voxels * 4
     volumes = source.grid.n_voxels * 8 * 6
     maps = n_voxels * 8 * 8 * (n_contrasts + 1)
     return 0.3 + (series + volumes + maps) / 1e9
@@ -287,14 +311,6 @@ def _about(plan: Plan, problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Return each problem once, with the participant whom it costs."""
     named = [replace(problem, participant=plan.participant) for problem in problems]
     return tuple(dict.fromkeys(named))
-
-
-def _no_dof(name: str, source: BoldRun, space: DesignSpace) -> Problem:
-    return Problem(
-        where=name,
-        found=f"{source.n_scans} scans for a design of rank {space.rank}",
-        remedy="use fewer confounds or conditions, or leave the run out",
-    )
 
 
 def _unnamed_design(name: str, source: BoldRun) -> Problem:

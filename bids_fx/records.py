@@ -21,10 +21,21 @@ Level = Literal["run", "session", "subject"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Censored:
-    """One scan that is taken out of the model, and why."""
+    """One scan that is taken out of the model, and why.
+
+    Parameters
+    ----------
+    scan : int
+        Counted from 0.
+    reason : str
+        Why, with the numbers or columns that tell it; several are joined by ``;``.
+    kinds : tuple of str
+        The rules that censor it, in the words that they have for every scan.
+    """
 
     scan: int
     reason: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,8 @@ class ConfoundChoice:
     columns : tuple of str
         Columns of the confounds table that enter the design, in the table's order.
     censored : tuple of Censored
-        Scans that are censored, in order, each once.
+        Scans that are censored, in order, each once; also those that a design made beforehand
+        censors.
     filled : dict of str to str
         Of `columns`, those whose missing values were filled, and with what.
     by_request : dict of str to tuple of str
@@ -60,19 +72,23 @@ class RunContrast:
     ----------
     contrast : Contrast
         Name, label and formula.
-    weights : tuple of (str, float)
-        Design columns and their weights; empty where the contrast cannot be estimated or comes
-        from maps made beforehand.
+    rows : tuple of tuple of (str, float)
+        One for a t test, one or more for an F test: design columns and their weights. Empty
+        where the contrast cannot be estimated or comes from maps made beforehand; of an F test
+        on such maps, each row is empty.
     reason : str or None
         Why it cannot be estimated; None where it can.
-    efficiency : float or None
-        1 / (c (X'X)^- c'), which grows as the variance of the effect shrinks.
+    efficiency : tuple of float
+        Of each row, 1 / (c (X'X)^- c'), which grows as the variance of the effect shrinks.
+    inflation : tuple of float
+        Of each row, by how much correlations between regressors inflate its variance.
     """
 
     contrast: Contrast
-    weights: tuple[tuple[str, float], ...] = ()
+    rows: tuple[tuple[tuple[str, float], ...], ...] = ()
     reason: str | None = None
-    efficiency: float | None = None
+    efficiency: tuple[float, ...] = ()
+    inflation: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -90,15 +106,17 @@ class RunPlan:
     design : Design or None
         None for maps made beforehand.
     rank : int or None
-        Rank of the design; degrees of freedom are scans minus rank.
+        Rank of the design as it is written, with a column for each censored scan; residual
+        degrees of freedom are scans minus rank.
     confounds : ConfoundChoice
         What entered the design.
     contrasts : tuple of RunContrast
         Every contrast of the task, whether this run can estimate it or not.
     levels : tuple of str
         Levels that this entry stands for; more than one for a lone run without ``run-``.
-    autoregressive : bool
-        Whether the noise model estimates an autocorrelation (and its map is written).
+    noise_model : str or None
+        By name (`bids_fx.glm.names.NOISE_MODELS`), which decides what maps of it are written;
+        None where no model is fitted.
     settings_hash : str
         Hash of all that changes this run's numbers but the images themselves.
     mem_gb : float
@@ -115,7 +133,7 @@ class RunPlan:
     confounds: ConfoundChoice = field(default_factory=ConfoundChoice)
     contrasts: tuple[RunContrast, ...] = ()
     levels: tuple[Level, ...] = ("run",)
-    autoregressive: bool = False
+    noise_model: str | None = None
     settings_hash: str = ""
     mem_gb: float = 0.0
     notes: tuple[str, ...] = ()
@@ -259,6 +277,12 @@ class Plan:
     def run(self, key: str) -> RunPlan:
         """Return the run of a key."""
         return next(run for run in self.runs if run.key == key)
+
+    def n_rows(self, item: GroupContrast) -> int:
+        """Return the number of rows of an F contrast, made here or beforehand."""
+        run = self.run(item.run_keys[0])
+        (mine,) = (one for one in run.estimable if one.contrast.label == item.contrast.label)
+        return len(mine.rows)
 
     def outline(self) -> Plan:
         """Return the plan without its tables and matrices, to be passed around."""

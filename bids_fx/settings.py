@@ -73,7 +73,7 @@ class AnalysisSettings:
     confounds: tuple[str, ...] = ("motion6", "nss")
     high_pass_s: float = 128.0
     drift_model: str = "cosine"
-    noise_model: str = "ar1-yw"
+    noise_model: str = "ar1"
     smoothing_fwhm_mm: float = 0.0
     signal_scaling: SignalScaling = "psc"
     fd_threshold_mm: float | None = None

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.contrasts import write_contrasts
+from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.entities import Entities, parse_name
 from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Column, Condition, Design
@@ -45,12 +47,20 @@ def make_contrast(name: str, **weights: float) -> Contrast:
     label = "".join(word for word in name.replace("-", "Gt").split() if word.isalnum())
     terms = tuple((condition, None, weight) for condition, weight in weights.items())
     return Contrast(
-        name=name, label=label or "cond1", terms=terms, formula=write_terms(terms, list(weights))
+        name=name, label=label or "cond1", rows=(terms,), formula=write_terms(terms, list(weights))
     )
+
+
+def make_f_contrast(name: str, *rows: Mapping[str, float]) -> Contrast:
+    """Return an F contrast of rows of weights by condition."""
+    terms = tuple(tuple((key, None, weight) for key, weight in row.items()) for row in rows)
+    formula = "; ".join(write_terms(row, [key for key, _, _ in row]) for row in terms)
+    return Contrast(name=name, label=name, rows=terms, formula=f"F({formula})", test="F")
 
 
 FACE = make_contrast("face", face=1.0)
 FACE_HOUSE = make_contrast("face - house", face=1.0, house=-1.0)
+ANY = make_f_contrast("any", {"face": 1.0}, {"house": 1.0})
 
 
 def make_design(
@@ -82,6 +92,7 @@ def make_run(
     contrasts: Sequence[Contrast] = (FACE, FACE_HOUSE),
     reasons: Mapping[str, str] | None = None,
     censored: Sequence[int] = (),
+    noise_model: str = "ar1-yw",
     **source: object,
 ) -> RunPlan:
     """Return the plan of a fitted run; `reasons` tells why contrasts cannot be estimated."""
@@ -107,7 +118,10 @@ def make_run(
         ),
         confounds_file=Path("/data/confounds.tsv"),
         confounds=ConfoundTable(path=Path("/data/confounds.tsv"), values=values),
-        uris={bold: f"bids:preproc:sub-01/func/{bold.name}"},
+        uris={
+            bold: f"bids:preproc:sub-01/func/{bold.name}",
+            Path("/data/confounds.tsv"): f"bids:preproc:sub-01/func/{name}_confounds.tsv",
+        },
     )
     why = dict(reasons or {})
     return RunPlan(
@@ -124,14 +138,16 @@ def make_run(
         contrasts=tuple(
             RunContrast(
                 contrast=contrast,
-                weights=tuple((key, weight) for key, _, weight in contrast.terms)
+                rows=tuple(tuple((key, weight) for key, _, weight in row) for row in contrast.rows)
                 if contrast.label not in why
                 else (),
+                efficiency=(12.5,) * len(contrast.rows) if contrast.label not in why else (),
+                inflation=(1.75,) * len(contrast.rows) if contrast.label not in why else (),
                 reason=why.get(contrast.label),
             )
             for contrast in contrasts
         ),
-        autoregressive=True,
+        noise_model=noise_model,
         settings_hash="12ab" * 16,
     )
 
@@ -244,6 +260,39 @@ def publish_maps(
                 write_map(out_dir / path, values)
 
 
+def publish_tables(plan: Plan, out_dir: Path) -> None:
+    """Write the tables of contrasts and of influence."""
+    for run in plan.runs:
+        if isinstance(run.source, RunMaps):
+            continue
+        write_contrasts(run, {item.contrast.label: 31.5 for item in run.estimable}, out_dir)
+    for group in plan.groups:
+        for item in group.estimable:
+            if item.contrast.label in paths.influence_tables(group):
+                rows = [influence_row(f"sub-{plan.participant}_{key}") for key in item.run_keys]
+                write_influence(plan, group, item, rows, out_dir)
+
+
+def influence_row(run: str, **changes: object) -> InfluenceRow:
+    """Return what a run does to a peak, in numbers that float32 holds."""
+    row = InfluenceRow(
+        peak="positive",
+        run=run,
+        x=3.0,
+        y=-1.0,
+        z=0.0,
+        effect=1.5,
+        standard_error=0.25,
+        F=float("nan"),
+        dof=35.5,
+        weight=0.75,
+        z_all=8.0,
+        z_without=5.5,
+        change=2.5,
+    )
+    return row._replace(**changes)
+
+
 #: The smallest pictures there are, to stand in for figures.
 TINY_SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10pt" height="10pt"></svg>'
 TINY_PNG = bytes.fromhex(
@@ -256,6 +305,7 @@ CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\n"
 def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:
     """Write everything that the plan promises; files that the report embeds are stand-ins."""
     publish_maps(plan, out_dir, **maps)
+    publish_tables(plan, out_dir)
     contents = {
         ".svg": TINY_SVG,
         ".png": TINY_PNG,

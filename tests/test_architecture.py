@@ -47,10 +47,15 @@ MAY_IMPORT = {
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
         *("glm.design", "glm.names", "reports", ""),
+        "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
-    "methods": ("records", "inputs", "entities", "settings", "glm.names", "boilerplate", ""),
+    "methods": ("records", "settings", "fragments", "boilerplate", ""),
+    "fragments": ("records", "inputs", "settings", "boilerplate"),
     "boilerplate": (),
-    "derivatives": ("records", "inputs", "model", "entities", "settings", "derivatives", ""),
+    "derivatives": (
+        *("records", "inputs", "model", "entities", "settings", "derivatives", ""),
+        *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
+    ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "dataset"),
         "glm.contrasts",  # degrees of freedom of run maps come from the one rank
@@ -58,15 +63,18 @@ MAY_IMPORT = {
     ),
     "plan": (
         *("model", "settings", "entities", "records", "inputs", "glm"),
-        *("grouping", "contrasts", "confounds", ""),
+        *("grouping", "contrasts", "censoring", "confounds", ""),
     ),
+    "censoring": ("contrasts", "model", "records", "inputs", "glm"),
     "grouping": ("model", "settings", "entities", "records", "inputs"),
     "contrasts": ("model", "settings", "records", "inputs", "glm"),
     "confounds": ("records", "inputs"),
     "records": ("entities", "settings", "model", "inputs", "glm.design"),
     "inputs": ("entities", "glm.design"),
-    "model": ("entities", "expressions", "settings"),
-    "expressions": ("suggest",),
+    "model": ("entities", "f_tests", "expressions", "vocabulary", "settings"),
+    "f_tests": ("expressions", "vocabulary"),
+    "expressions": ("vocabulary",),
+    "vocabulary": ("suggest",),
     "settings": ("entities", "glm.names"),
     "suggest": (),
     "entities": (),

@@ -15,7 +15,7 @@ from bids_fx.records import RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 SETTINGS = AnalysisSettings()
-FACE = Contrast(name="face", label="face", terms=(("face", None, 1.0),), formula="face")
+FACE = Contrast(name="face", label="face", rows=((("face", None, 1.0),),), formula="face")
 GRID = Grid(shape=(2, 2, 2), affine=((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0), (0, 0, 0, 1)))
 
 

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from bids_fx.boilerplate import bibliography, cited_keys, fragment, strategy_texts
+from bids_fx.derivatives import paths
+from bids_fx.glm.correlation import CORRELATION_MODELS
 from bids_fx.glm.design import Condition
+from bids_fx.glm.fixed_effects import MIN_WEIGHTED_DOF
 from bids_fx.glm.names import HRF_MODELS, NOISE_MODELS
 from bids_fx.methods import (
     MethodsContext,
@@ -19,10 +22,20 @@ from bids_fx.methods import (
     render_methods,
     software_versions,
 )
+from bids_fx.model import Contrast
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
-from tests.small_plans import make_contrast, make_group, make_plan, make_run, make_run_maps
+from tests.small_plans import (
+    ANY,
+    FACE,
+    make_contrast,
+    make_group,
+    make_plan,
+    make_run,
+    make_run_maps,
+)
 
+DEFAULTS = AnalysisSettings()
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "boilerplate"
 FRAGMENTS = sorted((FOLDER / "methods").glob("*.md"))
@@ -44,6 +57,20 @@ def text_with(**changes: object) -> str:
     """Return the text of a plan of two runs with some settings changed."""
     settings = replace(AnalysisSettings(), **changes)
     return render(make_plan(settings=settings)).markdown
+
+
+def two_runs(*contrasts: Contrast, censored: tuple[int, ...] = ()) -> tuple[RunPlan, ...]:
+    """Return two runs of which the second may have censored scans."""
+    return (
+        make_run("sub-01_task-x_run-1", contrasts=contrasts),
+        make_run("sub-01_task-x_run-2", contrasts=contrasts, censored=censored),
+    )
+
+
+def text_of(*contrasts: Contrast, censored: tuple[int, ...] = (), **changes: object) -> str:
+    """Return the text of two runs with some contrasts and settings."""
+    settings = replace(AnalysisSettings(), **changes)
+    return render(make_plan(two_runs(*contrasts, censored=censored), settings=settings)).markdown
 
 
 def one_run(**source: object) -> Plan:
@@ -156,6 +183,14 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
     return [
         *(make_plan(settings=item) for item in settings),
         make_plan((impulse,)),
+        *(
+            make_plan(
+                two_runs(FACE, ANY, censored=(3,)),
+                settings=AnalysisSettings(noise_model=noise, combination=combination),
+            )
+            for noise in NOISE_MODELS
+            for combination in COMBINATIONS
+        ),
         one_run(design_file=folder / "a_design.tsv", design=make_plan().runs[0].design),
         make_plan(maps),
         make_plan(maps, settings=AnalysisSettings(hrf_model="glover")),  # not in force
@@ -177,7 +212,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
         ("confounds", ()),
         ("high_pass_s", 100.0),
         *(("drift_model", name) for name in ("polynomial", "polynomial:3", "none")),
-        ("noise_model", "ols"),
+        *(("noise_model", name) for name in NOISE_MODELS if name != DEFAULTS.noise_model),
         ("smoothing_fwhm_mm", 6.0),
         *(("signal_scaling", name) for name in ("grand-mean", "none")),
         ("fd_threshold_mm", 0.9),
@@ -253,17 +288,114 @@ def test_displacement_threshold_replaces_what_scrubbing_says() -> None:
     assert "power2012" in cited_keys(text)
 
 
+@pytest.mark.parametrize(
+    ("noise_model", "said"),
+    [
+        ("ols", "by ordinary least squares"),
+        ("ar1-yw", "by the Yule-Walker equations"),
+        ("ar1", "whose coefficient was estimated in each voxel by restricted maximum likelihood"),
+        ("arma11", "the sum of a first-order autoregressive process and white noise"),
+    ],
+)
+def test_noise_model_tells_its_estimator_and_no_other(noise_model: str, said: str) -> None:
+    assert [name for name in NOISE_MODELS if said in text_with(noise_model=name)] == [noise_model]
+
+
+@pytest.mark.parametrize("noise_model", NOISE_MODELS)
+def test_small_sample_adjustment_is_told_of_models_with_a_likelihood_alone(
+    noise_model: str,
+) -> None:
+    model = CORRELATION_MODELS.get(noise_model)
+    by_likelihood = model is not None and model.likelihood
+    text = text_with(noise_model=noise_model)
+    assert ({"patterson1971", "kenward1997"} <= set(cited_keys(text))) is by_likelihood
+    assert ("scans in the fit minus the rank" in text) is not by_likelihood
+
+
+@pytest.mark.parametrize("noise_model", ["ar1", "arma11"])
+def test_bounds_that_are_told_are_those_of_the_fit(noise_model: str) -> None:
+    told = re.findall(r"from (-?[\d.]*\d) to ([\d.]*\d)", fragment(f"29-noise-{noise_model}"))
+    axes = CORRELATION_MODELS[noise_model].box.axes
+    assert [(float(a), float(b)) for a, b in told] == [(axis.lower, axis.upper) for axis in axes]
+
+
+@pytest.mark.parametrize(
+    ("noise_model", "said"),
+    [
+        ("ols", None),
+        ("ar1-yw", "only pairs of adjacent scans"),
+        ("ar1", "to the power of the distance"),
+        ("arma11", "to the power of the distance"),
+    ],
+)
+def test_gaps_that_censored_scans_leave_are_told_by_noise_model(
+    noise_model: str, said: str | None
+) -> None:
+    gaps = [fragment(f"29-noise-gaps-{name}") for name in ("likelihood", "yule-walker")]
+    censored = text_of(FACE, censored=(3,), noise_model=noise_model)
+    assert [said is not None and said in gap for gap in gaps] == [gap in censored for gap in gaps]
+    assert not any(gap in text_of(FACE, noise_model=noise_model) for gap in gaps)
+
+
+def test_f_contrasts_are_told_only_where_there_are_any() -> None:
+    words = ("F contrast", "Each F value", "The rows of F contrasts")
+    assert all(word in text_of(FACE, ANY) for word in words)
+    assert not any(word in text_of(FACE) for word in words)
+
+
+def test_t_contrasts_are_told_only_where_there_are_any() -> None:
+    words = ("Each t value", "Their effects were averaged", "Cochran")
+    assert all(word in text_of(FACE, ANY) for word in words)
+    assert not any(word in text_of(ANY) for word in words)
+
+
+def test_f_of_runs_is_told_as_adjusted_where_it_is() -> None:
+    adjusted = "In each run, the scale of F"
+    assert adjusted in text_of(ANY, noise_model="ar1")
+    assert adjusted not in text_of(ANY, noise_model="ols")
+    assert adjusted not in text_of(FACE, noise_model="ar1")
+
+
 def test_weighted_and_unweighted_combination_tell_their_degrees_of_freedom() -> None:
-    assert "its degrees of freedom are the sum of the runs'" in text_with()
-    unweighted = text_with(combination="unweighted")
+    weighted, unweighted = (text_with(combination=name) for name in COMBINATIONS)
+    corrections = {"meier1953", "cochran1953"}
+    assert {*corrections, "satterthwaite1946"} <= set(cited_keys(weighted))
     assert {"satterthwaite1946", "welch1947"} <= set(cited_keys(unweighted))
-    assert "the sum of the runs'" not in unweighted
+    assert corrections.isdisjoint(cited_keys(unweighted))
+
+
+def test_weighted_and_unweighted_combination_of_rows_tell_their_covariance() -> None:
+    weighted, unweighted = (
+        text_of(ANY, noise_model="ols", combination=name) for name in COMBINATIONS
+    )
+    assert "the inverse of their covariance matrices as weights" in weighted
+    assert "The plain mean of the rows of F contrasts" in unweighted
+    assert all("kenward1997" in cited_keys(text) for text in (weighted, unweighted))
+
+
+def test_few_degrees_of_freedom_are_told_of_the_weighted_combination_alone() -> None:
+    said = f"has {MIN_WEIGHTED_DOF:g} degrees of freedom or fewer"
+    assert said in text_with(combination="weighted")
+    assert said not in text_with(combination="unweighted")
+
+
+def test_largest_variance_inflation_of_all_runs_and_rows_is_told() -> None:
+    first, second = two_runs(FACE, ANY)
+    *others, last = second.contrasts
+    inflated = replace(last, inflation=(float("nan"), 12.345))
+    runs = (first, replace(second, contrasts=(*others, inflated)))
+    said = "variance inflation factor of the contrasts [@mumford2025] was 12.3"
+    assert said in render(make_plan(runs)).markdown
+    unknown = replace(first.contrasts[0], inflation=(float("nan"),))
+    text = render(make_plan((replace(first, contrasts=(unknown,)),))).markdown
+    assert "variance inflation" not in text
 
 
 def test_one_run_is_told_as_not_combined() -> None:
     text = render(one_run()).markdown
     assert "No runs were combined." in text
-    assert "Cochran" not in text
+    for word in ("Cochran", "weights", "a run is left out"):
+        assert word not in text
 
 
 def test_sessions_are_told() -> None:
@@ -326,6 +458,11 @@ def test_censored_scans_are_counted() -> None:
     assert "In all," not in text_with()
 
 
+def test_scans_that_a_design_made_beforehand_censors_are_counted(tmp_path: Path) -> None:
+    run = make_run("sub-01_task-x", censored=(1,), design_file=tmp_path / "a_design.tsv")
+    assert "In all, 1 of 40 scans were censored" in render(make_plan((run,))).markdown
+
+
 def test_contrasts_that_cannot_be_estimated_are_counted() -> None:
     runs = (
         make_run("sub-01_task-x_run-1"),
@@ -350,7 +487,7 @@ def test_maps_made_beforehand_tell_nothing_of_a_model(tmp_path: Path) -> None:
     text = render(make_plan(runs)).markdown
     assert "fitted beforehand with other software" in text
     assert "Runs were combined as fixed effects" in text
-    for word in ("linear model", "noise", "smoothed", "confounds"):
+    for word in ("linear model", "noise", "smoothed", "confounds", "inflation"):
         assert word not in text
 
 
@@ -425,3 +562,20 @@ def test_versions_are_of_what_is_installed() -> None:
     versions = software_versions()
     assert versions["numpy"] == np.__version__
     assert list(versions)[:2] == ["bids_fx", "python"]
+
+
+# -------------------------------------------------------------------------------- the readme
+
+
+def test_readme_names_the_default_noise_model() -> None:
+    (row,) = re.findall(r"^\| `--noise-model` .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert row.endswith(f"(`{DEFAULTS.noise_model}`) |")
+    assert all(f"`{name}`" in row for name in NOISE_MODELS)
+
+
+def test_readme_explains_every_map() -> None:
+    after = (ROOT / "README.md").read_text().partition("\n## What each map is\n")[2]
+    explained = set(re.findall(r"`(\w+)`", after.partition("\n## ")[0]))
+    noise = [stat for stats in paths.NOISE_STATS.values() for stat in stats]
+    stats = {*paths.T_STATS, *paths.F_STATS, *paths.COVERAGE_STATS, *paths.MODEL_STATS, *noise}
+    assert stats | {*paths.HETEROGENEITY_STATS, *paths.INFLUENCE_STATS} <= explained

@@ -11,6 +11,7 @@ import pytest
 from bids_fx.entities import parse_name
 from bids_fx.errors import ExitCode
 from bids_fx.glm.design import Column, Condition, Design
+from bids_fx.glm.names import MIN_DOF, NOISE_MODELS
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, Grid, RunMaps
 from bids_fx.plan import make_plan
 from bids_fx.records import Plan
@@ -60,22 +61,22 @@ def test_without_contrasts_each_condition_and_each_against_the_others_is_planned
         *("face", "house", "song"),
         *("faceGtOthers", "houseGtOthers", "songGtOthers"),
     ]
-    weights = dict(plan.runs[0].contrasts[3].weights)
+    weights = dict(plan.runs[0].contrasts[3].rows[0])
     assert weights == {"face": 1.0, "house": -0.5, "song": -0.5}
 
 
 def test_a_contrast_under_derivatives_means_the_canonical_column():
     settings = replace(BARE, contrasts=("face - house", "face[1]"), hrf_model="spm + derivative")
     first, second = plan_of(bold_run("sub-1_task-x"), settings=settings).runs[0].contrasts
-    assert dict(first.weights) == {"face": 1.0, "house": -1.0}
-    assert dict(second.weights) == {"face_derivative": 1.0}
+    assert dict(first.rows[0]) == {"face": 1.0, "house": -1.0}
+    assert dict(second.rows[0]) == {"face_derivative": 1.0}
 
 
 def test_a_contrast_under_fir_means_the_mean_of_the_delays_or_one_of_them():
     settings = replace(BARE, contrasts=("face", "face[2] - house[0]"), hrf_model="fir:4")
     first, second = plan_of(bold_run("sub-1_task-x"), settings=settings).runs[0].contrasts
-    assert dict(first.weights) == {f"face_delay_{k}": 0.25 for k in range(4)}
-    assert dict(second.weights) == {"face_delay_2": 1.0, "house_delay_0": -1.0}
+    assert dict(first.rows[0]) == {f"face_delay_{k}": 0.25 for k in range(4)}
+    assert dict(second.rows[0]) == {"face_delay_2": 1.0, "house_delay_0": -1.0}
 
 
 def test_a_basis_function_that_the_model_lacks_is_a_problem():
@@ -127,11 +128,107 @@ def test_regressors_that_are_the_same_cannot_be_told_apart_but_can_be_summed():
     assert summed.reason is None
 
 
+SHORT = bold_run("sub-1_task-x", condition("face", 0, 30), condition("house", 1, 36), n_scans=30)
+WHITE = replace(BARE, noise_model="ols", drift_model="none")
+
+
 def test_a_design_that_leaves_no_degrees_of_freedom_is_a_problem():
-    short = bold_run("sub-1_task-x", n_scans=12)
-    assert plan_of(short, settings=replace(BARE, dummy_scans=8)).problems == ()
-    plan = plan_of(short, settings=replace(BARE, dummy_scans=12))
-    assert "12 scans for a design of rank 12" in plan.problems[0].found
+    # two conditions and the constant
+    assert plan_of(SHORT, settings=replace(WHITE, dummy_scans=26)).problems == ()
+    (problem,) = plan_of(SHORT, settings=replace(WHITE, dummy_scans=27)).problems
+    assert problem.where == "sub-1_task-x"
+    assert problem.found == (
+        "3 of 30 scans are left for a design of rank 3: "
+        "27 of 30 scans are censored (dummy scan: 27)"
+    )
+    assert problem.remedy == (
+        "lower --dummy-scans, use fewer confounds or conditions, or leave the run out"
+    )
+
+
+def test_a_run_of_too_few_scans_that_are_all_kept_is_told_so():
+    (problem,) = plan_of(replace(SHORT, n_scans=3), settings=WHITE).problems
+    assert problem.found == "3 scans for a design of rank 3"
+    assert problem.remedy == "use fewer confounds or conditions, or leave the run out"
+
+
+def test_a_run_of_which_every_scan_is_censored_is_a_problem():
+    (problem,) = plan_of(SHORT, settings=replace(WHITE, dummy_scans=30)).problems
+    assert problem.found.startswith("0 of 30 scans are left for a design of rank 0")
+
+
+def test_every_noise_model_says_how_many_degrees_of_freedom_it_needs():
+    assert MIN_DOF.keys() == {*NOISE_MODELS}
+
+
+@pytest.mark.parametrize(("noise_model", "least"), [("ols", 1), ("ar1", 8), ("arma11", 8)])
+def test_noise_models_that_are_estimated_need_degrees_of_freedom(noise_model, least):
+    settings = replace(WHITE, noise_model=noise_model)
+    enough = replace(settings, dummy_scans=30 - 3 - least)
+    assert plan_of(SHORT, settings=enough).problems == ()
+    (problem,) = plan_of(SHORT, settings=replace(enough, dummy_scans=31 - 3 - least)).problems
+    told = f"the noise model {noise_model} needs 8 more than the rank" in problem.found
+    assert told == ("--noise-model ols" in problem.remedy) == (noise_model != "ols")
+
+
+def displaced(n_scans: int, n_displaced: int) -> ConfoundTable:
+    """Return a table in which so many scans, from the second on, moved by 1 mm."""
+    moved = (np.arange(n_scans) > 0) & (np.arange(n_scans) <= n_displaced)
+    return ConfoundTable(
+        path=Path("c.tsv"), values={"framewise_displacement": moved.astype(np.float64)}
+    )
+
+
+def test_a_run_with_too_few_scans_left_tells_every_rule_that_censors():
+    settings = replace(WHITE, fd_threshold_mm=0.4, dummy_scans=2)
+    run = replace(SHORT, confounds=displaced(30, 28))
+    (problem,) = plan_of(run, settings=settings).problems
+    assert "29 of 30 scans are censored" in problem.found
+    # the second scan is both
+    assert "(dummy scan: 2; framewise displacement > 0.4 mm: 28)" in problem.found
+    assert problem.remedy.startswith("lower --dummy-scans, raise --fd-threshold, use fewer")
+
+
+def test_a_run_that_is_mostly_censored_is_noticed():
+    settings = replace(BARE, contrasts=("face",), fd_threshold_mm=0.5)
+
+    def texts(n_displaced: int) -> list[str]:
+        run = bold_run("sub-1_task-x", confounds=displaced(100, n_displaced))
+        plan = plan_of(run, settings=settings)
+        assert plan.problems == ()
+        return [notice.text for notice in plan.notices if notice.warning]
+
+    assert texts(50) == []
+    assert texts(51) == [
+        "sub-1_task-x: 51 of 100 scans are censored (framewise displacement > 0.5 mm: 51)."
+    ]
+
+
+def test_degrees_of_freedom_are_kept_scans_minus_the_rank_of_what_is_fitted():
+    run = plan_of(SHORT, settings=replace(WHITE, dummy_scans=5)).runs[0]
+    assert run.design.fitted.matrix.shape == (25, 3)
+    assert run.source.n_scans - run.rank == 25 - 3
+
+
+def test_a_contrast_that_only_censored_scans_tell_says_so():
+    early = condition("early", 0)  # its response ends before 40 s, that is before scan 20
+    settings = replace(BARE, contrasts=("face", "early", "song"), dummy_scans=20)
+    run = bold_run("sub-1_task-x", condition("face", 60, 130), early)
+    plan = plan_of(run, settings=settings, known={"x": ["song"]})
+    face, first, song = plan.runs[0].contrasts
+    assert face.reason is None
+    assert first.reason == "the scans that could tell it are censored in this run"
+    assert song.reason == "condition 'song' has no event in this run"
+    with_all = plan_of(run, settings=replace(settings, dummy_scans=0), known={"x": ["song"]})
+    assert with_all.runs[0].contrasts[1].reason is None
+
+
+def test_censored_scans_need_no_memory():
+    large = bold_run("sub-1_task-x", n_mask_voxels=200_000)
+    whole, part = (
+        plan_of(large, settings=replace(BARE, dummy_scans=n)).runs[0].mem_gb for n in (0, 50)
+    )
+    assert whole - part == pytest.approx(50 * 200_000 * 4 / 1e9)
 
 
 def test_two_contrasts_of_one_label_are_a_problem_without_regard_to_case():
@@ -217,6 +314,43 @@ def test_a_design_made_beforehand_is_used_as_it_is():
     run = plan_of(design_made_beforehand(named=True)).runs[0]
     assert run.design.names == ("cue", "constant")
     assert [item.contrast.label for item in run.contrasts] == ["cue"]
+
+
+def with_outliers(role: str, *scans: int) -> BoldRun:
+    """Return a run whose design made beforehand marks scans, each in a column of a role."""
+    run = design_made_beforehand(named=True)
+    names = [f"motion_outlier{i:02}" for i in range(len(scans))]
+    columns = (*run.design.columns, *(Column(name=name, role=role) for name in names))
+    spikes = [np.arange(100) == scan for scan in scans]
+    return replace(
+        run, design=Design(matrix=np.column_stack([run.design.matrix, *spikes]), columns=columns)
+    )
+
+
+def test_scans_that_a_design_made_beforehand_censors_are_told_once_each():
+    run = plan_of(with_outliers("censored", 7, 3, 7)).runs[0]
+    assert [(item.scan, item.reason) for item in run.confounds.censored] == [
+        (3, "column of the design (motion_outlier01)"),
+        (7, "column of the design (motion_outlier00, motion_outlier02)"),
+    ]
+    assert run.design.fitted.matrix.shape == (98, 2)
+    assert run.source.n_scans - run.rank == 98 - 2
+
+
+def test_a_design_made_beforehand_that_censors_too_much_is_a_problem():
+    plan = plan_of(with_outliers("censored", *range(98)))
+    (problem,) = plan.problems
+    assert "(column of the design: 98)" in problem.found
+    assert "--fd-threshold" not in problem.remedy
+
+
+def test_kept_scans_change_the_hash():
+    hashes = {
+        plan_of(with_outliers(role, scan)).runs[0].settings_hash
+        for role in ("censored", "confound")
+        for scan in (3, 4)
+    }
+    assert len(hashes) == 4
 
 
 def test_a_design_that_names_no_conditions_needs_contrasts():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
 from bids_fx.inputs import BoldRun
-from bids_fx.records import GroupPlan, Plan, RunPlan
+from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
+
+#: Variance inflation above this is warned of: the customary limit (Marquardt 1970, Technometrics).
+HIGH_INFLATION = 10.0
 
 
 def as_json(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
@@ -72,17 +76,7 @@ def _run_json(run: RunPlan) -> dict[str, object]:
         "run": str(run.entities),
         "levels": list(run.levels),
         "mem_gb": round(run.mem_gb, 2),
-        "contrasts": [
-            {
-                "name": item.contrast.name,
-                "label": item.contrast.label,
-                "formula": item.contrast.formula,
-                "estimable": item.reason is None,
-                "reason": item.reason,
-                "efficiency": item.efficiency,
-            }
-            for item in run.contrasts
-        ],
+        "contrasts": [_contrast_json(item) for item in run.contrasts],
     }
     source = run.source
     if isinstance(source, BoldRun) and run.design is not None and run.rank is not None:
@@ -99,6 +93,37 @@ def _run_json(run: RunPlan) -> dict[str, object]:
             "dof": source.n_scans - run.rank,
         }
     return values
+
+
+def _contrast_json(item: RunContrast) -> dict[str, object]:
+    """Return a contrast of a run; rows, efficiency and inflation have an entry per row."""
+    return {
+        "name": item.contrast.name,
+        "label": item.contrast.label,
+        "formula": item.contrast.formula,
+        "test": item.contrast.test,
+        "rows": [dict(row) for row in item.rows],
+        "estimable": item.reason is None,
+        "reason": item.reason,
+        "efficiency": [_finite(value) for value in item.efficiency],
+        "variance_inflation": [_finite(value) for value in item.inflation],
+        "warnings": _inflation_warnings(item),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a number, or None where there is none: JSON knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _inflation_warnings(item: RunContrast) -> list[str]:
+    """Say which rows of a contrast are estimated badly, since regressors correlate."""
+    return [
+        f"VIF {value:.3g}{f' of row {number}' if item.contrast.test == 'F' else ''}: correlations "
+        f"between regressors make its variance {value:.3g} times as large"
+        for number, value in enumerate(item.inflation, start=1)
+        if value > HIGH_INFLATION
+    ]
 
 
 def _group_json(group: GroupPlan) -> dict[str, object]:
@@ -162,7 +187,14 @@ def _run_lines(run: RunPlan) -> Iterator[str]:
         yield f"    censored scans: {', '.join(censored) or 'none'}"
     for item in run.contrasts:
         state = f"NOT ESTIMABLE: {item.reason}" if item.reason else "estimable"
-        if item.efficiency is not None:
-            state += f", efficiency {item.efficiency:.3g}"
+        if item.efficiency:
+            state += f", efficiency {_numbers(item.efficiency)}, VIF {_numbers(item.inflation)}"
         formula = f" = {item.contrast.formula}" if item.contrast.formula else ""
         yield f"    contrast {item.contrast.label}{formula}: {state}"
+        for text in _inflation_warnings(item):
+            yield f"      WARNING {text}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """Return the numbers of a contrast's rows."""
+    return " / ".join(f"{value:.3g}" if math.isfinite(value) else "n/a" for value in values)

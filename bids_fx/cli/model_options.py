@@ -10,14 +10,18 @@ from bids_fx.cli.values import (
     combinable,
     integer,
     model_name,
-    noise_model,
     number,
     period_s,
     slice_time,
     smoothing_mm,
     to_path,
 )
-from bids_fx.glm.names import NOISE_MODELS, normalise_drift_name, normalise_hrf_name
+from bids_fx.glm.names import (
+    NOISE_MODELS,
+    normalise_drift_name,
+    normalise_hrf_name,
+    normalise_noise_name,
+)
 from bids_fx.settings import COMBINATIONS, MISSING_POLICIES, SIGNAL_SCALINGS
 
 MODEL = "the model of a run"
@@ -43,7 +47,8 @@ def model_options() -> tuple[Option, ...]:
             field="analysis.contrasts",
             metavar="'[NAME =] WEIGHTS'",
             help="contrast of conditions, such as 'load = 2-back - 0-back' or 'face - (body + "
-            "house)/2'; may be repeated",
+            "house)/2', or F test of several, 'any = F(face - house; body - house)'; may be "
+            "repeated",
             default="each condition, and each minus the mean of the others",
         ),
         Option(
@@ -87,9 +92,10 @@ def model_options() -> tuple[Option, ...]:
             group=MODEL,
             field="analysis.noise_model",
             metavar="NAME",
-            convert=noise_model,
+            convert=model_name(normalise_noise_name),
             choices=NOISE_MODELS,
-            help="ols (alias none) or ar1-yw (Yule-Walker per voxel)",
+            help="ar1 (REML per voxel), arma11 (the same plus white noise, as 3dREMLfit), ar1-yw "
+            "(Yule-Walker per voxel, as nilearn) or ols (alias none)",
         ),
         Option(
             names=("--smoothing-fwhm", "--smoothing"),
@@ -115,7 +121,7 @@ def model_options() -> tuple[Option, ...]:
             metavar="MM",
             convert=number(above=0),
             value_type="Number",
-            help="censor scans with a framewise displacement above this, in mm",
+            help="leave scans with a framewise displacement above this, in mm, out of the fit",
             default="what the confound strategies say",
         ),
         Option(
@@ -125,7 +131,8 @@ def model_options() -> tuple[Option, ...]:
             metavar="N",
             convert=integer(0),
             value_type="Number",
-            help="scans at the start of each run that are censored",
+            help="scans at the start of each run to leave out of the fit; onsets still count from "
+            "the first volume of the file",
         ),
         Option(
             names=("--slice-time-ref",),
@@ -203,8 +210,8 @@ def combination_options() -> tuple[Option, ...]:
             metavar="DIR",
             convert=to_path,
             value_type="File",
-            help="folder of effect and variance maps of runs, by this program, FitLins or "
-            "nilearn: they are combined, and no model is fitted",
+            help="folder of effect and variance maps of runs (of F tests, covariance maps), by "
+            "this program, FitLins or nilearn: they are combined, and no model is fitted",
         ),
         Option(
             names=("--run-dof",),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bids_fx.entities import LONG_NAMES, strip_prefix
-from bids_fx.glm.names import NOISE_MODELS, NOISE_MODELS_PLANNED, normalise_noise_name
 from bids_fx.suggest import did_you_mean
 
 Convert = Callable[[str], object]
@@ -141,16 +140,6 @@ def model_name(normalise: Callable[[str], str]) -> Callable[[str], str]:
             raise BadValueError(found, remedy) from None
 
     return convert
-
-
-def noise_model(text: str) -> str:
-    """Return the name of a noise model that is in force."""
-    if text.strip().lower() in NOISE_MODELS_PLANNED:
-        raise BadValueError(
-            f"the noise model '{text.strip()}' is not in force yet",
-            f"choose one of {', '.join(NOISE_MODELS)}",
-        )
-    return model_name(normalise_noise_name)(text)
 
 
 def some_text(text: str) -> str:

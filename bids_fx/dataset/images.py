@@ -34,6 +34,7 @@ __all__ = [
     "read_map",
     "read_series",
     "read_volume",
+    "read_volumes",
 ]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -61,16 +62,16 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskedSeries:
-    """A BOLD series as a matrix of the voxels in a mask.
+    """The kept scans of a BOLD series as a matrix of the voxels in a mask.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (n_scans, n_voxels)
+    values : ndarray of float32, shape (n_kept, n_voxels)
         Smoothed if that was asked for, less the voxel's mean. Voxels in the order of
-        ``volume[mask]``. NaN throughout in a voxel that is not finite in some kept scan; 0 where
-        a scan that is not kept is not finite.
+        ``volume[mask]``. NaN throughout in a voxel that is not finite, or too far from its mean
+        for a float32, in some kept scan.
     mean : ndarray of shape (n_voxels,)
-        The voxel's mean over kept scans, in the image's own units.
+        The voxel's mean over kept scans, in the image's own units; NaN where `values` are.
     mask : ndarray of bool, shape (nx, ny, nz)
         The voxels of `values`.
     grid : Grid
@@ -112,6 +113,14 @@ def read_volume(path: Path) -> Volume:
 def read_map(path: Path) -> FloatArray:
     """Return the values of a 3D map, shape (nx, ny, nz)."""
     return read_volume(path).values
+
+
+def read_volumes(path: Path) -> FloatArray:
+    """Return the values of an image of one volume or more, shape (n_volumes, nx, ny, nz)."""
+    header = read_header(path)
+    with open_series(header) as (volumes, _):
+        shape = header.grid.shape
+        return np.stack([scale(raw, header).reshape(shape, order="F") for raw in volumes])
 
 
 def check_same_grid(path: Path, grid: Grid, other: Path, other_grid: Grid) -> None:
@@ -162,7 +171,7 @@ def compute_mask(mean_image: npt.NDArray[Any]) -> BoolArray:
 
 
 def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArray) -> MaskedSeries:
-    """Stream a BOLD series into the voxels of a mask.
+    """Stream the kept scans of a BOLD series into the voxels of a mask.
 
     Parameters
     ----------
@@ -175,12 +184,12 @@ def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArra
         Full width at half maximum of the Gaussian by which each whole volume is smoothed, in mm;
         0 means not at all.
     kept : ndarray of bool, shape (n_scans,)
-        Scans over which means are taken; at least one.
+        Scans that are stored and over which means are taken; at least one.
 
     Returns
     -------
     MaskedSeries
-        The 4D array is never held: memory is the matrix and a few volumes.
+        The 4D array is never held: memory is the matrix of the kept scans and a few volumes.
 
     Raises
     ------
@@ -192,7 +201,9 @@ def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArra
     Notes
     -----
     The first kept volume is taken out in float64 before anything is stored in float32, and the
-    rest of the mean afterwards, so that a large mean costs no precision.
+    rest of the mean afterwards, so that a large mean costs no precision. Scans that are not kept
+    are read, since hash and checksum are of the whole file, but neither smoothed nor stored:
+    nothing in them, gaps included, changes any voxel.
     """
     header = read_header(bold)
     if len(header.shape) != 4:
@@ -217,29 +228,33 @@ def _gather(
     pick: Callable[[RawArray], FloatArray],
     kept: BoolArray,
 ) -> MaskedSeries:
-    """Stream a series into a matrix of the voxels that `pick` takes from each volume."""
-    values = np.empty((header.n_scans, np.count_nonzero(inside)), dtype=np.float32)
+    """Stream the kept scans into a matrix of the voxels that `pick` takes from each volume."""
+    values = np.empty((np.count_nonzero(kept), np.count_nonzero(inside)), dtype=np.float32)
+    rows = iter(values)
     first = int(np.argmax(kept))
     total = np.zeros(inside.size)
     summed = np.zeros(values.shape[1])
     reference = np.zeros_like(summed)
     with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
         for scan, raw in enumerate(volumes):
-            row = pick(raw)
-            if scan in {0, first}:
-                values[:scan] += reference - row
-                reference = row
-            row = row - reference
-            values[scan] = row
-            if kept[scan]:
-                summed += row
-                total += raw
+            if not kept[scan]:
+                continue
+            voxels = pick(raw)
+            if scan == first:
+                reference = voxels
+            difference = voxels - reference
+            next(rows)[:] = difference
+            summed += difference
+            total += raw
         # A row of float32 less a row of float64 is computed in float64, then rounded once.
-        offset = summed / np.count_nonzero(kept)
-        for row32 in values:
-            np.subtract(row32, offset, out=row32, casting="same_kind")
+        offset = summed / len(values)
         mean = reference + offset
-    _mark_unusable(values, mean, kept)
+        broken = ~np.isfinite(mean)
+        for row in values:
+            np.subtract(row, offset, out=row, casting="same_kind")
+            broken |= ~np.isfinite(row)
+    values[:, broken] = np.nan
+    mean[broken] = np.nan
     return MaskedSeries(
         values=values,
         mean=mean,
@@ -276,15 +291,6 @@ def _picker(
         return smooth_volume(volume.astype(np.float32), sigma)[within].astype(np.float64)
 
     return pick
-
-
-def _mark_unusable(values: FloatImage, mean: FloatArray, kept: BoolArray) -> None:
-    """Make voxels NaN that are not finite in a kept scan; other gaps become the mean."""
-    broken = ~np.isfinite(mean)
-    values[:, broken] = np.nan
-    mean[broken] = np.nan
-    for scan in np.flatnonzero(~kept):
-        values[scan, ~np.isfinite(values[scan]) & ~broken] = 0
 
 
 def _mean_image(header: ImageHeader, kept: BoolArray) -> FloatImage:

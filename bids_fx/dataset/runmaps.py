@@ -27,7 +27,7 @@ from bids_fx.settings import AnalysisSettings, DataSelection
 
 #: Name of the folder of run maps in BIDS URIs.
 RUN_MAPS = "runmaps"
-_STATS = ("effect", "variance", "dof")
+_STATS = ("effect", "variance", "covariance", "dof", "F")
 
 #: A run's maps by contrast label and ``stat-`` label; more than one file is a fault.
 _Maps = dict[str, dict[str, list[DatasetFile]]]
@@ -58,8 +58,9 @@ def find_run_maps(data: DataSelection, participant: str, *, analysis: AnalysisSe
     Returns
     -------
     Found
-        Its runs are `RunMaps`. Maps that are combined over runs already, and statistics other
-        than effect, variance and dof, are passed over.
+        Its runs are `RunMaps`. Maps that are combined over runs already, F tests without their
+        covariance, and statistics other than effect, variance, covariance and dof, are passed
+        over.
 
     Notes
     -----
@@ -89,14 +90,19 @@ def find_run_maps(data: DataSelection, participant: str, *, analysis: AnalysisSe
         stats.setdefault(file.entities["stat"], []).append(file)
     selection = select_runs(entities.values(), data, participant)
     faults.add(*selection.problems)
-    runs = [
-        _load(one, by_run[one.canonical], dataset, analysis, participant)
-        for one in selection.chosen
-    ]
-    faults.add(*(problem for _, problems in runs for problem in problems))
+    runs: list[RunMaps] = []
+    for one in selection.chosen:
+        maps, lone = _without_lone_f(one, by_run[one.canonical], participant)
+        notices += lone
+        loaded, problems = _load(one, maps, dataset, analysis, participant)
+        faults.add(*problems)
+        runs += [loaded] if loaded is not None else []
+    faults.add(*_unequal_tests(runs))
+    if selection.chosen and not (runs or faults.problems):
+        faults.add(_no_maps(data.run_maps_dir, []))
     return Found(
         participant=participant,
-        runs=tuple(run for run, _ in runs if run is not None),
+        runs=tuple(runs),
         left_out=selection.left_out,
         problems=faults.problems,
         notices=(*notices, *selection.notices),
@@ -133,6 +139,27 @@ def _passed_over(
     )
 
 
+def _without_lone_f(
+    run: Entities, maps: _Maps, participant: str
+) -> tuple[_Maps, tuple[Notice, ...]]:
+    """Pass over the F tests of programs that write no covariance, and say so."""
+    lone = [label for label, found in maps.items() if "F" in found and "covariance" not in found]
+    kept = {
+        label: {stat: files for stat, files in found.items() if stat != "F"}
+        for label, found in maps.items()
+        if label not in lone
+    }
+    notices = tuple(
+        Notice(
+            text=f"{run}_contrast-{label}: this F test is left out, since no stat-covariance map "
+            "is beside it, without which F tests cannot be combined over runs.",
+            participant=participant,
+        )
+        for label in lone
+    )
+    return kept, notices
+
+
 def _load(
     run: Entities,
     maps: _Maps,
@@ -144,18 +171,24 @@ def _load(
     faults = Faults(participant)
     for label, found in maps.items():
         faults.add(*_incomplete(run, label, found))
-    if faults.problems:
+    if faults.problems or not maps:
         return None, faults.problems
     files = {label: {stat: one for stat, (one,) in maps[label].items()} for label in maps}
-    grid = _common_grid([file for stats in files.values() for file in stats.values()], faults)
+    headers = _read_headers(files, faults)
+    grid = _common_grid(list(headers.values()), faults)
     names: dict[str, str] = {}
     dof: dict[str, float] = {}
+    rows: dict[str, int] = {}
     for label, stats in files.items():
         metadata = faults.attempt(_read_sidecars, stats) or {}
         names[label] = str(metadata.get("ContrastName") or label)
         if "dof" not in stats:
             number = faults.attempt(_find_dof, stats["effect"], metadata, dataset, analysis)
             dof |= {label: number} if number is not None else {}
+        if "covariance" in stats and all(one.path in headers for one in stats.values()):
+            n_rows = headers[stats["effect"].path].n_scans
+            rows[label] = n_rows
+            faults.add(*_wrong_volumes(n_rows, headers[stats["covariance"].path], metadata))
     if grid is None or faults.problems:
         return None, faults.problems
     loaded = RunMaps(
@@ -164,6 +197,7 @@ def _load(
         maps={label: {s: one.path for s, one in stats.items()} for label, stats in files.items()},
         names=names,
         dof=dof,
+        rows=rows,
         uris={one.path: one.uri for stats in files.values() for one in stats.values()},
     )
     return loaded, ()
@@ -183,41 +217,119 @@ def _incomplete(
         for stat, files in found.items()
         if len(files) > 1
     ]
+    spread = "covariance" if "covariance" in found else "variance"
     problems += [
         Problem(
             where=where,
             found=f"no {stat} map, only {', '.join(found)}",
-            remedy=f"put the stat-{stat} map beside it",
+            remedy=f"put the stat-{stat} map beside it"
+            + (" (the stat-covariance map of an F test)" if stat == "variance" else ""),
             code=ExitCode.MISSING_INPUT,
         )
-        for stat in ("effect", "variance")
+        for stat in ("effect", spread)
         if stat not in found
     ]
+    if {"variance", "covariance"} <= found.keys():
+        problems.append(
+            Problem(
+                where=where,
+                found="both a variance and a covariance map",
+                remedy="keep the variance of a t contrast, or the covariance of an F test",
+            )
+        )
     return tuple(problems)
 
 
-def _common_grid(files: list[DatasetFile], faults: Faults) -> Grid | None:
-    """Return the grid of all maps of a run; each that is broken or has another is a fault."""
-    headers = [header for file in files if (header := faults.attempt(_read_map_header, file.path))]
+def _read_headers(
+    files: Mapping[str, Mapping[str, DatasetFile]], faults: Faults
+) -> dict[Path, ImageHeader]:
+    """Return the headers of a run's maps; each that is broken is a fault."""
+    headers: dict[Path, ImageHeader] = {}
+    for stats in files.values():
+        for stat, file in stats.items():
+            has_rows = "covariance" in stats and stat != "dof"
+            header = faults.attempt(_read_map_header, file.path, has_rows=has_rows)
+            headers |= {file.path: header} if header is not None else {}
+    return headers
+
+
+def _read_map_header(path: Path, *, has_rows: bool) -> ImageHeader:
+    """Return the header of a complete 3D image, or of one that may have a volume per row."""
+    header = read_header(path)
+    if len(header.shape) > 3 + has_rows:
+        remedy = (
+            "give volumes along the 4th dimension"
+            if has_rows
+            else "give a map of one t contrast, or put the stat-covariance map of the F test by it"
+        )
+        raise bad_file(path, f"an image of shape {header.shape}", remedy)
+    check_complete(path, header)
+    return header
+
+
+def _common_grid(headers: list[ImageHeader], faults: Faults) -> Grid | None:
+    """Return the grid of all maps of a run; each that has another is a fault."""
     for header in headers[1:]:
         first = headers[0]
         faults.attempt(check_same_grid, header.path, header.grid, first.path, first.grid)
     return headers[0].grid if headers else None
 
 
-def _read_map_header(path: Path) -> ImageHeader:
-    """Return the header of a complete 3D image."""
-    header = read_header(path)
-    if len(header.shape) != 3:
-        raise bad_file(path, f"an image of shape {header.shape}", "give a map of one t contrast")
-    check_complete(path, header)
-    return header
+def _wrong_volumes(
+    n_rows: int, covariance: ImageHeader, metadata: Mapping[str, object]
+) -> tuple[Problem, ...]:
+    """Return what does not agree with the number of rows of an F test, the effect's volumes."""
+    problems = []
+    expected = n_rows * (n_rows + 1) // 2
+    if covariance.n_scans != expected:
+        problems.append(
+            Problem(
+                where=str(covariance.path),
+                found=f"{covariance.n_scans} volumes beside {n_rows} of the effect map",
+                remedy=f"give its upper triangle, row by row, in {expected} volumes",
+            )
+        )
+    said = metadata.get("NumeratorDegreesOfFreedom", n_rows)
+    if said != n_rows:
+        problems.append(
+            Problem(
+                where=str(covariance.path),
+                found=f"NumeratorDegreesOfFreedom is {said!r}, but the effect map has {n_rows} "
+                "volumes",
+                remedy="give the maps and sidecars of one F test",
+            )
+        )
+    return tuple(problems)
+
+
+def _unequal_tests(runs: list[RunMaps]) -> tuple[Problem, ...]:
+    """Return the contrasts of one label that are other tests in other runs of their task."""
+    first: dict[tuple[str, str], RunMaps] = {}
+    problems = []
+    for run in runs:
+        for label in run.maps:
+            other = first.setdefault((run.entities.get("task", ""), label), run)
+            if run.rows.get(label) != other.rows.get(label):
+                problems.append(
+                    Problem(
+                        where=f"{run.entities}_contrast-{label}",
+                        found=f"{_test(run, label)}, but {_test(other, label)} in "
+                        f"{other.entities}",
+                        remedy="give different tests different labels",
+                    )
+                )
+    return tuple(problems)
+
+
+def _test(run: RunMaps, label: str) -> str:
+    """Say which test a contrast is."""
+    return f"an F test of {run.rows[label]} row(s)" if label in run.rows else "a t contrast"
 
 
 def _read_sidecars(stats: Mapping[str, DatasetFile]) -> dict[str, object]:
     """Return what the sidecars of a contrast's maps say; the effect's counts first."""
     metadata: dict[str, object] = {}
-    for stat in ("variance", "effect"):
+    for stat in ("covariance" if "covariance" in stats else "variance", "effect"):
         path = sidecar_of(stats[stat].path)
         if path.exists():
             metadata |= read_json(path)
@@ -231,16 +343,19 @@ def _find_dof(
     analysis: AnalysisSettings,
 ) -> float:
     """Return the degrees of freedom of a contrast's maps."""
-    number = metadata.get("DegreesOfFreedom")
-    if number is None:
-        number = _design_dof(effect, dataset)
+    number = None
+    # Where each voxel has its own, that of the residuals is no stand-in: it is always larger.
+    if not str(metadata.get("DegreesOfFreedomMethod", "")).endswith("see stat-dof"):
+        number = metadata.get("DegreesOfFreedom")
+        if number is None:
+            number = _design_dof(effect, dataset)
     if number is None:
         number = analysis.run_dof
     if number is None:
         raise BIDSFXError.single(
             str(effect.path),
-            "no degrees of freedom: no stat-dof map, no DegreesOfFreedom in the sidecar, no "
-            "design matrix beside it",
+            "no degrees of freedom: no stat-dof map, no DegreesOfFreedom for all voxels in the "
+            "sidecar, no design matrix beside it",
             "state them with --run-dof",
             ExitCode.MISSING_INPUT,
         )

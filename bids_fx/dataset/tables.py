@@ -211,7 +211,9 @@ def read_design(path: Path, sidecar: Path | None = None) -> Design:
     -----
     Without ``Columns`` (nilearn, FitLins) the roles are read off the names: intercept, drift and
     cosines, the confounds that fMRIPrep and nilearn write, ``X_derivative`` and ``X_dispersion``
-    of a column ``X``, ``X_delay_N``; everything else is a condition.
+    of a column ``X``, ``X_delay_N``; everything else is a condition. A column that marks one scan
+    and is named as an outlier is censored: the scan is left out of the fit. One that marks
+    several is a confound, since a scan each is not what it takes out.
     """
     table = read_table(path)
     names = tuple(table.columns)
@@ -227,7 +229,9 @@ def read_design(path: Path, sidecar: Path | None = None) -> Design:
     described = read_json(sidecar).get("Columns") if sidecar.exists() else None
     if described is None:
         return Design(matrix=matrix, columns=_guess_columns(names, matrix))
-    return Design(matrix=matrix, columns=_described_columns(sidecar, names, described))
+    columns = _described_columns(sidecar, names, described)
+    _require_single_scans(sidecar, columns, matrix)
+    return Design(matrix=matrix, columns=columns)
 
 
 def describes_columns(path: Path) -> bool:
@@ -358,6 +362,18 @@ def _described_columns(
             ExitCode.BAD_DATA,
         )
     return cast(tuple[Column, ...], columns)
+
+
+def _require_single_scans(sidecar: Path, columns: tuple[Column, ...], matrix: FloatArray) -> None:
+    """Refuse columns that are said to censor a scan but do not leave out exactly one."""
+    for column, values in zip(columns, matrix.T, strict=True):
+        marked = np.count_nonzero(values)
+        if column.role == "censored" and marked != 1:
+            raise BIDSFXError.single(
+                str(sidecar),
+                f"column '{column.name}' has the Role censored, but is not 0 in {marked} scans",
+                "give each censored scan a column of its own, or the column the Role confound",
+            )
 
 
 def _described_column(entry: object) -> Column | None:

@@ -21,6 +21,7 @@ BIDSIGNORE = (
     "*_qc.*",
     "*_desc-qc.*",
     "*_clusters.*",
+    "*_influence.*",
     "*_boldref.*",
     "qc.*",
     "summary.json",

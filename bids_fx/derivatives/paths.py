@@ -7,16 +7,26 @@ from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
 from bids_fx.inputs import RunMaps
+from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 
-#: Maps of a t contrast, at every level.
+#: Maps of a contrast at every level, by its test; the first two and `dof` are what a
+#: combination over runs is computed from.
 T_STATS = ("effect", "variance", "t", "z", "p", "logp", "dof")
-#: Further maps of a combined contrast; the heterogeneity needs two runs or more.
-COMBINED_STATS = (*T_STATS, "nruns")
-HETEROGENEITY_STATS = ("q", "isq", "tau2")
-#: Maps of a run's model; `ar1` only where the noise model estimates it.
+F_STATS = ("effect", "covariance", "F", "z", "p", "logp", "dof")
+#: Further maps of a combined contrast: always; over two runs or more, how much the runs differ
+#: (a t contrast alone) and how much any one of them decides.
+COVERAGE_STATS = ("nruns",)
+HETEROGENEITY_STATS = ("q", "qp", "isq", "tau2")
+INFLUENCE_STATS = ("zchange", "zchangerun")
+#: Maps of a run's model, and those of its noise model's parameters.
 MODEL_STATS = ("rsquared", "sigmasq", "tsnr")
-AR_STATS = ("ar1",)
+NOISE_STATS: dict[str, tuple[str, ...]] = {
+    "ols": (),
+    "ar1-yw": ("ar1",),
+    "ar1": ("ar1",),
+    "arma11": ("ar1", "white"),
+}
 
 #: Entities of an image that a table of the run does not depend on.
 IMAGE_ENTITIES = ("space", "cohort", "res", "den")
@@ -88,6 +98,11 @@ def clusters(entities: Entities, label: str, *, runs_alone: bool = False) -> Pur
     return folder(entities) / f"{entities}_contrast-{label}{desc}_clusters.tsv"
 
 
+def influence(entities: Entities, label: str) -> PurePosixPath:
+    """Return the path of the table of what each run does to a combined contrast's peak."""
+    return folder(entities) / f"{entities}_contrast-{label}_influence.tsv"
+
+
 def run_figure(entities: Entities, kind: str) -> PurePosixPath:
     """Return the path of a run's figure: ``design``, ``corr``, ``contrasts`` or ``motion``."""
     stem = folder(entities, "figures")
@@ -121,12 +136,27 @@ def model_stats(run: RunPlan) -> tuple[str, ...]:
     """Return the ``stat-`` labels of a run's model maps."""
     if isinstance(run.source, RunMaps):
         return ()
-    return MODEL_STATS + (AR_STATS if run.autoregressive else ())
+    return MODEL_STATS + (() if run.noise_model is None else NOISE_STATS[run.noise_model])
 
 
-def combined_stats(n_runs: int) -> tuple[str, ...]:
-    """Return the ``stat-`` labels of a contrast combined over a number of runs."""
-    return COMBINED_STATS + (HETEROGENEITY_STATS if n_runs > 1 else ())
+def contrast_stats(contrast: Contrast) -> tuple[str, ...]:
+    """Return the ``stat-`` labels of a contrast's maps, at every level."""
+    return F_STATS if contrast.test == "F" else T_STATS
+
+
+def estimate_stats(contrast: Contrast) -> tuple[str, str, str]:
+    """Return the ``stat-`` labels of effects, their (co)variance and its degrees of freedom."""
+    effect, spread, *_, dof = contrast_stats(contrast)
+    return effect, spread, dof
+
+
+def combined_stats(item: GroupContrast) -> tuple[str, ...]:
+    """Return the ``stat-`` labels of a contrast that is combined over runs."""
+    stats = contrast_stats(item.contrast) + COVERAGE_STATS
+    if len(item.run_keys) < 2:
+        return stats
+    heterogeneity = HETEROGENEITY_STATS if item.contrast.test == "t" else ()
+    return stats + heterogeneity + INFLUENCE_STATS
 
 
 def run_images(run: RunPlan) -> Iterator[PurePosixPath]:
@@ -138,7 +168,7 @@ def run_images(run: RunPlan) -> Iterator[PurePosixPath]:
     for stat in model_stats(run):
         yield model_map(run.entities, stat)
     for item in run.estimable:
-        for stat in T_STATS:
+        for stat in contrast_stats(item.contrast):
             yield statmap(run.entities, item.contrast.label, stat)
 
 
@@ -148,7 +178,7 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
         return
     yield mask(group.entities)
     for item in group.estimable:
-        for stat in combined_stats(len(item.run_keys)):
+        for stat in combined_stats(item):
             yield statmap(group.entities, item.contrast.label, stat)
 
 
@@ -175,12 +205,14 @@ def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
 def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
     """Iterate over the published maps that the figure of a group's contrast shows."""
     label = item.contrast.label
+    # The effects of an F contrast are several, so that no figure or cluster has one.
+    stats = ("z", "effect") if item.contrast.test == "t" else ("z",)
     if group.not_written is None:
-        yield from (statmap(group.entities, label, stat) for stat in ("z", "effect"))
+        yield from (statmap(group.entities, label, stat) for stat in stats)
     for key in item.run_keys:
         run = plan.run(key)
         if not isinstance(run.source, RunMaps):
-            yield from (statmap(run.entities, label, stat) for stat in ("z", "effect"))
+            yield from (statmap(run.entities, label, stat) for stat in stats)
             yield mean_image(run.entities)
 
 
@@ -204,6 +236,17 @@ def group_clusters(group: GroupPlan) -> dict[str, PurePosixPath]:
     }
 
 
+def influence_tables(group: GroupPlan) -> dict[str, PurePosixPath]:
+    """Return a group's tables of influence by contrast label: where two runs or more enter."""
+    if group.not_written is not None:
+        return {}
+    return {
+        item.contrast.label: influence(group.entities, item.contrast.label)
+        for item in group.estimable
+        if len(item.run_keys) > 1
+    }
+
+
 def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     """Return every file that a participant's plan promises, sorted, each once."""
     files: set[PurePosixPath] = {*DATASET_FILES, *CITATION_FILES, report(plan.participant)}
@@ -213,7 +256,9 @@ def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     for run in plan.runs:
         files.update(run_tables(run), run_figures(run).values())
     for group in plan.groups:
+        tables = influence_tables(group).values()
         files.update(group_figures(group).values(), group_clusters(group).values())
+        files.update(tables, map(sidecar, tables))
     return tuple(sorted(files))
 
 

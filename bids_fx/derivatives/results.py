@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths, sidecars
+from bids_fx.derivatives.contrasts import write_contrasts
+from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.write import sha256, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
@@ -29,10 +31,11 @@ class RunResult:
         Mean over the kept scans.
     model_maps : dict of str to ndarray of shape (n_voxels,)
         By ``stat-`` label.
-    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
-        By contrast label, then by ``stat-`` label.
+    contrast_maps : dict of str to dict of str to ndarray
+        By contrast label, then by ``stat-`` label; of shape (n_voxels,), or (n_volumes, n_voxels)
+        for effects and covariances of an F contrast.
     dof : float
-        Degrees of freedom of the model.
+        Residual degrees of freedom of the model.
     quality : dict of str to float
         Quality measures of the run.
     hashes : dict of str to str
@@ -58,8 +61,10 @@ class GroupResult:
         The grid of the run maps.
     mask : ndarray of bool, 3D
         The voxels that at least one run covers; vectors below are in its C order.
-    contrast_maps : dict of str to dict of str to ndarray of shape (n_voxels,)
-        By contrast label, then by ``stat-`` label.
+    contrast_maps : dict of str to dict of str to ndarray
+        By contrast label, then by ``stat-`` label; shapes as in `RunResult`.
+    influences : dict of str to tuple of InfluenceRow
+        By contrast label, where two runs or more enter: what each run does to the peaks.
     hashes : dict of str to str
         SHA-256 of each run map that was read, by its BIDS URI.
     """
@@ -67,11 +72,14 @@ class GroupResult:
     grid: Grid
     mask: npt.NDArray[np.bool_]
     contrast_maps: dict[str, dict[str, FloatArray]]
+    influences: dict[str, tuple[InfluenceRow, ...]]
     hashes: dict[str, str]
 
 
-#: p values keep double precision, since float32 ends at 1e-38; counts are whole.
-_DTYPES = {"p": np.float64, "nruns": np.int16}
+#: p values keep double precision, since float32 ends at 1e-38.
+_DOUBLE = {"p", "qp"}
+#: Whole numbers, 0 where there is nothing to count.
+_WHOLE = {"nruns", "zchangerun"}
 
 
 class _ImageWriter:
@@ -91,18 +99,19 @@ class _ImageWriter:
         sidecar: Mapping[str, object],
         *,
         stat: str = "",
-        dof: float | None = None,
+        dofs: tuple[float, ...] | None = None,
     ) -> Path:
         """Write one image; the sidecar comes last, so that it vouches for a whole image."""
-        dtype = _DTYPES.get(stat, np.float32)
+        is_whole = stat in _WHOLE
+        dtype = np.float64 if stat in _DOUBLE else np.float32
         write_image(
             self.out_dir / path,
-            np.nan_to_num(values).astype(dtype) if stat == "nruns" else values.astype(dtype),
+            np.nan_to_num(values).astype(np.int16) if is_whole else values.astype(dtype),
             self.mask,
             self.grid,
             standard_space=self.standard_space,
-            intent=sidecars.intent(stat, dof),
-            outside=0 if stat == "nruns" else np.nan,
+            intent=sidecars.intent(stat, dofs),
+            outside=0 if is_whole else np.nan,
         )
         write_json(self.out_dir / paths.sidecar(path), sidecar)
         return self.out_dir / path
@@ -121,7 +130,7 @@ class _ImageWriter:
 
 
 def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> None:
-    """Write a run's design matrix, its sidecar and the table of its contrasts.
+    """Write a run's design matrix and its sidecar.
 
     Parameters
     ----------
@@ -139,24 +148,12 @@ def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> Non
     assert isinstance(run.source, BoldRun)
     hashes = {run.source.uris[file]: sha256(file) for file in sidecars.table_inputs(run)}
     write_json(out_dir / paths.sidecar(path), sidecars.design(run, settings, hashes))
-    rows = [
-        (
-            item.contrast.name,
-            item.contrast.label,
-            item.contrast.formula,
-            str(item.reason is None).lower(),
-            item.reason,
-        )
-        for item in run.contrasts
-    ]
-    header = ("contrast", "label", "formula", "estimable", "reason")
-    write_table(out_dir / paths.contrasts_table(run.entities), header, rows)
 
 
 def write_run(
     run: RunPlan, result: RunResult, settings: AnalysisSettings, out_dir: Path
 ) -> dict[str, Path]:
-    """Publish the maps of one run.
+    """Publish the maps of one run, the table of its contrasts and its quality measures.
 
     Parameters
     ----------
@@ -185,19 +182,30 @@ def write_run(
         writer.write(
             paths.model_map(run.entities, stat), result.model_maps[stat], sidecar, stat=stat
         )
+    medians = {label: _median(maps["dof"]) for label, maps in result.contrast_maps.items()}
     published = {}
     for item in run.estimable:
-        for stat in paths.T_STATS:
+        dofs = sidecars.constant_dofs(item, settings, result.dof)
+        for stat in paths.contrast_stats(item.contrast):
             path = paths.statmap(run.entities, item.contrast.label, stat)
             values = result.contrast_maps[item.contrast.label][stat]
-            particular = sidecars.run_contrast(item, stat, settings, result.dof)
+            particular = sidecars.run_contrast(
+                item, stat, settings, result.dof, medians[item.contrast.label]
+            )
             key = map_key(run.key, item.contrast.label, stat)
             published[key] = writer.write(
-                path, values, {**common, **particular}, stat=stat, dof=result.dof
+                path, values, {**common, **particular}, stat=stat, dofs=dofs
             )
+    write_contrasts(run, medians, out_dir)
     quality = {name: _rounded(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
     return published
+
+
+def _median(values: FloatArray) -> float | None:
+    """Return the median of the finite values to six digits, or None where there is none."""
+    finite = values[np.isfinite(values)]
+    return _rounded(float(np.median(finite))) if finite.size else None
 
 
 def _rounded(value: float | None) -> float | None:
@@ -259,11 +267,14 @@ def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path
         label = item.contrast.label
         used = {uri: value for uri, value in result.hashes.items() if f"_contrast-{label}_" in uri}
         common = sidecars.group_image(plan, group, item, used)
-        for stat in paths.combined_stats(len(item.run_keys)):
-            particular = sidecars.group_contrast(plan, item, stat)
+        median = _median(result.contrast_maps[label]["dof"])
+        for stat in paths.combined_stats(item):
+            particular = sidecars.group_contrast(plan, item, stat, median)
             path = paths.statmap(group.entities, label, stat)
             values = result.contrast_maps[label][stat]
             written.append(writer.write(path, values, {**common, **particular}, stat=stat))
+        if label in paths.influence_tables(group):
+            write_influence(plan, group, item, result.influences[label], out_dir)
     return written
 
 
@@ -285,7 +296,7 @@ def published_maps(run: RunPlan, out_dir: Path) -> dict[str, Path]:
             map_key(run.key, item.contrast.label, stat): out_dir
             / paths.statmap(run.entities, item.contrast.label, stat)
             for item in run.estimable
-            for stat in ("effect", "variance", "dof")
+            for stat in paths.estimate_stats(item.contrast)
         }
     return {
         map_key(run.key, label, stat): path

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.estimability import describe_columns, describe_contrast, describe_fit
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
@@ -24,12 +25,36 @@ STAT_MEANING = {
     "dof": "Degrees of freedom of t",
     "nruns": "Number of runs that enter the voxel",
     "q": "Cochran's Q of the runs' effects",
+    "qp": "p value of Cochran's Q, by Welch's F test",
     "isq": "I squared: share of the runs' variation beyond sampling error, in percent",
     "tau2": "Variance of the effect between runs (DerSimonian-Laird)",
+    "zchange": "Largest change of z when one run is left out: z of all runs minus z without it",
+    "zchangerun": "Run whose leaving out changes z most",
     "rsquared": "Share of the variance beyond drift and intercept that the model explains",
     "sigmasq": "Marginal residual variance",
     "ar1": "First-order autocorrelation of the residuals",
+    "white": "Share of the noise variance that is white",
     "tsnr": "Temporal signal-to-noise ratio: mean over the standard deviation of the residuals",
+}
+#: Where an F contrast's maps mean something else.
+_F_MEANING = {
+    "effect": "Effects of the rows",
+    "covariance": "Sampling covariance of the rows' effects",
+    "F": "F statistic",
+    "z": "z value with the two-sided tail probability of F, never negative",
+    "p": "p value of the F test",
+    "logp": "-log10 of the p value of the F test",
+    "dof": "Denominator degrees of freedom of F",
+}
+#: How the values of a map are to be read, said after the contrast's name.
+_READING = {
+    "zchangerun": "; its number in `Runs`, counted from 1; 0 where fewer than two runs enter",
+}
+_F_READING = {
+    "effect": "; one volume a row",
+    "covariance": (
+        "; upper triangle row by row along the 4th dimension: (1,1), (1,2), …; F = e' C^-1 e / q"
+    ),
 }
 
 _EFFECT_UNITS = {
@@ -37,11 +62,69 @@ _EFFECT_UNITS = {
     "grand-mean": "percent of the mask's mean signal",
     "none": "units of the BOLD image",
 }
-_SQUARED = {"variance", "sigmasq", "tau2"}
-_WITHOUT_UNITS = {"t", "z", "p", "logp", "dof", "nruns", "q", "rsquared", "ar1", "tsnr"}
+_SQUARED = {"variance", "covariance", "sigmasq", "tau2"}
+_COUNTS = {"nruns", "dof"}
 
 #: NIfTI intents of the maps that have one.
-_INTENTS = {"z": "z score", "p": "p value", "logp": "log10 p value", "t": "t test"}
+_INTENTS = {"z": "z score", "p": "p value", "logp": "log10 p value"}
+_TEST_INTENTS = {"t": "t test", "F": "f test"}
+
+_RESIDUAL_DOF = "residual: rows minus rank of the design matrix"
+_KENWARD_ROGER = "Kenward-Roger, per voxel: see stat-dof"
+_RESIDUAL_VARIANCE = "residual sum of squares over the residual degrees of freedom"
+_ADJUSTED_VARIANCE = "Kenward-Roger's adjusted variance, of the REML estimates"
+#: By noise model: how it is estimated, and where variances and degrees of freedom come from.
+_NOISE = {
+    "ols": ("white noise: nothing to estimate", _RESIDUAL_VARIANCE, _RESIDUAL_DOF),
+    "ar1-yw": ("Yule-Walker on the residuals", _RESIDUAL_VARIANCE, _RESIDUAL_DOF),
+    "ar1": ("REML per voxel", _ADJUSTED_VARIANCE, _KENWARD_ROGER),
+    "arma11": ("REML per voxel", _ADJUSTED_VARIANCE, _KENWARD_ROGER),
+}
+_PLAIN_WHERE_FEW = (
+    "; unweighted in voxels where a run has 8 degrees of freedom or less; a run alone as it is"
+)
+#: By combination and test: where variances and degrees of freedom over runs come from.
+_COMBINED = {
+    ("weighted", "t"): (
+        f"Meier, with Cochran-Carroll's degrees of freedom of each run{_PLAIN_WHERE_FEW}",
+        f"Satterthwaite, of the estimated weights, per voxel: see stat-dof{_PLAIN_WHERE_FEW}",
+    ),
+    ("unweighted", "t"): (
+        "summed variances over the square of the number of runs",
+        "Welch-Satterthwaite, per voxel: see stat-dof",
+    ),
+    ("weighted", "F"): (
+        f"Kenward-Roger's adjustment, of the estimated weights{_PLAIN_WHERE_FEW}",
+        f"{_KENWARD_ROGER}{_PLAIN_WHERE_FEW}",
+    ),
+    ("unweighted", "F"): (
+        "summed covariances over the square of the number of runs",
+        _KENWARD_ROGER,
+    ),
+}
+
+
+def noise_text(noise_model: str) -> dict[str, str]:
+    """Return how a noise model is estimated, and whence variances and degrees of freedom come.
+
+    Examples
+    --------
+    >>> noise_text("ar1-yw")["NoiseEstimator"]
+    'Yule-Walker on the residuals'
+    """
+    keys = ("NoiseEstimator", "VarianceEstimator", "DegreesOfFreedomMethod")
+    return dict(zip(keys, _NOISE[noise_model], strict=True))
+
+
+def has_dof_of_voxels(noise_model: str) -> bool:
+    """Tell whether degrees of freedom differ between the voxels and contrasts of a run.
+
+    Examples
+    --------
+    >>> has_dof_of_voxels("ar1"), has_dof_of_voxels("ols")
+    (True, False)
+    """
+    return noise_text(noise_model)["DegreesOfFreedomMethod"] == _KENWARD_ROGER
 
 
 def units(stat: str, settings: AnalysisSettings, effect: str | None = None) -> str:
@@ -53,17 +136,33 @@ def units(stat: str, settings: AnalysisSettings, effect: str | None = None) -> s
     '(percent signal change)^2'
     """
     effect = effect or _EFFECT_UNITS[settings.signal_scaling]
-    if stat in _WITHOUT_UNITS:
-        return "arbitrary" if stat not in {"nruns", "dof"} else "count"
-    if stat == "isq":
-        return "percent"
-    return f"({effect})^2" if stat in _SQUARED else effect
+    if stat == "effect":
+        return effect
+    if stat in _SQUARED:
+        return f"({effect})^2"
+    if stat in _COUNTS:
+        return "count"
+    return "percent" if stat == "isq" else "arbitrary"
 
 
-def intent(stat: str, dof: float | None) -> tuple[str, tuple[float, ...]]:
-    """Return the NIfTI intent of a map; t states its dof where they are the same everywhere."""
-    if stat == "t":
-        return ("t test", (dof,)) if dof is not None else ("none", ())
+def intent(stat: str, dofs: tuple[float, ...] | None = None) -> tuple[str, tuple[float, ...]]:
+    """Return the NIfTI intent of a map.
+
+    Parameters
+    ----------
+    stat : str
+        Its ``stat-`` label.
+    dofs : tuple of float or None
+        Degrees of freedom of t, or numerator and denominator of F, where they are the same in
+        all voxels; NIfTI has no intent for a t or F without them.
+
+    Examples
+    --------
+    >>> intent("F", (2.0, 40.0)), intent("t"), intent("z")
+    (('f test', (2.0, 40.0)), ('none', ()), ('z score', ()))
+    """
+    if stat in _TEST_INTENTS:
+        return ("none", ()) if dofs is None else (_TEST_INTENTS[stat], dofs)
     return _INTENTS.get(stat, "none"), ()
 
 
@@ -74,6 +173,7 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
         return {}
     return {
         "NoiseModel": settings.noise_model,
+        "NoiseEstimator": noise_text(settings.noise_model)["NoiseEstimator"],
         "HRFModel": settings.hrf_model if source.design_file is None else None,
         "DriftModel": settings.drift_model if source.design_file is None else None,
         "HighPassSeconds": (
@@ -110,12 +210,23 @@ def run_image(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str
     }
 
 
-def run_contrast(item: RunContrast, stat: str, settings: AnalysisSettings, dof: float) -> Json:
-    """Return what is particular to one map of a run's contrast."""
+def run_contrast(
+    item: RunContrast, stat: str, settings: AnalysisSettings, dof: float, median: float | None
+) -> Json:
+    """Return what is particular to one map of a run's contrast.
+
+    `dof` are the residual degrees of freedom, `median` is that of the contrast's map of them.
+    """
+    noise = noise_text(settings.noise_model)
+    weights = [dict(row) for row in item.rows]
     return {
         **_contrast_map(item.contrast, stat, settings),
-        "ContrastWeights": dict(item.weights),
+        "ContrastWeights": weights if item.contrast.test == "F" else weights[0],
+        **_numerator(item.contrast, len(item.rows)),
         "DegreesOfFreedom": dof,
+        "EffectiveDegreesOfFreedom": median,
+        "DegreesOfFreedomMethod": noise["DegreesOfFreedomMethod"],
+        "VarianceEstimator": noise["VarianceEstimator"],
     }
 
 
@@ -144,13 +255,49 @@ def group_image(
     }
 
 
-def group_contrast(plan: Plan, item: GroupContrast, stat: str) -> Json:
-    """Return what is particular to one map of a combined contrast."""
-    values = _contrast_map(item.contrast, stat, plan.settings)
+def group_contrast(plan: Plan, item: GroupContrast, stat: str, median: float | None) -> Json:
+    """Return what is particular to one map of a combined contrast; `median` as for a run."""
+    contrast = item.contrast
+    variance, dof = _COMBINED[plan.settings.combination, contrast.test]
+    values = {
+        **_contrast_map(contrast, stat, plan.settings),
+        **_numerator(contrast, plan.n_rows(item)),
+        "EffectiveDegreesOfFreedom": median,
+        "DegreesOfFreedomMethod": dof,
+        "VarianceEstimator": variance,
+    }
+    return {**values, "Units": units(stat, plan.settings, effect=effect_units(plan))}
+
+
+def effect_units(plan: Plan) -> str:
+    """Return the units of combined effects: maps made beforehand may be in any."""
     if plan.has_given_maps:
-        # Maps made beforehand may be in any units.
-        values["Units"] = units(stat, plan.settings, effect="units of the run maps")
-    return values
+        return "units of the run maps"
+    return units("effect", plan.settings)
+
+
+def constant_dofs(
+    item: RunContrast, settings: AnalysisSettings, dof: float
+) -> tuple[float, ...] | None:
+    """Return the degrees of freedom of a run's t or F that all voxels share.
+
+    Parameters
+    ----------
+    item : RunContrast
+        The contrast.
+    settings : AnalysisSettings
+        The choices of the plan.
+    dof : float
+        Residual degrees of freedom.
+
+    Returns
+    -------
+    tuple of float or None
+        That of t, or those of F's numerator and denominator; None where each voxel has its own.
+    """
+    if has_dof_of_voxels(settings.noise_model):
+        return None
+    return (float(len(item.rows)), dof) if item.contrast.test == "F" else (dof,)
 
 
 def model_map(stat: str, settings: AnalysisSettings) -> Json:
@@ -182,15 +329,9 @@ def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) 
     assert run.design is not None
     return {
         "Description": "Design matrix, one row per stored volume",
-        "Columns": [
-            {
-                "Name": column.name,
-                "Role": column.role,
-                "Condition": column.condition,
-                "Basis": column.basis,
-            }
-            for column in run.design.columns
-        ],
+        "Columns": describe_columns(run.design),
+        "Fit": describe_fit(run.design),
+        "Contrasts": [describe_contrast(item) for item in run.contrasts],
         "RepetitionTime": source.repetition_time,
         "SliceTime": source.slice_time if source.design_file is None else None,
         "HRFModel": settings.hrf_model if source.design_file is None else None,
@@ -215,11 +356,19 @@ def _image(entities: Mapping[str, str]) -> Json:
 
 
 def _contrast_map(contrast: Contrast, stat: str, settings: AnalysisSettings) -> Json:
+    is_f = contrast.test == "F"
+    meaning = STAT_MEANING | (_F_MEANING if is_f else {})
+    reading = _READING | (_F_READING if is_f else {})
     return {
-        "Description": f"{STAT_MEANING[stat]} of contrast '{contrast.name}'",
+        "Description": f"{meaning[stat]} of contrast '{contrast.name}'{reading.get(stat, '')}",
         "ContrastName": contrast.name,
         "ContrastFormula": contrast.formula,
         "ContrastTest": contrast.test,
         "Statistic": stat,
         "Units": units(stat, settings),
     }
+
+
+def _numerator(contrast: Contrast, n_rows: int) -> Json:
+    """Return the numerator degrees of freedom of an F contrast; a t contrast has none."""
+    return {"NumeratorDegreesOfFreedom": n_rows} if contrast.test == "F" else {}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import math
 import os
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +17,9 @@ from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.write import WORK_AREA, sha256, write_json
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
+
+#: Of a NIfTI-1 file before its first voxel.
+_HEADER_BYTES = 352
 
 
 class HashCache:
@@ -113,7 +120,6 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
         run.settings_hash,
         run_inputs(run),
         hashes,
-        run.source.grid.n_voxels,
     )
 
 
@@ -124,9 +130,11 @@ def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashC
     inputs = group_inputs(plan, group, out_dir)
     if not all(file.exists() for file in inputs.values()):
         return False
-    n_voxels = plan.run(group.run_keys[0]).source.grid.n_voxels
+    tables = paths.influence_tables(group).values()
     images = paths.group_images(group)
-    return _vouched(out_dir, images, group.settings_hash, inputs, hashes, n_voxels)
+    return _all_exist(out_dir, (*tables, *map(paths.sidecar, tables))) and _vouched(
+        out_dir, images, group.settings_hash, inputs, hashes
+    )
 
 
 def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
@@ -156,28 +164,32 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
     return False
 
 
-def is_whole(image: Path, n_voxels: int) -> bool:
+def is_whole(image: Path) -> bool:
     """Tell whether an image of ours is there to its end.
 
     Parameters
     ----------
     image : Path
-        A ``.nii.gz`` file of one volume, written in one piece.
-    n_voxels : int
-        Number of voxels of its grid.
+        A ``.nii.gz`` file, written in one piece.
 
     Notes
     -----
-    A gzip file ends with the length of its content: the header's 352 bytes and 1 to 8 for each
-    voxel. What a file that was cut off ends with is anything.
+    A gzip file ends with the length of its content: the 352 bytes of the NIfTI-1 header and
+    what that header says of axes and bits a voxel. What a file that was cut off ends with is
+    anything.
     """
     try:
+        with gzip.open(image) as stream:
+            header = stream.read(_HEADER_BYTES)
         with image.open("rb") as stream:
             stream.seek(-4, os.SEEK_END)
-            length = int.from_bytes(stream.read(4), "little")
-    except OSError:
+            length = int.from_bytes(stream.read(), "little")
+        n_axes, *axes = struct.unpack_from("<8h", header, 40)
+        (n_bits,) = struct.unpack_from("<h", header, 72)
+    except (OSError, EOFError, zlib.error, struct.error):
         return False
-    return length in {(352 + n_voxels * size) % 2**32 for size in (1, 2, 4, 8)}
+    n_bytes: int = math.prod(axes[:n_axes]) * n_bits // 8
+    return length == (_HEADER_BYTES + n_bytes) % 2**32
 
 
 def unfinished(
@@ -270,7 +282,6 @@ def _vouched(
     settings_hash: str,
     inputs: Mapping[str, Path],
     hashes: HashCache,
-    n_voxels: int,
 ) -> bool:
     """Tell whether every image has a sidecar that names these settings and inputs."""
     for image in images:
@@ -279,7 +290,7 @@ def _vouched(
             recorded: dict[str, str] = values["InputHashes"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        if not is_whole(out_dir / image, n_voxels) or values.get("SettingsHash") != settings_hash:
+        if not is_whole(out_dir / image) or values.get("SettingsHash") != settings_hash:
             return False
         if not recorded or not recorded.keys() <= inputs.keys():
             return False

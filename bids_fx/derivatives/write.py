@@ -116,14 +116,15 @@ def write_image(
     intent: tuple[str, tuple[float, ...]] = ("none", ()),
     outside: float = np.nan,
 ) -> None:
-    """Write the values of a mask's voxels as a NIfTI-1 image.
+    """Write the values of a mask's voxels as a NIfTI-1 image of one volume or more.
 
     Parameters
     ----------
     path : Path
         Name that ends in ``.nii.gz``.
-    values : ndarray of shape (n_voxels,)
-        In the mask's C order; their dtype is the image's.
+    values : ndarray of shape (n_voxels,) or (n_volumes, n_voxels)
+        In the mask's C order; their dtype is the image's. With `n_volumes`, be it 1, the image
+        has a fourth axis.
     mask : ndarray of bool, 3D
         Which voxels they belong to.
     grid : Grid
@@ -138,9 +139,9 @@ def write_image(
     import nibabel as nb
     from isal import igzip
 
-    volume = np.full(grid.shape, outside, dtype=values.dtype)
-    volume[mask] = values
-    image = nb.Nifti1Image(volume, None)
+    volumes = np.full((*grid.shape, *values.shape[:-1]), outside, dtype=values.dtype)
+    volumes[mask] = values.T
+    image = nb.Nifti1Image(volumes, None)
     code = _TEMPLATE if standard_space else _SCANNER
     image.header.set_data_dtype(values.dtype)
     image.header.set_xyzt_units("mm", "sec")

@@ -232,12 +232,8 @@ def variance_inflation(matrix: FloatArray) -> FloatArray:
     >>> variance_inflation(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])).round(6)
     array([1.333333, 1.333333,      nan])
     """
-    centred = matrix - matrix.mean(axis=0)
-    size = np.linalg.norm(matrix, axis=0)
-    zero = size == 0
-    constant = np.linalg.norm(centred, axis=0) <= _CONSTANT_TOLERANCE * size
-    varying = (centred if (constant & ~zero).any() else matrix)[:, ~constant]
-    space = design_space(varying)
+    deviations, constant = _deviations(matrix)
+    space = design_space(deviations[:, ~constant])
     per_direction = space.row_basis / space.singular_values
     inflation = (per_direction**2).sum(axis=1)
     outside = 1 - (space.row_basis**2).sum(axis=1)  # squared gap of the column alone
@@ -245,6 +241,54 @@ def variance_inflation(matrix: FloatArray) -> FloatArray:
     factors = np.full(matrix.shape[1], np.nan)
     factors[~constant] = inflation
     return factors
+
+
+def contrast_inflation(vector: FloatArray, matrix: FloatArray, space: DesignSpace) -> float:
+    r"""Return the variance inflation factor of a contrast.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (n_columns,)
+        Weights of the design's columns.
+    matrix : ndarray of shape (n_scans, n_columns)
+        The design.
+    space : DesignSpace
+        Its `design_space`.
+
+    Returns
+    -------
+    float
+        How many times the variance of the contrast is what it would be if the columns were
+        uncorrelated: 1 in an orthogonal design, the `variance_inflation` of a single column, and
+        below 1 where correlations help, as they do a sum of columns that correlate positively.
+        NaN where the contrast cannot be estimated, or weighs a constant column.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight per column.
+
+    Notes
+    -----
+    :math:`c (X'X)^- c' / \sum_j c_j^2 / \|x_j - \bar x_j\|^2`, about 0 where the design has no
+    constant column: Mumford et al. (2025, Imaging Neuroscience). They bring the columns to unit
+    norm first and weigh those; here the weights stay those of the contrast that is tested.
+
+    Examples
+    --------
+    >>> matrix = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    >>> round(contrast_inflation(np.array([1.0, 1.0, 0.0]), matrix, design_space(matrix)), 6)
+    2.0
+    """
+    deviations, constant = _deviations(matrix)
+    used = vector != 0
+    if not is_estimable(vector, space) or constant[used].any():
+        return float("nan")
+    weights = vector / space.scale
+    weights /= np.abs(weights).max()  # keeps the squares finite, and leaves the ratio as it is
+    variance = ((weights @ space.row_basis / space.singular_values) ** 2).sum()
+    alone = (weights[used] / np.linalg.norm(deviations[:, used], axis=0)) ** 2
+    return float(variance / alone.sum())
 
 
 def efficiency(vector: FloatArray, space: DesignSpace) -> float:
@@ -275,6 +319,17 @@ def efficiency(vector: FloatArray, space: DesignSpace) -> float:
     if not is_estimable(vector, space):
         return float("nan")
     return 1 / float((space.coordinates(vector) ** 2).sum())
+
+
+def _deviations(matrix: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return the columns, at unit norm, about their means; and which are constant (zeros too).
+
+    Without a constant column the means are part of what is estimated: the columns stay.
+    """
+    unit, _ = _to_unit_norm(matrix)
+    centred = unit - unit.mean(axis=0)
+    constant = np.linalg.norm(centred, axis=0) <= _CONSTANT_TOLERANCE
+    return centred if (constant & unit.any(axis=0)).any() else unit, constant
 
 
 def _to_unit_norm(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

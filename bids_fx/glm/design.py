@@ -16,6 +16,7 @@ from bids_fx.glm.names import DRIFT_MODELS, normalise_drift_name
 
 __all__ = [
     "DRIFT_MODELS",
+    "BoolArray",
     "Column",
     "Condition",
     "Design",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Role = Literal["condition", "derivative", "confound", "censored", "drift", "constant"]
 
 #: A polynomial drift without an order gets one more for each of these: AFNI's rule (3dDeconvolve,
@@ -34,7 +36,8 @@ Role = Literal["condition", "derivative", "confound", "censored", "drift", "cons
 SECONDS_PER_ORDER = 150.0
 #: Undoes the rounding of quotients that are whole numbers in decimals.
 _ROUNDING = 1e-9
-#: A derivative column of which less than this is left by the orthogonalisation is rounding.
+#: What is less than this share of a response is rounding: left of a derivative by the
+#: orthogonalisation, or of any column of a condition by the censored scans.
 _NOTHING_LEFT = 1e-10
 
 
@@ -91,7 +94,15 @@ class Design:
     matrix : ndarray of shape (n_scans, n_columns)
         One row per stored volume.
     columns : tuple of Column
-        In the matrix's order.
+        In the matrix's order. One of the role ``censored`` is not 0 in one scan alone; a scan
+        may have more than one of them.
+
+    Notes
+    -----
+    A column of its own takes a scan out of a fit as exactly as leaving out its row does, with
+    either of which the degrees of freedom are those of the scans that are left. The whole matrix
+    is what is written, so that any program that reads it fits the same model; `fitted` is what
+    is computed with, since a noise model must know which scans are absent.
     """
 
     matrix: FloatArray
@@ -101,6 +112,32 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def kept(self) -> BoolArray:
+        """Which scans no column censors, shape (n_scans,)."""
+        kept: BoolArray = (self.matrix[:, self._censoring] == 0).all(axis=1)
+        return kept
+
+    @property
+    def fitted(self) -> Design:
+        """The design of the kept scans alone, without the columns that censor.
+
+        A condition or derivative of which the censored scans leave no more than rounding becomes
+        a column of zeros: at unit norm, rounding would be a regressor.
+        """
+        stays = ~self._censoring
+        columns = tuple(c for c, stay in zip(self.columns, stays, strict=True) if stay)
+        matrix = self.matrix[np.ix_(self.kept, stays)]
+        left = np.linalg.norm(matrix, axis=0)
+        gone = left <= _NOTHING_LEFT * np.linalg.norm(self.matrix[:, stays], axis=0)
+        gone &= [column.condition is not None for column in columns]
+        return Design(matrix=np.where(gone, 0.0, matrix), columns=columns)
+
+    @property
+    def _censoring(self) -> BoolArray:
+        """Which columns censor a scan, shape (n_columns,)."""
+        return np.array([column.role == "censored" for column in self.columns], dtype=bool)
 
 
 def make_design(

@@ -1,9 +1,10 @@
-"""The statistics of a run or a combination, named as the maps they become."""
+"""The statistics of a run, named as the maps they become."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +12,34 @@ import numpy.typing as npt
 from bids_fx.errors import BIDSFXError
 from bids_fx.glm.contrasts import DesignSpace, contrast_vector, design_space
 from bids_fx.glm.design import Design
-from bids_fx.glm.fixed_effects import combine
-from bids_fx.glm.noise import RunFit, fit_run
+from bids_fx.glm.joint import combine_rows
+from bids_fx.glm.noise import ContrastFit, RunFit, fit_run
 from bids_fx.glm.quality import quality_measures, temporal_snr
 from bids_fx.glm.scaling import scale_factor
-from bids_fx.glm.tails import t_statistics
+from bids_fx.glm.statistics import MapSet, f_maps, t_maps
 
 FloatArray = npt.NDArray[np.float64]
-MapSet = dict[str, FloatArray]
 
 #: A constant that a design reproduces to this is in its span.
 CONSTANT_TOLERANCE = 1e-8
 #: Share of the mask's voxels that may have a mean of zero or less; more is an error of the data.
 MAX_UNSCALABLE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastRows:
+    """A contrast in the columns of one design.
+
+    Parameters
+    ----------
+    test : str
+        ``t`` (of one row) or ``F``.
+    rows : tuple of tuple of (str, float)
+        Of each row, design columns and their weights.
+    """
+
+    test: Literal["t", "F"]
+    rows: tuple[tuple[tuple[str, float], ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +51,10 @@ class RunStatistics:
     model : dict of str to ndarray of shape (n_voxels,)
         Maps of the model, by ``stat-`` label.
     contrasts : dict of str to dict of str to ndarray of shape (n_voxels,)
-        Maps of each contrast, by contrast label and ``stat-`` label.
+        Maps of each contrast, by contrast label and ``stat-`` label; of an F test ``effect`` is
+        of shape (q, n_voxels) and ``covariance`` of shape (q * (q + 1) / 2, n_voxels).
     dof : float
-        Residual degrees of freedom: scans minus the design's rank.
+        Residual degrees of freedom: kept scans minus the rank of their design.
     quality : dict of str to float
         Summaries over the voxels.
     """
@@ -52,7 +69,7 @@ def run_maps(
     Y: npt.NDArray[np.float32],
     mean: FloatArray,
     design: Design,
-    contrasts: Mapping[str, Iterable[tuple[str, float]]],
+    contrasts: Mapping[str, ContrastRows],
     *,
     noise_model: str,
     signal_scaling: str,
@@ -62,14 +79,14 @@ def run_maps(
 
     Parameters
     ----------
-    Y : ndarray of float32, shape (n_scans, n_voxels)
-        The series, each voxel's `mean` taken out.
+    Y : ndarray of float32, shape (n_kept_scans, n_voxels)
+        The series of the scans that the design does not censor, each voxel's `mean` taken out.
     mean : ndarray of shape (n_voxels,)
         Each voxel's mean over the kept scans, in units of the image.
     design : Design
         The design matrix.
-    contrasts : mapping of str to iterable of (str, float)
-        By label, the weights of design columns; all estimable.
+    contrasts : mapping of str to ContrastRows
+        By label; all estimable.
     noise_model : str
         One of `bids_fx.glm.names.NOISE_MODELS`.
     signal_scaling : str
@@ -94,70 +111,46 @@ def run_maps(
     """
     factor = scale_factor(mean, signal_scaling)
     _check_scalable(mean, factor, signal_scaling)
-    space = design_space(design.matrix)
-    labels = list(contrasts)
-    vectors = np.array(
-        [contrast_vector(contrasts[label], design.names) for label in labels]
-    ).reshape(len(labels), len(design.names))
-    baseline = [column.role in {"drift", "constant"} for column in design.columns]
+    fitted = design.fitted
+    space = design_space(fitted.matrix)
+    vectors = [
+        np.array([contrast_vector(row, fitted.names) for row in contrast.rows])
+        for contrast in contrasts.values()
+    ]
+    baseline = [column.role in {"drift", "constant"} for column in fitted.columns]
     fit = fit_run(
         Y,
         space,
         vectors,
+        scans=np.flatnonzero(design.kept),
         noise_model=noise_model,
-        baseline=design_space(design.matrix[:, baseline]),
+        baseline=design_space(fitted.matrix[:, baseline]),
         offset=mean if _needs_mean(space, signal_scaling) else None,
         n_threads=n_threads,
     )
     model = _model_maps(fit, mean, factor)
     maps = {
-        label: _t_maps(fit.effects[i] * factor, fit.variances[i] * factor**2, fit.dof)
-        for i, label in enumerate(labels)
+        label: _contrast_maps(contrast.test, estimate, factor)
+        for (label, contrast), estimate in zip(contrasts.items(), fit.contrasts, strict=True)
     }
-    quality = {"dof": fit.dof, "rank": space.rank, **quality_measures(model)}
-    return RunStatistics(model=model, contrasts=maps, dof=fit.dof, quality=quality)
-
-
-def combined_maps(
-    effects: FloatArray, variances: FloatArray, dofs: FloatArray, *, combination: str
-) -> MapSet:
-    """Combine a contrast over runs and compute its maps.
-
-    Parameters
-    ----------
-    effects, variances, dofs : ndarray of shape (n_runs, n_voxels)
-        Each run's estimate; NaN or a variance of zero where a run does not cover a voxel.
-    combination : str
-        ``weighted`` or ``unweighted``.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_voxels,)
-        By ``stat-`` label: those of a t contrast, ``nruns``, ``q``, ``isq`` and ``tau2``.
-    """
-    result = combine(effects, variances, dofs, combination=combination)
-    return {
-        **_t_maps(result.effect, result.variance, result.dof),
-        "nruns": result.n_runs.astype(np.float64),
-        "q": result.q,
-        "isq": result.isq,
-        "tau2": result.tau2,
+    measures: dict[str, float | int | None] = {
+        "dof": fit.dof,
+        "rank": space.rank,
+        **quality_measures(model),
+        **fit.whiteness,
     }
+    return RunStatistics(model=model, contrasts=maps, dof=fit.dof, quality=measures)
 
 
-def _t_maps(effect: FloatArray, variance: FloatArray, dof: FloatArray | float) -> MapSet:
-    """Return the maps of a t contrast."""
-    statistics = t_statistics(effect, variance, dof)
-    dofs = np.where(np.isfinite(statistics.t), dof, np.nan)
-    return {
-        "effect": effect,
-        "variance": variance,
-        "t": statistics.t,
-        "z": statistics.z,
-        "p": statistics.p,
-        "logp": statistics.logp,
-        "dof": dofs,
-    }
+def _contrast_maps(test: Literal["t", "F"], fit: ContrastFit, factor: FloatArray) -> MapSet:
+    """Return the maps of one contrast, in units of the scaled signal."""
+    effects, covariance = fit.effects * factor, fit.covariance * factor**2
+    if test == "t":
+        return t_maps(effects[0], covariance[0], fit.dof)
+    one = combine_rows(
+        effects[np.newaxis], covariance[np.newaxis], fit.dof[np.newaxis], combination="weighted"
+    )
+    return f_maps(effects, covariance, one.f, fit.dof)
 
 
 def _model_maps(fit: RunFit, mean: FloatArray, factor: FloatArray) -> MapSet:
@@ -167,9 +160,7 @@ def _model_maps(fit: RunFit, mean: FloatArray, factor: FloatArray) -> MapSet:
         "sigmasq": fit.sigmasq * factor**2,
         "tsnr": temporal_snr(mean, fit.residual_sd),
     }
-    if fit.rho is not None:
-        maps["ar1"] = fit.rho
-    return maps
+    return maps | fit.noise
 
 
 def _needs_mean(space: DesignSpace, signal_scaling: str) -> bool:

@@ -18,10 +18,13 @@ HRF_MODELS: tuple[str, ...] = (
 )
 #: Drift models; ``polynomial:N`` gives the order.
 DRIFT_MODELS: tuple[str, ...] = ("cosine", "polynomial", "none")
-#: Noise models: white; autocorrelation of order 1 by Yule and Walker.
-NOISE_MODELS: tuple[str, ...] = ("ols", "ar1-yw")
-#: Noise models that are announced but not in force yet: they are refused by name.
-NOISE_MODELS_PLANNED: tuple[str, ...] = ("ar1", "arma11")
+#: Noise models: white; autocorrelation of order 1 by Yule and Walker, and by restricted maximum
+#: likelihood; the latter plus white noise.
+NOISE_MODELS: tuple[str, ...] = ("ols", "ar1-yw", "ar1", "arma11")
+#: The fewest residual degrees of freedom with which a run is fitted. The two or three parameters
+#: of a noise model of restricted likelihood are estimated from them, and with fewer than 8 would
+#: be left to chance (a rule of thumb).
+MIN_DOF: dict[str, int] = {"ols": 1, "ar1-yw": 1, "ar1": 8, "arma11": 8}
 #: Scalings of the signal: percent of the voxel's mean; the mask's mean to 100; none.
 SIGNAL_SCALINGS: tuple[str, ...] = ("psc", "grand-mean", "none")
 #: Fixed effects: inverse variance; mean of effects.

@@ -6,7 +6,7 @@ come from one rank, that of Q.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,20 +15,52 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from bids_fx.glm.contrasts import DesignSpace, is_estimable
+from bids_fx.glm.correlation import CORRELATION_MODELS, CorrelationModel, IntArray
+from bids_fx.glm.generalized import Generalized
 from bids_fx.glm.names import NOISE_MODELS, normalise_noise_name, unknown_name
+from bids_fx.glm.tables import upper_triangle
+from bids_fx.glm.whiteness import whiteness
 
-__all__ = ["NOISE_MODELS", "RHO_LIMIT", "RunFit", "fit_run", "normalise_noise_name"]
+__all__ = [
+    "NOISE_MODELS",
+    "SAMPLED_VOXELS",
+    "ContrastFit",
+    "RunFit",
+    "fit_run",
+    "normalise_noise_name",
+]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-#: An estimated autocorrelation is kept within plus and minus this: Yule and Walker's quotient of
-#: two differently divided sums can pass 1, and the marginal variance is infinite there.
-RHO_LIMIT = 0.999
 #: Residuals below this share of the series are rounding: there is no noise to test against.
 _NO_NOISE = 1e-12
 #: How far the columns of the baseline may lie outside the design.
 _NESTING_TOLERANCE = 1e-6
+#: Voxels of which the whitened residuals are looked at: enough for shares to one percent.
+SAMPLED_VOXELS = 2000
+#: Numbers that a block of voxels may hold beside its series: 32 MB.
+_BLOCK_NUMBERS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastFit:
+    """What a model says of one contrast of q rows.
+
+    Parameters
+    ----------
+    effects : ndarray of shape (q, n_voxels)
+        Estimate of each row, in units of the data.
+    covariance : ndarray of shape (q * (q + 1) / 2, n_voxels)
+        Upper triangle, row by row, of the rows' covariance, in squared units of the data; for one
+        row its variance.
+    dof : ndarray of shape (n_voxels,)
+        Degrees of freedom of t, or of the denominator of :math:`F = e'C^{-1}e / q`.
+    """
+
+    effects: FloatArray
+    covariance: FloatArray
+    dof: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,37 +72,41 @@ class RunFit:
 
     Parameters
     ----------
-    effects, variances : ndarray of shape (n_contrasts, n_voxels)
-        Effect of each contrast and its variance, in (squared) units of the data.
+    contrasts : tuple of ContrastFit
+        In the order given.
     dof : float
-        Scans minus the rank of the design; that of every variance.
+        Residual degrees of freedom: scans minus the rank of the design.
     sigmasq : ndarray of shape (n_voxels,)
         Marginal variance of the noise, in squared units of the data.
     rsquared : ndarray of shape (n_voxels,)
         Share of the variance that is left by the baseline and that the rest of the design takes,
         from 0 to 1; of the data as they are, by ordinary least squares.
-    rho : ndarray of shape (n_voxels,) or None
-        Autocorrelation at a lag of one scan; None for white noise.
     residual_sd : ndarray of shape (n_voxels,)
         Standard deviation of the residuals of ordinary least squares, in units of the data.
+    noise : dict of str to ndarray of shape (n_voxels,)
+        The noise model's parameters: ``ar1``, ``white``; empty for white noise.
+    whiteness : dict of str to float
+        What is left of the noise's correlation, see `bids_fx.glm.whiteness.whiteness`, in up to
+        `SAMPLED_VOXELS` voxels evenly spread over the run's.
     """
 
-    effects: FloatArray
-    variances: FloatArray
+    contrasts: tuple[ContrastFit, ...]
     dof: float
     sigmasq: FloatArray
     rsquared: FloatArray
-    rho: FloatArray | None
     residual_sd: FloatArray
+    noise: dict[str, FloatArray]
+    whiteness: dict[str, float]
 
 
 def fit_run(
     Y: npt.NDArray[np.floating],
     space: DesignSpace,
-    contrasts: FloatArray,
+    contrasts: Sequence[FloatArray],
     *,
     baseline: DesignSpace,
     noise_model: str,
+    scans: IntArray | None = None,
     n_threads: int = 1,
     block_size: int = 4096,
     offset: FloatArray | None = None,
@@ -83,16 +119,20 @@ def fit_run(
         The data, usually float32 with each voxel's mean taken out; computed with in float64.
     space : DesignSpace
         The design.
-    contrasts : ndarray of shape (n_contrasts, n_columns)
-        Weights of the design's columns; every row can be estimated.
+    contrasts : sequence of ndarray of shape (q, n_columns)
+        Of each contrast the rows of weights of the design's columns; every row can be estimated
+        and no row follows from the others.
     baseline : DesignSpace
         Of the design's drift and constant columns; `rsquared` is counted beyond them.
     noise_model : str
-        ``ols`` or ``ar1-yw``.
+        One of `NOISE_MODELS`.
+    scans : ndarray of int, shape (n_scans,), or None
+        Numbers of the scans that the rows are, increasing; None means that none is missing.
     n_threads : int
         Threads; >= 1. No result depends on it by a single bit.
     block_size : int
-        Voxels that are fitted at a time; >= 1. Results depend on it by rounding in float64 only.
+        Most voxels that are fitted at a time; >= 1. Results depend on it by rounding in float64
+        only.
     offset : ndarray of shape (n_voxels,) or None
         Added to every scan of each voxel: the mean that was taken out, which matters to a design
         without a constant.
@@ -118,71 +158,80 @@ def fit_run(
 
     .. math:: \rho = \frac{\sum_{t>0} e_t e_{t-1} / (n - 1)}{\sum_t e_t^2 / n},
 
-    kept within plus and minus `RHO_LIMIT`; then least squares on :math:`y_t - \rho y_{t-1}` (same
-    for the design), the first scan as it is, not times :math:`\sqrt{1 - \rho^2}`. Dispersion is
-    the whitened residual sum of squares over n - r; the marginal variance is that over
-    :math:`1 - \rho^2`. The estimate of :math:`\rho` is biased towards 0 and below by the fit
-    itself, the more the more columns the design has.
+    kept within plus and minus 0.999, the first sum over scans whose predecessor is there; then
+    least squares on :math:`y_t - \rho y_{t-1}` (same for the design), the first scan, and each
+    after a gap, as it is, not times :math:`\sqrt{1 - \rho^2}`. Dispersion is the whitened
+    residual sum of squares over n - r; the marginal variance is that over :math:`1 - \rho^2`.
+    The estimate of :math:`\rho` is biased towards 0 and below by the fit itself, the more the
+    more columns the design has.
+
+    ``ar1``, ``arma11``: the correlation R of the scans is that of `autoregressive`, or of
+    `autoregressive_and_white`; its parameters are in each voxel where the restricted likelihood
+    (Patterson and Thompson 1971) is highest within the model's bounds, the variance profiled
+    out:
+
+    .. math:: -2 \ell = (n - r) \log S + \log |R| + \log |Q'R^{-1}Q|, \quad
+              S = \min_\gamma (y - Q\gamma)'R^{-1}(y - Q\gamma).
+
+    The marginal variance is S / (n - r). Effects are of generalised least squares; their
+    covariance and degrees of freedom are Kenward and Roger's (`tabulate`). Everything is
+    computed at the nodes of the parameters' box and interpolated.
     """
-    geometry = _geometry(Y, space, contrasts, baseline)
     if noise_model not in NOISE_MODELS:
         raise unknown_name("noise model", noise_model, NOISE_MODELS)
     if min(n_threads, block_size) < 1:
         raise ValueError(f"expected 1 or more threads and voxels, found {n_threads}, {block_size}")
     if offset is not None and offset.shape != Y.shape[1:]:
         raise ValueError(f"expected one offset per voxel {Y.shape[1:]}, found {offset.shape}")
-    k, n_voxels = contrasts.shape[0], Y.shape[1]
-    autoregressive = noise_model != "ols"
-    fit = RunFit(
-        effects=np.empty((k, n_voxels)),
-        variances=np.empty((k, n_voxels)),
-        dof=geometry.dof,
-        sigmasq=np.empty(n_voxels),
-        rsquared=np.empty(n_voxels),
-        rho=np.empty(n_voxels) if autoregressive else None,
-        residual_sd=np.empty(n_voxels),
-    )
-
-    def fit_block(start: int) -> None:
-        voxels = slice(start, start + block_size)
-        series = Y[:, voxels].astype(np.float64, order="C")
-        if offset is not None:
-            series += offset[voxels]
-        block = _fit_block(series, geometry, autoregressive=autoregressive)
-        for into, values in zip(_arrays(fit), _arrays(block), strict=True):
-            into[..., voxels] = values
-
+    geometry = _geometry(Y, space, contrasts, baseline, _checked_scans(scans, space.n_scans))
     # BLAS itself would split a product differently for each number of threads; here every block
     # is one thread's, whoever takes it.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(fit_block, range(0, n_voxels, block_size)):
+        model = CORRELATION_MODELS.get(noise_model)
+        generalized = None
+        if model is not None:
+            generalized = Generalized.of(
+                model, geometry.scans, geometry.basis, geometry.contrasts, pool
+            )
+        fit = _empty_fit(geometry, model, Y.shape[1])
+        numbers = 1 if generalized is None else generalized.numbers_per_voxel
+        step = max(1, min(block_size, _BLOCK_NUMBERS // numbers))
+
+        def fit_block(start: int) -> None:
+            voxels = slice(start, start + step)
+            series = Y[:, voxels].astype(np.float64, order="C")
+            if offset is not None:
+                series += offset[voxels]
+            block = _fit_block(series, geometry, generalized)
+            for into, values in zip(_arrays(fit), _arrays(block), strict=True):
+                into[..., voxels] = values
+
+        for _ in pool.map(fit_block, range(0, Y.shape[1], step)):
             pass
+        fit.whiteness.update(_sampled_whiteness(Y, offset, geometry, generalized, fit))
     return fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Geometry:
-    r"""What the fit needs of the design, in a basis in which its lagged products are diagonal.
+    """What the fit needs of the design.
 
     Parameters
     ----------
     basis : ndarray of shape (n_scans, rank)
-        Q, rotated so that :math:`\sum_t q_t q_{t-1}' + q_{t-1} q_t'` is diagonal.
-    lag_products : ndarray of shape (rank,)
-        That diagonal.
-    neighbours : ndarray of shape (n_scans, rank)
-        :math:`q_{t+1} + q_{t-1}`, with zeros beyond both ends.
-    weights : ndarray of shape (n_contrasts, rank)
-        The contrasts in this basis.
+        Q.
+    contrasts : tuple of ndarray of shape (q, rank)
+        The contrasts' rows in this basis.
     task : ndarray of shape (rank, rank - baseline rank)
         Orthonormal coordinates of the part of the design beyond the baseline.
+    scans : ndarray of int, shape (n_scans,)
+        Numbers of the scans.
     """
 
     basis: FloatArray
-    lag_products: FloatArray
-    neighbours: FloatArray
-    weights: FloatArray
+    contrasts: tuple[FloatArray, ...]
     task: FloatArray
+    scans: IntArray
 
     @property
     def dof(self) -> float:
@@ -190,112 +239,147 @@ class _Geometry:
         return float(self.basis.shape[0] - self.basis.shape[1])
 
 
+def _checked_scans(scans: IntArray | None, n_scans: int) -> IntArray:
+    if scans is None:
+        return np.arange(n_scans)
+    if scans.shape != (n_scans,) or (np.diff(scans) < 1).any():
+        raise ValueError(f"expected {n_scans} increasing numbers of scans, found {scans}")
+    return scans
+
+
 def _geometry(
-    Y: npt.NDArray[np.floating], space: DesignSpace, contrasts: FloatArray, baseline: DesignSpace
+    Y: npt.NDArray[np.floating],
+    space: DesignSpace,
+    contrasts: Sequence[FloatArray],
+    baseline: DesignSpace,
+    scans: IntArray,
 ) -> _Geometry:
     if Y.ndim != 2 or Y.shape[0] != space.n_scans:
         raise ValueError(f"expected data of {space.n_scans} scans, found shape {Y.shape}")
-    if contrasts.ndim != 2 or contrasts.shape[1] != space.n_columns:
-        raise ValueError(
-            f"expected contrasts of {space.n_columns} weights, found shape {contrasts.shape}"
-        )
     if space.rank >= space.n_scans:
         raise ValueError(f"{space.n_scans} scans leave no degree of freedom: rank {space.rank}")
-    bad = [i for i, vector in enumerate(contrasts) if not is_estimable(vector, space)]
-    if bad:
-        raise ValueError(f"contrasts that the design cannot estimate: {bad}")
-    lagged = space.basis[1:].T @ space.basis[:-1]
-    lag_products, rotation = np.linalg.eigh(lagged + lagged.T)
-    basis = space.basis @ rotation
-    neighbours = np.zeros_like(basis)
-    neighbours[:-1] += basis[1:]
-    neighbours[1:] += basis[:-1]
-    shared = baseline.basis.T @ basis
+    for place, rows in enumerate(contrasts):
+        if rows.ndim != 2 or rows.shape[1] != space.n_columns or not len(rows):
+            raise ValueError(
+                f"expected rows of {space.n_columns} weights, found shape {rows.shape}"
+            )
+        if not all(is_estimable(row, space) for row in rows):
+            raise ValueError(f"a contrast that the design cannot estimate: number {place}")
+        if np.linalg.matrix_rank(space.coordinates(rows)) < len(rows):
+            raise ValueError(f"a contrast whose rows follow from each other: number {place}")
+    shared = baseline.basis.T @ space.basis
     _, cosines, directions = np.linalg.svd(shared, full_matrices=True)
     if baseline.rank and cosines.min(initial=1.0) < 1 - _NESTING_TOLERANCE:
         raise ValueError("the baseline's columns are not all in the design")
     return _Geometry(
-        basis=basis,
-        lag_products=lag_products,
-        neighbours=neighbours,
-        weights=space.coordinates(contrasts) @ rotation,
+        basis=space.basis,
+        contrasts=tuple(space.coordinates(rows) for rows in contrasts),
         task=directions[baseline.rank :].T,
+        scans=scans,
     )
 
 
-def _arrays(fit: RunFit) -> Iterator[FloatArray]:
-    """Iterate over the arrays of a fit, the voxels last in each."""
-    yield from (fit.effects, fit.variances, fit.sigmasq, fit.rsquared, fit.residual_sd)
-    if fit.rho is not None:
-        yield fit.rho
+def _empty_fit(geometry: _Geometry, model: CorrelationModel | None, n_voxels: int) -> RunFit:
+    """Return the arrays that the blocks fill."""
+    sizes = [len(rows) for rows in geometry.contrasts]
+    return RunFit(
+        contrasts=tuple(
+            ContrastFit(
+                effects=np.empty((q, n_voxels)),
+                covariance=np.empty((q * (q + 1) // 2, n_voxels)),
+                dof=np.empty(n_voxels),
+            )
+            for q in sizes
+        ),
+        dof=geometry.dof,
+        sigmasq=np.empty(n_voxels),
+        rsquared=np.empty(n_voxels),
+        residual_sd=np.empty(n_voxels),
+        noise={name: np.empty(n_voxels) for name in (model.parameters if model else ())},
+        whiteness={},
+    )
 
 
-def _fit_block(series: FloatArray, geometry: _Geometry, *, autoregressive: bool) -> RunFit:
+def _arrays(fit: RunFit) -> list[FloatArray]:
+    """Return the arrays of a fit, the voxels last in each."""
+    arrays = [fit.sigmasq, fit.rsquared, fit.residual_sd, *fit.noise.values()]
+    for contrast in fit.contrasts:
+        arrays += [contrast.effects, contrast.covariance, contrast.dof]
+    return arrays
+
+
+def _fit_block(series: FloatArray, geometry: _Geometry, generalized: Generalized | None) -> RunFit:
     """Fit a block of voxels; `series` is overwritten."""
     usable = np.isfinite(series).all(axis=0) & (series != series[0]).any(axis=0)
     series[:, ~usable] = 0.0
     coordinates = geometry.basis.T @ series
-    residuals = series - geometry.basis @ coordinates
+    total = _sum_squares(series)
+    residuals = np.subtract(series, geometry.basis @ coordinates, out=series)
     rss = _sum_squares(residuals)
-    usable &= rss > _NO_NOISE**2 * _sum_squares(series)
+    usable &= rss > _NO_NOISE**2 * total
     rss[~usable] = 1.0  # any number that gives no warning
     explained = _sum_squares(geometry.task.T @ coordinates)
-    white = rss / geometry.dof
-    if autoregressive:
-        effects, scale, dispersion, rho = _yule_walker_fit(coordinates, residuals, rss, geometry)
-    else:
-        effects, dispersion, rho = geometry.weights @ coordinates, white, np.zeros_like(rss)
-        scale = _sum_squares(geometry.weights.T)[:, np.newaxis]
+    plain = [rows @ coordinates for rows in geometry.contrasts]
     lost = np.where(usable, 0.0, np.nan)
+    if generalized is None:
+        sigmasq, noise = rss / geometry.dof, {}
+        contrasts = _white_contrasts(plain, geometry, sigmasq + lost)
+    else:
+        fitted = generalized.fit(residuals, rss, usable)
+        sigmasq = fitted.sigmasq
+        names = generalized.model.parameters
+        noise = {k: v + lost for k, v in zip(names, fitted.parameters, strict=True)}
+        parts = zip(plain, fitted.added, fitted.covariances, fitted.dofs, strict=True)
+        contrasts = tuple(
+            ContrastFit(effects=ols + added + lost, covariance=covariance + lost, dof=dof + lost)
+            for ols, added, covariance, dof in parts
+        )
     return RunFit(
-        effects=effects + lost,
-        variances=dispersion * scale + lost,
+        contrasts=contrasts,
         dof=geometry.dof,
-        sigmasq=dispersion / (1 - rho**2) + lost,
+        sigmasq=sigmasq + lost,
         rsquared=explained / (explained + rss) + lost,
-        rho=rho + lost if autoregressive else None,
-        residual_sd=np.sqrt(white) + lost,
+        residual_sd=np.sqrt(rss / geometry.dof) + lost,
+        noise=noise,
+        whiteness={},
     )
 
 
-def _yule_walker_fit(
-    coordinates: FloatArray, residuals: FloatArray, rss: FloatArray, geometry: _Geometry
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    r"""Return effects, their variances at unit dispersion, the dispersion and rho.
-
-    Notes
-    -----
-    With W the whitening, q the last row of Q and L the lag products, the normal matrix of the
-    whitened design is
-
-    .. math:: M = (WQ)'(WQ) = I - \rho L + \rho^2 (I - q q') = D - \rho^2 q q'.
-
-    L is diagonal in this basis, so that D is, and M is inverted by Sherman and Morrison's formula:
-    a few products per voxel. Generalised least squares is ordinary least squares plus a step
-    d that solves :math:`M d = (WQ)'We`, where :math:`Q'e = 0` leaves
-    :math:`-\rho \sum_t (q_{t+1} + q_{t-1}) e_t - \rho^2 q e_n`; the residual sum of squares is
-    :math:`\|We\|^2 - d'(WQ)'We`.
-    """
-    n_scans = residuals.shape[0]
-    last, last_row = residuals[-1], geometry.basis[-1][:, np.newaxis]
-    lag = np.einsum("tv,tv->v", residuals[1:], residuals[:-1])
-    rho = np.clip((lag / (n_scans - 1)) / (rss / n_scans), -RHO_LIMIT, RHO_LIMIT)
-    squared = rho**2
-    diagonal = 1 + squared - geometry.lag_products[:, np.newaxis] * rho
-    inverse = 1 / diagonal
-    # M^-1 = D^-1 + gain * (D^-1 q)(D^-1 q)'
-    gain = squared / (1 - squared * (last_row[:, 0] ** 2 @ inverse))
-    moment = -rho * (geometry.neighbours.T @ residuals) - squared * last_row * last
-    step = inverse * moment
-    step += inverse * last_row * (gain * (last_row[:, 0] @ step))
-    whitened_rss = rss - 2 * rho * lag + squared * (rss - last**2) - (step * moment).sum(axis=0)
-    dispersion = whitened_rss / geometry.dof
-    weights = geometry.weights
-    scale = weights**2 @ inverse + gain * ((weights * last_row[:, 0]) @ inverse) ** 2
-    return weights @ (coordinates + step), scale, dispersion, rho
+def _sampled_whiteness(
+    Y: npt.NDArray[np.floating],
+    offset: FloatArray | None,
+    geometry: _Geometry,
+    generalized: Generalized | None,
+    fit: RunFit,
+) -> dict[str, float]:
+    """Return the whiteness of some voxels; of nothing where none could be fitted."""
+    fitted = np.flatnonzero(np.isfinite(fit.sigmasq))
+    if not fitted.size:
+        return {}
+    places = np.linspace(0, fitted.size - 1, min(SAMPLED_VOXELS, fitted.size)).astype(np.intp)
+    sample = fitted[places]
+    series = Y[:, sample].astype(np.float64)
+    if offset is not None:
+        series += offset[sample]
+    parameters = [values[sample] for values in fit.noise.values()]
+    return whiteness(series, geometry.basis, geometry.scans, generalized, parameters)
 
 
-def _sum_squares(values: FloatArray) -> FloatArray:
+def _white_contrasts(
+    plain: Sequence[FloatArray], geometry: _Geometry, sigmasq: FloatArray
+) -> tuple[ContrastFit, ...]:
+    """Return the contrasts of ordinary least squares; `sigmasq` is NaN in lost voxels."""
+    lost = 0 * sigmasq
+    return tuple(
+        ContrastFit(
+            effects=effects + lost,
+            covariance=np.outer(upper_triangle(rows @ rows.T), sigmasq),
+            dof=geometry.dof + lost,
+        )
+        for effects, rows in zip(plain, geometry.contrasts, strict=True)
+    )
+
+
+def _sum_squares(columns: FloatArray) -> FloatArray:
     """Return the sum of squares of each column."""
-    squares: FloatArray = np.einsum("ij,ij->j", values, values)
-    return squares
+    return np.asarray(np.einsum("ij,ij->j", columns, columns))

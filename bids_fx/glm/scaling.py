@@ -9,6 +9,9 @@ from bids_fx.glm.names import SIGNAL_SCALINGS, unknown_name
 
 FloatArray = npt.NDArray[np.float64]
 
+#: 100 over a mean that is not above this (1e-306) is infinite: it is as good as 0.
+_NO_MEAN = 100 / np.finfo(np.float64).max
+
 
 def scale_factor(mean: FloatArray, how: str) -> FloatArray:
     """Return the factor by which each voxel's signal is multiplied.
@@ -57,5 +60,5 @@ def scale_factor(mean: FloatArray, how: str) -> FloatArray:
 
 
 def _percent_of(mean: FloatArray) -> FloatArray:
-    good = np.isfinite(mean) & (mean > 0)
+    good = np.isfinite(mean) & (mean > _NO_MEAN)
     return np.where(good, 100.0, np.nan) / np.where(good, mean, 1.0)

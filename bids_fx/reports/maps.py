@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Volume:
 
 
 def run_z(run: RunPlan, label: str, out_dir: Path) -> Volume:
-    """Return a run's z map: as published, or from effect, variance and dof made beforehand.
+    """Return a run's z map: as published, or from the maps that were made beforehand.
 
     Parameters
     ----------
@@ -104,16 +105,24 @@ def read_volume(path: Path) -> Volume:
     OSError
         Where it is missing, damaged or no image.
     """
+    data, affine = _load(path)
+    if math.prod(data.shape[3:]) != 1:
+        raise OSError(f"{path.name} is an image of {data.shape[3]} volumes")
+    # Some programs write maps with a fourth axis of length 1.
+    return Volume(data=data.reshape(data.shape[:3]), affine=affine)
+
+
+def _load(path: Path) -> tuple[FloatArray, npt.NDArray[np.float64]]:
+    """Return the values of an image and its affine."""
     import nibabel as nb
     from nibabel.filebasedimages import ImageFileError
 
     try:
         image = nb.load(path)
-        # Some programs write maps with a fourth axis of length 1.
-        data = image.get_fdata(dtype=np.float32).reshape(image.shape[:3])
+        data = image.get_fdata(dtype=np.float32)
     except (ImageFileError, EOFError, ValueError, zlib.error) as error:
         raise OSError(f"{path.name} cannot be read as an image: {error}") from error
-    return Volume(data=data, affine=np.asarray(image.affine, dtype=np.float64))
+    return data, np.asarray(image.affine, dtype=np.float64)
 
 
 def is_covered(values: FloatArray) -> npt.NDArray[np.bool_]:
@@ -161,22 +170,33 @@ def inverse(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _given_z(source: RunMaps, label: str) -> Volume:
-    """Compute z from effect, variance and degrees of freedom."""
-    from bids_fx.glm.tails import t_statistics
+    """Compute z from effects, their (co)variance and degrees of freedom: a combination of one."""
+    from bids_fx.glm.combined import combined_f_maps, combined_maps
 
     maps = source.maps[label]
-    effect, variance = read_volume(maps["effect"]), read_volume(maps["variance"])
+    effects, affine = _read_rows(maps["effect"])
     if "dof" in maps:
-        dof = read_volume(maps["dof"]).data.astype(np.float64)
+        dof, _ = _read_rows(maps["dof"])
     elif label in source.dof:
-        dof = np.full(effect.data.shape, source.dof[label])
+        dof = np.full((1, effects.shape[1]), source.dof[label])
     else:
         raise ValueError(f"{source.entities}, contrast {label}: no degrees of freedom")
-    valid = is_covered(effect.data) & (variance.data > 0) & (dof > 0)
-    z = np.full(effect.data.shape, np.nan)
-    z[valid] = t_statistics(
-        effect.data[valid].astype(np.float64),
-        variance.data[valid].astype(np.float64),
-        dof[valid],
-    ).z
-    return Volume(data=z, affine=effect.affine)
+    # Other programs put 0 outside the brain.
+    voxels = np.flatnonzero(is_covered(effects).any(axis=0))
+    z = np.full(effects.shape[1], np.nan)
+    if label in source.rows:
+        covariances, _ = _read_rows(maps["covariance"])
+        stacks = (effects[np.newaxis, :, voxels], covariances[np.newaxis, :, voxels])
+        z[voxels] = combined_f_maps(*stacks, dof[:, voxels], combination="unweighted")["z"]
+    else:
+        variances, _ = _read_rows(maps["variance"])
+        stacks = (effects[:, voxels], variances[:, voxels])
+        z[voxels] = combined_maps(*stacks, dof[:, voxels], combination="unweighted")["z"]
+    return Volume(data=z.reshape(source.grid.shape), affine=affine)
+
+
+def _read_rows(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Read an image of one volume or more, shape (n_volumes, n_voxels), and its affine."""
+    data, affine = _load(path)
+    rows = np.moveaxis(data.reshape(*data.shape[:3], -1), -1, 0)
+    return rows.reshape(len(rows), -1).astype(np.float64), affine

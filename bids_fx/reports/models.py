@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.contrasts import read_contrasts
+from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
@@ -85,14 +87,18 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
     runs = Table(
         caption=(
             f"Runs{f' ({common})' if common else ''}: scans and scans censored, columns of the "
-            "design, residual degrees of freedom (dof)"
+            "design, residual degrees of freedom (dof: scans minus the design's rank)"
         ),
         head=head,
         rows=tuple((names[run.key], *_overview_cells(run), files[run.key]) for run in plan.runs),
         tones={text: "bad" for text in files.values() if text.endswith(MISSING)}
         | {_COMPLETE: "good"},
     )
-    labels = {i.contrast.label: i.contrast.name for run in plan.runs for i in run.contrasts}
+    labels = {
+        item.contrast.label: f"{item.contrast.name} ({item.contrast.test})"
+        for run in plan.runs
+        for item in run.contrasts
+    }
     rows = []
     for run in plan.runs:
         answers = {
@@ -100,7 +106,7 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
         }
         rows.append((names[run.key], *(answers.get(label, "\N{EM DASH}") for label in labels)))
     contrasts = Table(
-        caption="Which run can estimate which contrast",
+        caption="Which run can estimate which contrast, and by which test (t or F)",
         head=("Run", *labels.values()),
         rows=tuple(rows),
         tones={"yes": "good", "no": "bad"},
@@ -266,6 +272,11 @@ def _run_text(run: RunPlan) -> str:
     if run.confounds.filled:
         filled = ", ".join(f"{name} by {value}" for name, value in run.confounds.filled.items())
         sentences.append(f"Missing values were filled: {filled}.")
+    if run.noise_model is not None and has_dof_of_voxels(run.noise_model):
+        sentences.append(
+            "The degrees of freedom of its tests are Kenward and Roger's, by voxel and contrast: "
+            "the table of contrasts has their medians, the maps stat-dof have all."
+        )
     return " ".join([*sentences, *(f"{note}." for note in run.notes)])
 
 
@@ -274,6 +285,8 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
     if isinstance(run.source, RunMaps):
         return ()
     tables = [_condition_table(run.source)] if run.source.conditions else []
+    if run.contrasts:
+        tables.append(_contrast_table(run, out_dir))
     if run.confounds.censored:
         rows = tuple((str(item.scan), item.reason) for item in run.confounds.censored)
         caption = f"Censored scans: {len(rows)} of {run.source.n_scans} (the first scan is 0)"
@@ -300,6 +313,32 @@ def _condition_table(source: BoldRun) -> Table:
     return Table(caption="Events", head=("Condition", "Events", "Duration (s)"), rows=tuple(rows))
 
 
+def _contrast_table(run: RunPlan, out_dir: Path) -> Table:
+    """Return how well the run can estimate each contrast, as its table in the folder says."""
+    try:
+        found = read_contrasts(out_dir / paths.contrasts_table(run.entities))
+    except (OSError, ValueError):
+        return Table(caption=f"Contrasts: {MISSING}", head=(), rows=())
+    return Table(
+        caption=(
+            "Contrasts: their rows; efficiency (1 over the variance of the effect at a noise "
+            "variance of 1; of an F test the smallest of its rows), variance inflation factor "
+            "(the largest) and degrees of freedom (median over voxels)"
+        ),
+        head=("Contrast", "Test", "Rows", "Efficiency", "Variance inflation", "dof"),
+        rows=tuple(
+            (
+                row.contrast,
+                row.test,
+                str(row.rows),
+                *(brief(value) for value in (row.efficiency, row.inflation, row.dof_median)),
+            )
+            for row in found
+            if row.rows
+        ),
+    )
+
+
 def _measure(value: object) -> str:
     """Return a quality measure for people."""
     if isinstance(value, float):
@@ -314,6 +353,8 @@ def measure_name(key: str) -> str:
     --------
     >>> measure_name("tsnr_median"), measure_name("ar1_missing"), measure_name("fd_mean_mm")
     ('temporal SNR, median', 'voxels without autocorrelation', 'framewise displacement, mean (mm)')
+    >>> measure_name("whitened_autocorrelation_lag1")
+    'autocorrelation of the whitened residuals, lag 1'
     """
     if key in _MEASURES:
         return _MEASURES[key]
@@ -321,6 +362,7 @@ def measure_name(key: str) -> str:
     name = _MEASURES.get(stem, stem.replace("_", " "))
     if kind == "missing":
         return f"voxels without {name}"
+    kind = kind.replace("lag", "lag ")
     text = f"{name}, {kind}" if stem else kind
     return f"{text} (mm)" if key.endswith("_mm") else text
 
@@ -332,9 +374,13 @@ _MEASURES = {
     "n_censored": "censored scans",
     "n_scans": "scans",
     "rank": "rank of the design",
+    "residual_autocorrelation": "autocorrelation of the residuals",
     "rsquared": "R squared",
     "sigmasq": "residual variance",
     "tsnr": "temporal SNR",
+    "white": "white share of the noise",
+    "whitened_autocorrelation": "autocorrelation of the whitened residuals",
+    "whitened_outside": "autocorrelations beyond white noise's 95 % limits after whitening",
 }
 
 

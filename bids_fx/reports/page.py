@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastPart:
-    """One contrast of a group: maps, peaks and clusters."""
+    """One contrast of a group: maps, peaks, clusters and what each run does to the peaks."""
 
     anchor: str
     name: str
@@ -73,6 +73,7 @@ class ContrastPart:
     picture: Picture | None = None
     peaks: Table | None = None
     clusters: Table | None = None
+    influence: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

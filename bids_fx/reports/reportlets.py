@@ -84,8 +84,10 @@ def draw_group_contrast(
         Where a map that was planned is missing.
     """
     item = next(item for item in group.estimable if item.contrast.label == label)
-    title = f"{item.contrast.name}   ·   {group_title(group)}"
-    figure = draw_statmaps(_rows(plan, group, item, out_dir), title=title)
+    is_f = item.contrast.test == "F"
+    name = f"{item.contrast.name}   ·   F test" if is_f else item.contrast.name
+    title = f"{name}   ·   {group_title(group)}"
+    figure = draw_statmaps(_rows(plan, group, item, out_dir), title=title, one_sided=is_f)
     figure_file = save_figure(figure, out_dir / paths.group_figures(group)[label])
     table = _clusters(plan, group, item, out_dir)
     return figure_file, write_clusters(out_dir / paths.group_clusters(group)[label], table)
@@ -160,17 +162,20 @@ def _clusters(
 ) -> list[tuple[str, Cluster]]:
     """Return the clusters of the combined map, or of each run where none is written."""
     label = item.contrast.label
+    has_effect = item.contrast.test == "t"
     if group.not_written is None:
         z = maps.combined(group, label, "z", out_dir)
-        effect = maps.combined(group, label, "effect", out_dir)
+        effect = maps.combined(group, label, "effect", out_dir) if has_effect else None
         return [(COMBINED, cluster) for cluster in _of(z, effect)]
-    return [
-        (run.key, cluster)
-        for run in map(plan.run, item.run_keys)
-        for cluster in _of(maps.run_z(run, label, out_dir), maps.run_effect(run, label, out_dir))
-    ]
+    found = []
+    for run in map(plan.run, item.run_keys):
+        effect = maps.run_effect(run, label, out_dir) if has_effect else None
+        clusters = _of(maps.run_z(run, label, out_dir), effect)
+        found += [(run.key, cluster) for cluster in clusters]
+    return found
 
 
-def _of(z: maps.Volume, effect: maps.Volume) -> list[Cluster]:
-    """Return the clusters of one map."""
-    return cluster_table(z.data, z.affine, maps.is_covered(z.data), effect=effect.data)
+def _of(z: maps.Volume, effect: maps.Volume | None) -> list[Cluster]:
+    """Return the clusters of one map; the effects of an F contrast are not one a voxel."""
+    effects = None if effect is None else effect.data
+    return cluster_table(z.data, z.affine, maps.is_covered(z.data), effect=effects)

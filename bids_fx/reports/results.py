@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.influence import InfluenceRow, read_influence
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports import maps
@@ -27,11 +30,17 @@ WIDE_PT = 560.0
 #: Clusters that the page lists; the table on disk has all.
 N_CLUSTERS = 10
 
-THRESHOLD_TEXT = (
-    f"|z| > {Z_THRESHOLD:g}, which is p < .001 two-sided in each voxel, not corrected for the "
-    "number of voxels"
-)
-
+#: What is coloured and listed, by the contrast's test.
+THRESHOLD_TEXT = {
+    "t": (
+        f"|z| > {Z_THRESHOLD:g}, which is p < .001 two-sided in each voxel, not corrected for "
+        "the number of voxels"
+    ),
+    "F": (
+        f"z of the F test > {Z_THRESHOLD:g}, which is p < .001 in each voxel (z has the two-sided "
+        "tail that p of F is), not corrected for the number of voxels"
+    ),
+}
 
 #: Units of effects, by `signal_scaling`.
 _UNITS = {
@@ -116,8 +125,11 @@ def _contrast_part(
             anchor=anchor, name=contrast.name, formula=contrast.formula, notes=tuple(notes)
         )
     summaries = list(_summaries(plan, group, item, out_dir))
+    if contrast.test == "F":
+        rows = count(plan.n_rows(item), "row")
+        notes.insert(0, f"F test of {rows} together, which has no direction.")
     if group.not_written is None:
-        notes.append(_compare(summaries))
+        notes.append(_compare(item, summaries))
     return ContrastPart(
         anchor=anchor,
         name=contrast.name,
@@ -133,8 +145,9 @@ def _contrast_part(
                 "Peaks and clusters are in the tables that follow."
             ),
         ),
-        peaks=_peak_table(group, summaries),
-        clusters=_cluster_table(plan, group, contrast.label, out_dir),
+        peaks=_peak_table(group, item, summaries),
+        clusters=_cluster_table(plan, group, item, out_dir),
+        influence=_influence_table(plan, group, item, out_dir),
     )
 
 
@@ -152,7 +165,8 @@ def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
         behind = "the first run's" if anatomy is None else f"the anatomy, {anatomy.name}"
         ground = f"the run's mean image (for the combined map, {behind})"
     return (
-        f"Rows: {rows}, at the same axial cuts, on {ground}. Coloured: {THRESHOLD_TEXT}. "
+        f"Rows: {rows}, at the same axial cuts, on {ground}. Coloured: "
+        f"{THRESHOLD_TEXT[item.contrast.test]}. "
         "One colour scale for all rows. World coordinates in mm; left is left."
     )
 
@@ -199,44 +213,54 @@ def _peak_cells(
     )
 
 
-def _peak_table(group: GroupPlan, summaries: list[_Summary]) -> Table:
-    """Return the table of peaks; without a combined map there is no combined peak."""
+def _peak_table(group: GroupPlan, item: GroupContrast, summaries: list[_Summary]) -> Table:
+    """Return the table of peaks; without a combined map there is no combined peak.
+
+    The z of an F test is never negative, so that it has no minimum worth a column.
+    """
+    is_f = item.contrast.test == "F"
     head = (
         *("Map", "Peak z", "Place (x, y, z in mm)", "Minimum z"),
-        f"Voxels with |z| > {Z_THRESHOLD:g}",
+        f"Voxels with {'z' if is_f else '|z|'} > {Z_THRESHOLD:g}",
         "z at the combined peak",
     )
-    width = 6 if group.not_written is None else 5
+    shown = [True, True, True, not is_f, True, group.not_written is None]
     return Table(
         caption="Peaks of the z maps",
-        head=head[:width],
-        rows=tuple((item.name, *item.cells)[:width] for item in summaries),
+        head=tuple(compress(head, shown)),
+        rows=tuple(tuple(compress((item.name, *item.cells), shown)) for item in summaries),
         tones={MISSING: "bad"},
     )
 
 
-def _compare(summaries: list[_Summary]) -> str:
+def _compare(item: GroupContrast, summaries: list[_Summary]) -> str:
     """Say whether the combined map has the higher peak, as it should."""
     combined, *runs = summaries
-    known = [item for item in runs if item.peak is not None]
+    known = [run for run in runs if run.peak is not None]
     if combined.peak is None or not known:
         return "The peaks cannot be compared, since maps are missing or empty."
-    best = max(known, key=lambda item: item.peak.value if item.peak else 0.0)
+    best = max(known, key=lambda run: run.peak.value if run.peak else 0.0)
     assert best.peak is not None
     values = f"z = {number(combined.peak.value)} against {number(best.peak.value)} ({best.name})"
     if len(runs) == 1:
         return f"One run alone enters the combined map: {values}."
     if combined.peak.value > best.peak.value:
         return f"The combined map has the higher peak: {values}."
+    where = {
+        "t": "the maps stat-q and stat-isq say by how much",
+        "F": "the map stat-zchange says what any one of them does",
+    }
     return (
         f"The combined map does not have the higher peak: {values}. The runs differ there; "
-        "the maps stat-q and stat-isq say by how much."
+        f"{where[item.contrast.test]}."
     )
 
 
-def _cluster_table(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> Table | None:
+def _cluster_table(
+    plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
+) -> Table | None:
     """Return the largest peaks of the cluster table; None where the file is missing."""
-    path = paths.group_clusters(group)[label]
+    path = paths.group_clusters(group)[item.contrast.label]
     try:
         found = read_clusters(out_dir / path)
     except (OSError, ValueError):
@@ -245,21 +269,25 @@ def _cluster_table(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> T
     names = {run.key: run_title(run, group) for run in plan.group_runs(group)}
     rest = "" if len(found) == len(shown) else f" The {len(shown)} highest of {len(found)}."
     caption = (
-        f"Clusters of voxels that touch by their faces, {THRESHOLD_TEXT}.{rest} "
-        f"All are in {path.name}."
+        f"Clusters of voxels that touch by their faces, "
+        f"{THRESHOLD_TEXT[item.contrast.test]}.{rest} All are in {path.name}."
     )
-    units = "the maps' units" if plan.has_given_maps else _UNITS[plan.settings.signal_scaling]
     head = (
-        *("Peak z", "Place (x, y, z in mm)", f"Effect at the peak ({units})"),
-        *("Size (mm³)", "Voxels"),
+        *("Cluster", "Map", "Peak z", "Place (x, y, z in mm)"),
+        *(f"Effect at the peak ({_effect_units(plan)})", "Size (mm³)", "Voxels"),
     )
-    # Whose clusters they are need not be said where all are the combined map's.
-    maps_head = ("Map",) if group.not_written else ()
-    rows = []
-    for rank, (name, cluster) in enumerate(shown, start=1):
-        whose = (names.get(name, name),) if group.not_written else ()
-        rows.append((str(rank), *whose, *_cluster_cells(cluster)))
-    return Table(caption=caption, head=("Cluster", *maps_head, *head), rows=tuple(rows))
+    # Whose clusters they are need not be said where all are the combined map's, and the effects
+    # of an F contrast are several.
+    kept = [True, bool(group.not_written), True, True, item.contrast.test == "t", True, True]
+    rows = [
+        (str(rank), names.get(name, name), *_cluster_cells(cluster))
+        for rank, (name, cluster) in enumerate(shown, start=1)
+    ]
+    return Table(
+        caption=caption,
+        head=tuple(compress(head, kept)),
+        rows=tuple(tuple(compress(row, kept)) for row in rows),
+    )
 
 
 def _cluster_cells(cluster: Cluster) -> tuple[str, ...]:
@@ -271,3 +299,46 @@ def _cluster_cells(cluster: Cluster) -> tuple[str, ...]:
         number(cluster.size_mm3, 0),
         f"{cluster.n_voxels:,}",
     )
+
+
+def _influence_table(
+    plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
+) -> Table | None:
+    """Return what each run does to the combined peaks; None for a run alone."""
+    path = paths.influence_tables(group).get(item.contrast.label)
+    if path is None:
+        return None
+    try:
+        found = read_influence(out_dir / path)
+    except (OSError, ValueError, TypeError):
+        return Table(caption="The table of what each run does is missing.", head=(), rows=())
+    names = {str(run.entities): run_title(run, group) for run in plan.group_runs(group)}
+    head = ("Run", "Peak", "Effect", "SE", "F", "dof", "Weight", "z of all", "z without", "Change")
+    # An F contrast has an F in place of one effect and one weight.
+    is_t = item.contrast.test == "t"
+    kept = [True, True, is_t, is_t, not is_t, True, is_t, True, True, True]
+    rows = [(names.get(row.run, row.run), *_influence_cells(row)) for row in found]
+    return Table(
+        caption=(
+            "What each run does to the peaks of the combined map: its own estimate there (effect "
+            f"and standard error in {_effect_units(plan)}), its share of the weight, and z of all "
+            f"runs and without this one. Also in {path.name}."
+        ),
+        head=tuple(compress(head, kept)),
+        rows=tuple(tuple(compress(row, kept)) for row in rows),
+    )
+
+
+def _influence_cells(row: InfluenceRow) -> tuple[str, ...]:
+    """Return what a table says of one run at one peak."""
+    share = "n/a" if math.isnan(row.weight) else f"{number(100 * row.weight, 0)} %"
+    return (
+        coordinates((row.x, row.y, row.z)),
+        *(brief(row.effect), brief(row.standard_error), brief(row.F), number(row.dof, 1), share),
+        *(number(row.z_all), number(row.z_without), number(row.change)),
+    )
+
+
+def _effect_units(plan: Plan) -> str:
+    """Return the units of combined effects, for people."""
+    return "the maps' units" if plan.has_given_maps else _UNITS[plan.settings.signal_scaling]

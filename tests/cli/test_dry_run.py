@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from bids_fx.cli.dry_run import as_json, as_text
 from bids_fx.derivatives import paths
 from bids_fx.errors import Notice, Problem
@@ -25,7 +27,7 @@ def test_text_tells_runs_conditions_confounds_contrasts_outputs_and_memory():
 def test_text_tells_why_a_run_cannot_estimate_a_contrast():
     plan = make_plan()
     run = plan.runs[0]
-    item = replace(run.contrasts[0], reason="no event at all", weights=(), efficiency=None)
+    item = replace(run.contrasts[0], reason="no event at all", rows=(), efficiency=())
     changed = replace(plan, runs=(replace(run, contrasts=(item,)), *plan.runs[1:]))
     text = as_text([changed], plan.settings)
     assert "NOT ESTIMABLE: no event at all" in text
@@ -49,3 +51,52 @@ def test_json_holds_the_whole_plan():
     first = participant["runs"][0]
     assert {"scans", "conditions", "confounds", "rank", "dof", "mem_gb"} <= first.keys()
     assert first["dof"] == first["scans"] - first["rank"]
+
+
+def with_contrast(**fields):
+    """Return a plan whose first run has one contrast, an F test of two rows if not said."""
+    plan = make_plan()
+    run = plan.runs[0]
+    given = {
+        "contrast": replace(run.contrasts[0].contrast, test="F"),
+        "rows": ((("face", 1.0),), (("house", -0.5),)),
+        "efficiency": (2.25, 4.5),
+        "inflation": (1.25, 12.34),
+    }
+    item = replace(run.contrasts[0], **(given | fields))
+    return replace(plan, runs=(replace(run, contrasts=(item,)), *plan.runs[1:]))
+
+
+def test_text_shows_efficiency_and_inflation_of_every_row():
+    plan = with_contrast(inflation=(1.25, float("nan")))
+    text = as_text([plan], plan.settings)
+    assert "estimable, efficiency 2.25 / 4.5, VIF 1.25 / n/a\n" in text
+    assert "WARNING" not in text
+
+
+@pytest.mark.parametrize(("test", "of_row"), [("F", " of row 2"), ("t", "")])
+def test_text_warns_of_contrasts_that_collinearity_inflates(test, of_row):
+    plan = with_contrast()
+    if test == "t":
+        contrast = replace(plan.runs[0].contrasts[0].contrast, test="t")
+        plan = with_contrast(contrast=contrast, efficiency=(4.5,), inflation=(12.34,))
+    words = "correlations between regressors make its variance 12.3 times as large"
+    assert f"WARNING VIF 12.3{of_row}: {words}\n" in as_text([plan], plan.settings)
+
+
+def test_json_tells_what_each_contrast_tests_and_how_well():
+    plan = with_contrast()
+    document = json.loads(as_json([plan], plan.settings))
+    (item,) = document["participants"][0]["runs"][0]["contrasts"]
+    assert (item["test"], item["rows"]) == ("F", [{"face": 1.0}, {"house": -0.5}])
+    assert (item["efficiency"], item["variance_inflation"]) == ([2.25, 4.5], [1.25, 12.34])
+    (warning,) = item["warnings"]
+    assert warning.startswith("VIF 12.3 of row 2:")
+
+
+def test_json_has_null_for_an_inflation_that_is_no_number():
+    plan = with_contrast(inflation=(float("nan"), float("inf")))
+    (item,) = json.loads(as_json([plan], plan.settings), parse_constant=pytest.fail)[
+        "participants"
+    ][0]["runs"][0]["contrasts"]
+    assert item["variance_inflation"] == [None, None]

@@ -35,8 +35,6 @@ PLACES = ("data_in", "data_out", "participant")
         ("--hrf-model fir:0", "unknown HRF model 'fir:0'"),
         ("--drift-model cosinus", r"unknown drift model 'cosinus' \(did you mean 'cosine'"),
         ("--noise-model ar2", "unknown noise model 'ar2'"),
-        ("--noise-model ar1", "'ar1' is not in force yet; choose one of ols, ar1-yw"),
-        ("--noise-model arma11", "'arma11' is not in force yet"),
         ("--smoothing-fwhm -1", "'-1' is out of range; give a number >= 0"),
         ("--smoothing 5:session", "level 'session' is not available"),
         ("--smoothing 5:dataset:iso", "level 'dataset' is not available"),

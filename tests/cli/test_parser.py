@@ -59,6 +59,8 @@ ACCEPTED = [
     ("--drift-model polynomial:3", "analysis.drift_model", "polynomial:3"),
     ("--noise-model none", "analysis.noise_model", "ols"),
     ("--noise-model ols", "analysis.noise_model", "ols"),
+    ("--noise-model AR1", "analysis.noise_model", "ar1"),
+    ("--noise-model arma11", "analysis.noise_model", "arma11"),
     ("--smoothing-fwhm 5.5", "analysis.smoothing_fwhm_mm", 5.5),
     ("--smoothing 6:run:iso", "analysis.smoothing_fwhm_mm", 6.0),
     ("--signal-scaling grand-mean", "analysis.signal_scaling", "grand-mean"),
@@ -224,8 +226,7 @@ def test_options_are_not_abbreviated():
 
 @pytest.mark.parametrize(
     "words",
-    ["-m model.json", "--model auto", "--model=x.json", "--resource-monitor", "--noise-model ar1",
-     "--noise-model ARMA11"],
+    ["-m model.json", "--model auto", "--model=x.json", "--resource-monitor"],
 )  # fmt: skip
 def test_option_that_is_not_in_force_is_refused_by_name(words):
     error = refused(*PLACES, *words.split())

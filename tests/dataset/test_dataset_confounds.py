@@ -221,6 +221,27 @@ def test_non_steady_states_are_censored_and_no_columns(name: str) -> None:
     assert problems == ()
 
 
+def test_all_outlier_columns_of_a_table_are_recognised() -> None:
+    # as fMRIPrep writes them: two digits or more, each one scan
+    n_scans = 140
+    columns = {
+        f"{kind}_outlier{i:02}": np.eye(n_scans)[first + i]
+        for kind, first, count in (("non_steady_state", 0, 3), ("motion", 10, 120))
+        for i in range(count)
+    }
+    confounds = ConfoundTable(path=Path("c.tsv"), values=columns)
+    for requests in (("nss", "motion_outlier*"), ("*_outlier*",), ("*",)):
+        choice, problems, _ = resolve(confounds, *requests, n_scans=n_scans)
+        assert [item.scan for item in choice.censored] == [0, 1, 2, *range(10, 130)]
+        assert (choice.columns, problems) == ((), ())
+
+
+def test_outlier_column_without_a_scan_censors_nothing() -> None:
+    # as in a table that was cut to its first rows
+    choice, problems, _ = resolve(table(motion_outlier00=[0.0] * N_SCANS), "motion_outlier*")
+    assert (choice.columns, choice.censored, problems) == ((), (), ())
+
+
 def test_run_without_non_steady_states_is_fine() -> None:
     choice, problems, notices = resolve(table("x"), "nss")
     assert (choice.columns, choice.censored, problems, notices) == ((), (), (), ())
@@ -277,6 +298,18 @@ def test_scan_is_censored_once_with_all_reasons() -> None:
     assert censored(choice)[5] == (
         "motion outlier (motion_outlier00); framewise displacement 0.9 mm > 0.5 mm"
     )
+    assert [item.kinds for item in choice.censored] == [
+        ("dummy scan", "non-steady state"),
+        ("framewise displacement > 0.5 mm",),
+        ("motion outlier", "framewise displacement > 0.5 mm"),
+    ]
+
+
+def test_scan_that_two_columns_mark_is_of_one_kind() -> None:
+    confounds = table(motion_outlier00=one_hot(3), motion_outlier01=one_hot(3))
+    (item,) = resolve(confounds, "motion_outlier*")[0].censored
+    assert item.reason == "motion outlier (motion_outlier00); motion outlier (motion_outlier01)"
+    assert item.kinds == ("motion outlier",)
 
 
 def test_displacement_filled_into_the_first_row_censors_nothing(tmp_path: Path) -> None:

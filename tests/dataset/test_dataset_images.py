@@ -24,6 +24,8 @@ from bids_fx.dataset.images import (
     read_volume,
 )
 from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.glm.design import Column, Design
+from bids_fx.glm.scaling import scale_factor
 from bids_fx.glm.smoothing import sigma_voxels, smooth_volume
 from bids_fx.inputs import Grid
 from tests.dataset.trees import write_image, write_text
@@ -83,7 +85,7 @@ def mask_file(tmp_path: Path, inside: np.ndarray) -> Path:
 
 
 def read(bold: Path, mask: Path | None, *, fwhm_mm: float = 0, **left_out: int) -> MaskedSeries:
-    """Read a series with some scans left out of the means."""
+    """Read a series but for some scans."""
     kept = np.ones(N_SCANS, dtype=bool)
     kept[list(left_out.values())] = False
     return read_series(bold, mask, fwhm_mm=fwhm_mm, kept=kept)
@@ -115,10 +117,8 @@ def test_mean_is_taken_over_kept_scans_alone(
     mean = np.delete(values, [0, 4], axis=3).mean(axis=3)
     np.testing.assert_allclose(series.mean, mean[inside], rtol=1e-14)
     np.testing.assert_allclose(series.mean_image, mean, rtol=FLOAT32)
-    # the first scan is 2000 above the others, and is rounded on that scale
-    np.testing.assert_allclose(
-        series.values, (values - mean[..., None])[inside].T, rtol=0, atol=3000 * FLOAT32
-    )
+    expected = (values - mean[..., None])[inside].T[[1, 2, 3, 5, 6, 7, 8]]
+    np.testing.assert_allclose(series.values, expected, rtol=0, atol=400 * FLOAT32)
 
 
 def test_large_mean_costs_no_precision(
@@ -131,15 +131,70 @@ def test_large_mean_costs_no_precision(
     np.testing.assert_allclose(read(bold, mask_file).values, expected, rtol=0, atol=8 * FLOAT32)
 
 
-def test_scans_before_the_first_kept_one_are_on_its_scale(
-    tmp_path: Path, inside: np.ndarray, mask_file: Path
+@pytest.mark.parametrize("fwhm_mm", [0.0, 3.0])
+@pytest.mark.parametrize("factor", [10.0, 0.0, np.nan, np.inf])
+def test_nothing_in_a_scan_that_is_left_out_changes_what_is_read(
+    tmp_path: Path, values: np.ndarray, mask_file: Path, fwhm_mm: float, factor: float
 ) -> None:
-    values = np.full((*SHAPE, N_SCANS), 100.0)
-    values[..., :3] = [500, 400, 300]
+    clean = read(as_float32(tmp_path / "a.nii", values), mask_file, fwhm_mm=fwhm_mm, a=0, b=5)
+    values[..., [0, 5]] *= factor
+    series = read(as_float32(tmp_path / "b.nii", values), mask_file, fwhm_mm=fwhm_mm, a=0, b=5)
+    np.testing.assert_array_equal(series.values, clean.values)
+    np.testing.assert_array_equal(series.mean, clean.mean)
+    np.testing.assert_array_equal(series.mean_image, clean.mean_image)
+    assert series.bold_sha256 != clean.bold_sha256
+
+
+def test_percent_signal_is_of_the_kept_scans_alone(tmp_path: Path, mask_file: Path) -> None:
+    # on and off by turns, 20 above and below 1000: an effect of 2 percent; a bright first scan
+    task = np.array([0.0, *[1.0, -1.0] * 4])
+    values = np.full((*SHAPE, N_SCANS), 1000.0) + 20 * task
+    values[..., 0] *= 10
+    columns = (
+        Column(name="on", role="condition", condition="on", basis=0),
+        Column(name="censored_scan_0000", role="censored"),
+        Column(name="constant", role="constant"),
+    )
+    matrix = np.column_stack([task, np.arange(N_SCANS) == 0, np.ones(N_SCANS)])
+    design = Design(matrix=matrix, columns=columns)
     bold = as_float32(tmp_path / "bold.nii.gz", values)
-    series = read(bold, mask_file, a=0, b=1, c=2)
-    expected = np.tile([[400.0], [300], [200], *[[0]] * 6], (1, inside.sum()))
-    np.testing.assert_array_equal(series.values, expected)
+    series = read_series(bold, mask_file, fwhm_mm=0, kept=design.kept)
+    scaled = series.values * scale_factor(series.mean, "psc")
+    effects = np.linalg.lstsq(design.fitted.matrix, scaled, rcond=None)[0]
+    np.testing.assert_allclose(effects[0], 2.0, rtol=FLOAT32)
+    np.testing.assert_allclose(effects[1], 0.0, atol=FLOAT32)
+
+
+def test_only_kept_scans_take_memory(
+    tmp_path: Path, values: np.ndarray, inside: np.ndarray, mask_file: Path
+) -> None:
+    series = read(as_float32(tmp_path / "bold.nii", values), mask_file, a=0, b=1, c=2, d=8)
+    assert series.values.shape == (N_SCANS - 4, inside.sum())
+    assert series.values.base is None  # no view of a matrix of all scans
+
+
+def test_scans_that_are_left_out_are_not_smoothed(
+    tmp_path: Path, values: np.ndarray, mask_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smoothed = []
+
+    def smooth(volume: np.ndarray, sigma: tuple[float, ...]) -> np.ndarray:
+        smoothed.append(sigma)
+        return smooth_volume(volume, sigma)
+
+    monkeypatch.setattr("bids_fx.dataset.images.smooth_volume", smooth)
+    read(as_float32(tmp_path / "bold.nii", values), mask_file, fwhm_mm=4.0, a=0, b=4, c=8)
+    assert len(smoothed) == N_SCANS - 3
+
+
+@pytest.mark.parametrize("scan", [0, 8])
+def test_truncated_last_scan_is_an_error_though_it_is_left_out(
+    tmp_path: Path, values: np.ndarray, mask_file: Path, scan: int
+) -> None:
+    bold = as_float32(tmp_path / "bold.nii", values)
+    bold.write_bytes(bold.read_bytes()[:-4])
+    with pytest.raises(BIDSFXError, match="truncated"):
+        read(bold, mask_file, left_out=scan)
 
 
 @pytest.mark.parametrize("fwhm_mm", [2.0, 5.0])
@@ -185,14 +240,40 @@ def test_voxel_that_is_not_finite_is_nan_throughout_and_touches_no_other(
     )
 
 
-def test_gap_in_a_scan_that_is_left_out_does_not_cost_the_voxel(
-    tmp_path: Path, values: np.ndarray, inside: np.ndarray, mask_file: Path
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_voxel_that_is_not_finite_in_a_scan_that_is_left_out_is_whole(
+    tmp_path: Path, values: np.ndarray, inside: np.ndarray, mask_file: Path, wrong: float
+) -> None:
+    values[(*np.argwhere(inside)[5], 4)] = wrong
+    series = read(as_float32(tmp_path / "bold.nii.gz", values), mask_file, gap=4)
+    expected = np.delete(values[inside][5], 4)
+    np.testing.assert_allclose(series.mean[5], expected.mean(), rtol=FLOAT32)
+    np.testing.assert_allclose(
+        series.values[:, 5], expected - expected.mean(), rtol=0, atol=2000 * FLOAT32
+    )
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, -7.3, 1e6])
+def test_constant_voxel_is_zero_throughout(
+    tmp_path: Path, values: np.ndarray, inside: np.ndarray, mask_file: Path, level: float
 ) -> None:
     place = tuple(np.argwhere(inside)[5])
-    values[(*place, 0)] = np.nan
-    series = read(as_float32(tmp_path / "bold.nii.gz", values), mask_file, first=0)
-    assert np.isfinite(series.values).all()
-    assert series.values[0, 5] == 0
+    values[place] = level
+    values[(*place, 0)] = 3.0  # constant over kept scans
+    series = read(as_big_endian(tmp_path / "bold.nii.gz", values), mask_file, first=0)
+    assert not series.values[:, 5].any()
+    assert series.mean[5] == level
+
+
+@pytest.mark.parametrize("scans", [[3], [1, 3], slice(None)])
+def test_voxel_beyond_the_numbers_of_float32_is_nan_throughout(
+    tmp_path: Path, values: np.ndarray, inside: np.ndarray, mask_file: Path, scans: list[int]
+) -> None:
+    values[(*np.argwhere(inside)[5], scans)] = 1e39 * np.arange(1, N_SCANS + 1)[scans]
+    series = read(as_big_endian(tmp_path / "bold.nii.gz", values), mask_file)
+    assert np.isnan(series.values[:, 5]).all()
+    assert np.isnan(series.mean[5])
+    assert np.isfinite(np.delete(series.values, 5, axis=1)).all()
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -425,7 +506,7 @@ def test_series_without_mask_gets_the_mask_of_its_mean(
     np.testing.assert_array_equal(series.mask, compute_mask(series.mean_image))
     assert series.mask.sum() > 0.9 * head.sum()
     assert series.mask_sha256 is None
-    assert series.values.shape == (N_SCANS, series.mask.sum())
+    assert series.values.shape == (N_SCANS - 1, series.mask.sum())
 
 
 def test_series_in_which_no_brain_stands_out_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bids_fx.settings import AnalysisSettings
 from tests.dataset.trees import SHAPE, Tree, names, told, write_image, write_json, write_text
 
 STATS = ("effect", "variance")
+F_STATS = ("effect", "covariance")
 
 
 class Maps:
@@ -32,17 +33,30 @@ class Maps:
         *,
         stats: tuple[str, ...] = STATS,
         folder: str | None = None,
+        volumes: dict[str, int] | None = None,
         **sidecar: object,
     ) -> Path:
-        """Write the maps of a contrast and their sidecars; return the folder."""
+        """Write a contrast's maps, 4D where `volumes` says so, and sidecars; return the folder."""
         if folder is None:
             folder = f"sub-{parse_name(stem + '_x').entities['sub']}/func"
         for stat in stats:
             path = self.root / folder / f"{stem}_contrast-{label}_stat-{stat}_statmap.nii.gz"
-            write_image(path, np.ones(SHAPE, dtype=np.float32))
+            shape = SHAPE if volumes is None or stat not in volumes else (*SHAPE, volumes[stat])
+            write_image(path, np.ones(shape, dtype=np.float32))
             if sidecar:
                 write_json(path.with_name(path.name.replace(".nii.gz", ".json")), **sidecar)
         return self.root / folder
+
+    def add_f(self, stem: str, label: str = "any", *, rows: int = 2, **choices: object) -> Path:
+        """Write the maps of an F test as this program does."""
+        given = {
+            "stats": F_STATS,
+            "volumes": {"effect": rows, "covariance": rows * (rows + 1) // 2},
+            "ContrastTest": "F",
+            "NumeratorDegreesOfFreedom": rows,
+            "DegreesOfFreedom": 40,
+        }
+        return self.add(stem, label, **(given | choices))
 
     def find(self, *, run_dof: float | None = None, **choices: object) -> Found:
         analysis = AnalysisSettings(run_dof=run_dof)
@@ -211,6 +225,123 @@ def test_degrees_of_freedom_that_make_no_sense_are_a_problem(maps: Maps, said: o
     maps.add("sub-01_task-a_run-1", DegreesOfFreedom=said)
     (problem,) = maps.find(run_dof=7).problems
     assert problem.found == f"{said!r} degrees of freedom"
+
+
+# ------------------------------------------------------------------------------------ F tests
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_effects_with_their_covariance_are_an_f_test(maps: Maps, rows: int) -> None:
+    maps.add_f("sub-01_task-a_run-1", rows=rows, stats=(*F_STATS, "F", "z"), ContrastName="x")
+    maps.add("sub-01_task-a_run-1", "face", DegreesOfFreedom=41)
+    run = maps.one()
+    assert run.rows == {"any": rows}
+    assert set(run.maps["any"]) == set(F_STATS)
+    assert (run.names, run.dof) == ({"any": "x", "face": "face"}, {"any": 40.0, "face": 41.0})
+
+
+def test_one_row_may_be_stored_without_a_fourth_dimension(maps: Maps) -> None:
+    maps.add("sub-01_task-a_run-1", stats=F_STATS, DegreesOfFreedom=40)
+    assert maps.one().rows == {"face": 1}
+
+
+@pytest.mark.parametrize("stats", [("covariance",), ("effect", "covariance")])
+def test_denominator_is_told_by_the_covariances_sidecar_too(
+    maps: Maps, stats: tuple[str, ...]
+) -> None:
+    volumes = {"effect": 2, "covariance": 3}
+    maps.add("sub-01_task-a_run-1", stats=("effect",), volumes=volumes)
+    maps.add("sub-01_task-a_run-1", stats=stats, volumes=volumes, DegreesOfFreedom=38.5)
+    assert maps.one().dof == {"face": 38.5}
+
+
+def test_map_of_the_denominator_comes_first_for_an_f_test_too(maps: Maps) -> None:
+    maps.add_f("sub-01_task-a_run-1", stats=(*F_STATS, "dof"))
+    run = maps.one()
+    assert (run.dof, run.rows) == ({}, {"any": 2})
+    assert set(run.maps["any"]) == {*F_STATS, "dof"}
+
+
+@pytest.mark.parametrize(("effect", "covariance"), [(2, 2), (2, 6), (3, 3), (1, 3)])
+def test_volumes_that_are_of_no_f_test_are_a_problem(
+    maps: Maps, effect: int, covariance: int
+) -> None:
+    volumes = {"effect": effect, "covariance": covariance}
+    maps.add_f("sub-01_task-a_run-1", rows=effect, volumes=volumes)
+    (problem,) = maps.find().problems
+    assert problem.where.endswith("stat-covariance_statmap.nii.gz")
+    assert problem.found == f"{covariance} volumes beside {effect} of the effect map"
+    assert f"in {effect * (effect + 1) // 2} volumes" in problem.remedy
+
+
+def test_sidecar_that_contradicts_the_volumes_is_a_problem(maps: Maps) -> None:
+    maps.add_f("sub-01_task-a_run-1", NumeratorDegreesOfFreedom=3)
+    (problem,) = maps.find().problems
+    assert "NumeratorDegreesOfFreedom is 3, but the effect map has 2" in problem.found
+
+
+def test_dof_map_of_an_f_test_is_one_volume(maps: Maps) -> None:
+    volumes = {"effect": 2, "covariance": 3, "dof": 2}
+    maps.add_f("sub-01_task-a_run-1", stats=(*F_STATS, "dof"), volumes=volumes)
+    (problem,) = maps.find().problems
+    assert problem.where.endswith("stat-dof_statmap.nii.gz")
+    assert f"an image of shape {(*SHAPE, 2)}" in problem.found
+
+
+def test_variance_and_covariance_of_one_contrast_are_a_problem(maps: Maps) -> None:
+    maps.add_f("sub-01_task-a_run-1", stats=(*F_STATS, "variance"))
+    (problem,) = maps.find().problems
+    assert problem.found == "both a variance and a covariance map"
+
+
+def test_covariance_without_effect_is_a_problem(maps: Maps) -> None:
+    maps.add_f("sub-01_task-a_run-1", stats=("covariance",))
+    (problem,) = maps.find().problems
+    assert problem.found == "no effect map, only covariance"
+    assert problem.code == ExitCode.MISSING_INPUT
+
+
+def test_f_tests_without_covariance_are_left_out_with_a_word(maps: Maps) -> None:
+    stem = "sub-01_task-a_run-1"
+    maps.add(stem, "any", stats=(*STATS, "F"), volumes={"effect": 2}, DegreesOfFreedom=9)
+    maps.add(stem, "other", stats=("F", "z"), DegreesOfFreedom=9)
+    maps.add(stem, "face", DegreesOfFreedom=9)
+    assert set(maps.one().maps) == {"face"}
+    warnings = [notice for notice in maps.find().notices if notice.warning]
+    assert [notice.text.partition(":")[0] for notice in warnings] == [
+        f"{stem}_contrast-any",
+        f"{stem}_contrast-other",
+    ]
+    assert all("no stat-covariance map" in notice.text for notice in warnings)
+
+
+def test_nothing_but_f_tests_without_covariance_leaves_nothing_to_combine(maps: Maps) -> None:
+    maps.add("sub-01_task-a_run-1", stats=("F",), DegreesOfFreedom=9)
+    found = maps.find()
+    assert found.runs == ()
+    (problem,) = found.problems
+    assert problem.code == ExitCode.MISSING_INPUT
+    assert "this F test is left out" in told(found)
+
+
+@pytest.mark.parametrize("test", ["an F test of 3 row(s)", "a t contrast"])
+def test_one_label_for_different_tests_of_a_task_is_a_problem(maps: Maps, test: str) -> None:
+    maps.add_f("sub-01_task-a_run-1")
+    if test == "a t contrast":
+        maps.add("sub-01_task-a_run-2", "any", DegreesOfFreedom=9)
+    else:
+        maps.add_f("sub-01_task-a_run-2", rows=3)
+    maps.add_f("sub-01_task-b_run-1", rows=4)
+    (problem,) = maps.find().problems
+    assert problem.where == "sub-01_task-a_run-2_contrast-any"
+    assert problem.found == f"{test}, but an F test of 2 row(s) in sub-01_task-a_run-1"
+    assert problem.participant == "01"
+
+
+def test_t_contrast_of_several_volumes_is_told_what_it_lacks(maps: Maps) -> None:
+    maps.add("sub-01_task-a_run-1", volumes={"effect": 2}, DegreesOfFreedom=9)
+    (problem,) = maps.find().problems
+    assert "stat-covariance" in problem.remedy
 
 
 # --------------------------------------------------------------------------------- bad input

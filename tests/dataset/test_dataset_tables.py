@@ -281,6 +281,47 @@ def test_column_of_one_scan_by_name_and_value_is_censored(make_table: Maker) -> 
     assert read_design(path).columns[0].role == "censored"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("motion_outlier00", "motion_outlier112", "motion_outlier_0", "censored_scan_0001"),
+        *("non_steady_state_outlier00", "non_steady_state_outlier_3", "NonSteadyStateOutlier00"),
+    ],
+)
+def test_scan_of_a_column_named_as_an_outlier_is_left_out_of_the_fit(
+    make_table: Maker, name: str
+) -> None:
+    design = read_design(make_table("x_design.tsv", [("a", name), (5, 0), (6, 1), (7, 0)]))
+    assert design.kept.tolist() == [True, False, True]
+    assert design.fitted.matrix.tolist() == [[5.0], [7.0]]
+
+
+@pytest.mark.parametrize("values", [(1, 1, 0), (0, 0, 0), (0.5, 0.5, 1)])
+def test_column_named_as_an_outlier_that_marks_no_single_scan_leaves_all(
+    make_table: Maker, values: tuple[float, ...]
+) -> None:
+    rows = [(one,) for one in values]
+    assert read_design(make_table("x_design.tsv", [("motion_outlier00",), *rows])).kept.all()
+
+
+def test_two_columns_may_censor_one_scan(make_table: Maker) -> None:
+    names = ("motion_outlier00", "non_steady_state_outlier00", "constant")
+    design = read_design(make_table("x_design.tsv", [names, (1, 1, 1), (0, 0, 1), (0, 0, 1)]))
+    assert design.kept.tolist() == [False, True, True]
+    assert design.fitted.names == ("constant",)
+
+
+@pytest.mark.parametrize(("values", "marked"), [((1, 1, 0), 2), ((0, 0, 0), 0)])
+def test_sidecar_that_lets_a_column_censor_no_single_scan_is_refused(
+    make_table: Maker, tmp_path: Path, values: tuple[int, ...], marked: int
+) -> None:
+    described = '{"Columns": [{"Name": "spike", "Role": "censored"}]}'
+    (tmp_path / "x_design.json").write_text(described, encoding="utf-8")
+    path = make_table("x_design.tsv", [("spike",), *((one,) for one in values)])
+    with pytest.raises(BIDSFXError, match=f"'spike' has the Role censored.* in {marked} scans"):
+        read_design(path)
+
+
 def test_sidecar_of_a_design_says_what_its_columns_are(make_table: Maker, tmp_path: Path) -> None:
     (tmp_path / "x_design.json").write_text(
         '{"Columns": [{"Name": "constant", "Role": "condition", "Condition": "odd", "Basis": 0},'

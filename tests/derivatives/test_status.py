@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.status import HashCache, stamp_of, unfinished
-from bids_fx.derivatives.write import sha256
+from bids_fx.derivatives.status import HashCache, is_whole, stamp_of, unfinished
+from bids_fx.derivatives.write import sha256, write_image
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
+from tests.small_plans import GRID
 from tests.synthetic import DatasetSpec, make_dataset
 
 SETTINGS = AnalysisSettings(contrasts=("face",))
@@ -81,6 +84,37 @@ def test_a_missing_combined_map_combines_again_and_fits_nothing(done):
     (out / paths.statmap(plan_of(truth).groups[0].entities, "face", "q")).unlink()
     left = todo(truth, out)
     assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+@pytest.mark.parametrize("ending", ["tsv", "json"])
+def test_a_missing_table_of_influence_combines_again(done, ending):
+    truth, out = done
+    next(out.rglob(f"*_influence.{ending}")).unlink()
+    left = todo(truth, out)
+    assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5)], ids=["one volume", "three volumes"])
+def test_an_image_is_whole_to_its_last_byte(tmp_path, shape):
+    path = tmp_path / "a.nii.gz"
+    mask = np.zeros(GRID.shape, dtype=bool)
+    mask[1, 1] = True
+    values = np.random.default_rng(1).random(shape)
+    write_image(path, values, mask, GRID, standard_space=True)
+    assert is_whole(path)
+    content = path.read_bytes()
+    for n_bytes in (len(content) - 1, len(content) // 2, 30, 0):
+        path.write_bytes(content[:n_bytes])
+        assert not is_whole(path)
+    path.unlink()
+    assert not is_whole(path)
+
+
+def test_an_image_that_lacks_a_volume_of_its_header_is_not_whole(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    write_image(path, np.ones((3, 210)), np.ones(GRID.shape, bool), GRID, standard_space=True)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[: -210 * 8]))
+    assert not is_whole(path)
 
 
 def test_a_missing_figure_is_drawn_again_and_nothing_is_computed(done):

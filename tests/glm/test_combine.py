@@ -1,4 +1,4 @@
-"""Fixed effects: closed forms, invariants and runs that do not cover a voxel."""
+"""Fixed effects: closed forms, invariants, calibration, runs that do not cover a voxel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
-from bids_fx.glm.fixed_effects import CombinedEffects, combine
+from bids_fx.glm.fixed_effects import CombinedEffects, combine, leave_one_out
 from bids_fx.glm.names import COMBINATIONS
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,8 +36,10 @@ def runs(rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
 def test_weighted_mean_of_two_runs_equals_the_closed_form() -> None:
     combined = combine(*TWO, combination="weighted")
     np.testing.assert_allclose(combined.effect, [1.2], rtol=EXACT)
-    np.testing.assert_allclose(combined.variance, [0.8], rtol=EXACT)
-    assert combined.dof.tolist() == [40.0]
+    # shares 0.8 and 0.2; for two runs Cochran and Carroll's degrees of freedom are the runs' own
+    meier = 1 + 4 * (0.8 * 0.2 / 20 + 0.2 * 0.8 / 20)
+    np.testing.assert_allclose(combined.variance, [0.8 * meier], rtol=EXACT)
+    np.testing.assert_allclose(combined.dof, [1 / (0.8**2 / 16 + 0.2**2 / 16)], rtol=EXACT)
     assert combined.n_runs.tolist() == [2]
 
 
@@ -54,8 +57,107 @@ def test_equal_runs_are_averaged(combination: str) -> None:
         np.full((5, 1), 3.0), np.full((5, 1), 2.0), np.full((5, 1), 12.0), combination=combination
     )
     np.testing.assert_allclose(combined.effect, [3.0], rtol=EXACT)
-    np.testing.assert_allclose(combined.variance, [2.0 / 5], rtol=EXACT)
-    np.testing.assert_allclose(combined.dof, [60.0], rtol=EXACT)
+    # nu' = 12 - 4 * 3 / 4 = 9
+    meier = 1 + 4 * 5 * 0.2 * 0.8 / 9 if combination == "weighted" else 1.0
+    np.testing.assert_allclose(combined.variance, [2.0 / 5 * meier], rtol=EXACT)
+    expected = 5 * (12 - 4) if combination == "weighted" else 60.0
+    np.testing.assert_allclose(combined.dof, [expected], rtol=EXACT)
+
+
+def by_the_formula(x: FloatArray, v: FloatArray, nu: FloatArray) -> tuple[float, float, float]:
+    """Return weighted mean, Meier's variance and degrees of freedom, as the papers write them."""
+    k, w = len(x), 1 / v
+    total = w.sum()
+    cochran_carroll = nu - 4 * (k - 2) / (k - 1)
+    correction = 1 + 4 / total**2 * sum(w * (total - w) / cochran_carroll)
+    return (
+        float(sum(w * x) / total),
+        float(correction / total),
+        float(total**2 / sum(w**2 / (nu - 4))),
+    )
+
+
+def test_weighted_combination_is_meiers_at_every_voxel(
+    runs: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
+    runs[0][1, :20] = np.nan
+    runs[1][3, 10:30] = 0.0
+    combined = combine(*runs, combination="weighted")
+    assert set(combined.n_runs) == {2, 3, 4}
+    for i in range(60):
+        enters = np.isfinite(runs[0][:, i]) & (runs[1][:, i] > 0)
+        expected = by_the_formula(*(part[enters, i] for part in runs))
+        found = [combined.effect[i], combined.variance[i], combined.dof[i]]
+        np.testing.assert_allclose(found, expected, rtol=EXACT)
+
+
+def test_weights_give_way_where_a_run_has_eight_degrees_of_freedom() -> None:
+    effects, variances = np.array([[1.0] * 3, [2.0] * 3]), np.array([[1.0] * 3, [4.0] * 3])
+    dofs = np.array([[8.0, np.nextafter(8.0, 9.0), 3.0], [50.0, 50.0, np.nan]])
+    combined = combine(effects, variances, dofs, combination="weighted")
+    assert combined.plain.tolist() == [True, False, False]
+    plain = combine(effects, variances, dofs, combination="unweighted")
+    assert not plain.plain.any()
+    for name in ("effect", "variance", "dof"):
+        assert getattr(combined, name)[[0, 2]].tolist() == getattr(plain, name)[[0, 2]].tolist()
+    expected = by_the_formula(effects[:, 1], variances[:, 1], dofs[:, 1])
+    found = [combined.effect[1], combined.variance[1], combined.dof[1]]
+    np.testing.assert_allclose(found, expected, rtol=EXACT)
+
+
+def false_positives(
+    dofs: list[float], sds: list[float], combination: str, *, seed: int, n: int = 400_000
+) -> CombinedEffects:
+    """Combine null data of runs with these degrees of freedom and standard deviations."""
+    rng = np.random.default_rng(seed)
+    nu, sd = np.array(dofs)[:, np.newaxis], np.array(sds)[:, np.newaxis]
+    effects = sd * rng.standard_normal((len(nu), n))
+    variances = sd**2 * rng.chisquare(nu, (len(nu), n)) / nu
+    return combine(effects, variances, nu, combination=combination)
+
+
+@pytest.mark.parametrize(
+    ("dofs", "sds", "combination", "lowest", "highest"),
+    [
+        # 1.15 in 3e6 draws; 1.35 without Cochran and Carroll's degrees of freedom, 1.43 with nu
+        # for nu - 4, 1.66 without both, 3.7 with 1 / W and summed degrees of freedom
+        ([15.0] * 4, [1.0] * 4, "weighted", 0.95, 1.3),
+        # 0.95; 1.29 with nu for nu - 4, 1.46 without both, 2.0 without Meier's term
+        ([15.0] * 4, [1.0, 1.0, 2.0, 3.0], "weighted", 0.8, 1.2),
+        # 1.05; 3.1 with summed degrees of freedom
+        ([20.0, 200.0], [5.0, 1.0], "unweighted", 0.9, 1.2),
+    ],
+)
+def test_false_positives_per_1000_at_two_sided_p_001(
+    dofs: list[float], sds: list[float], combination: str, lowest: float, highest: float
+) -> None:
+    null = false_positives(dofs, sds, combination, seed=1)
+    p = 2 * stats.t.sf(np.abs(null.effect) / np.sqrt(null.variance), null.dof)
+    assert lowest <= 1000 * (p < 0.001).mean() <= highest
+
+
+def test_p_of_heterogeneity_is_calibrated() -> None:
+    # chi-square has 4.6 per 1000 here
+    null = false_positives([15.0] * 4, [1.0] * 4, "weighted", seed=2)
+    assert 0.85 <= 1000 * (null.q_p < 0.001).mean() <= 1.15
+    assert 0.048 <= (null.q_p < 0.05).mean() <= 0.052
+
+
+def test_p_of_heterogeneity_is_welchs() -> None:
+    x, v, nu = np.array([1.0, 5.0, 2.0]), np.array([1.0, 4.0, 2.0]), np.array([12.0, 20.0, 9.0])
+    combined = combine(*(part[:, np.newaxis] for part in (x, v, nu)), combination="weighted")
+    w = 1 / v
+    q = sum(w * (x - sum(w * x) / sum(w)) ** 2)
+    vague = sum((1 - w / sum(w)) ** 2 / nu)
+    f = (q / 2) / (1 + 2 * (3 - 2) / (3**2 - 1) * vague)
+    np.testing.assert_allclose(combined.q_p, stats.f.sf(f, 2, (3**2 - 1) / (3 * vague)), rtol=1e-9)
+
+
+def test_p_of_heterogeneity_of_two_runs_is_that_of_their_difference() -> None:
+    # Welch's t of two means, on Welch-Satterthwaite's degrees of freedom
+    combined = combine([[1.0], [5.0]], [[1.0], [3.0]], [[12.0], [20.0]], combination="unweighted")
+    dof = (1 + 3) ** 2 / (1 / 12 + 9 / 20)
+    np.testing.assert_allclose(combined.q_p, 2 * stats.t.sf(4 / np.sqrt(1 + 3), dof), rtol=1e-9)
 
 
 def test_heterogeneity_of_two_runs_equals_the_closed_form() -> None:
@@ -82,7 +184,7 @@ def test_heterogeneity_does_not_depend_on_the_combination(
     runs: tuple[FloatArray, FloatArray, FloatArray],
 ) -> None:
     weighted, unweighted = (combine(*runs, combination=name) for name in COMBINATIONS)
-    for name in ("q", "isq", "tau2"):
+    for name in ("q", "q_p", "isq", "tau2"):
         np.testing.assert_array_equal(getattr(weighted, name), getattr(unweighted, name))
 
 
@@ -110,14 +212,24 @@ def test_one_run_is_that_run_bit_for_bit(
     assert combined.variance.tobytes() == variances[0].tobytes()
     assert combined.dof.tobytes() == dofs[0].tobytes()
     assert (combined.n_runs == 1).all()
-    for name in ("q", "isq", "tau2"):
+    for name in ("q", "q_p", "isq", "tau2"):
         assert np.isnan(getattr(combined, name)).all()
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
 @pytest.mark.parametrize(
     ("part", "value"),
-    [(0, np.nan), (0, np.inf), (1, np.nan), (1, 0.0), (1, -1.0), (1, np.inf), (2, np.nan), (2, 0)],
+    [
+        (0, np.nan),
+        (0, np.inf),
+        (1, np.nan),
+        (1, 0.0),
+        (1, -1.0),
+        (1, np.inf),
+        (2, np.nan),
+        (2, 0),
+        (2, np.inf),
+    ],
 )
 def test_run_that_does_not_cover_a_voxel_is_left_out_there_alone(
     combination: str, part: int, value: float, runs: tuple[FloatArray, FloatArray, FloatArray]
@@ -149,6 +261,7 @@ def test_voxel_that_no_run_covers_is_nan(
     runs[1][:, 9] = 0.0
     values = arrays(combine(*runs, combination=combination))
     assert values.pop("n_runs")[9] == 0
+    assert not values.pop("plain").any()
     for name, array in values.items():
         assert np.flatnonzero(np.isnan(array)).tolist() == [9], name
 
@@ -175,6 +288,7 @@ def test_scaling_all_runs_scales_the_result(
     np.testing.assert_allclose(other.variance, k**2 * once.variance, rtol=1e-10)
     np.testing.assert_allclose(other.dof, once.dof, rtol=1e-10)
     np.testing.assert_allclose(other.q, once.q, rtol=1e-10)
+    np.testing.assert_allclose(other.q_p, once.q_p, rtol=1e-8)
     np.testing.assert_allclose(other.isq, once.isq, rtol=0, atol=1e-8)
     np.testing.assert_allclose(other.tau2 / k**2, once.tau2, rtol=0, atol=1e-9)
 
@@ -183,7 +297,8 @@ def test_scaling_all_runs_scales_the_result(
 def test_smallest_float32_variances_do_not_overflow(combination: str) -> None:
     tiny = float(np.finfo(np.float32).smallest_subnormal)
     combined = combine([[1.0], [1.0]], [[tiny], [4 * tiny]], [[9], [9]], combination=combination)
-    expected = 0.8 * tiny if combination == "weighted" else 1.25 * tiny
+    meier = 1 + 4 * 2 * 0.8 * 0.2 / 9
+    expected = 0.8 * tiny * meier if combination == "weighted" else 1.25 * tiny
     np.testing.assert_allclose(combined.variance, [expected], rtol=EXACT)
 
 
@@ -197,7 +312,7 @@ def test_pooled_runs_equal_one_model_over_both(rng: np.random.Generator) -> None
     combined = combine(
         [[beta1], [beta2]],
         [[1 / (X1**2).sum()], [1 / (X2**2).sum()]],
-        [[29], [29]],
+        [[1e15], [1e15]],
         combination="weighted",
     )
     both = np.vstack([X1, X2])
@@ -239,3 +354,27 @@ def test_shapes_that_do_not_agree_are_refused(parts: Any, message: str) -> None:
 def test_unknown_combination_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown combination 'mean'"):
         combine(*TWO, combination="mean")
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_leaving_out_a_run_equals_combining_the_others(
+    combination: str, runs: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    effects, variances, dofs = runs
+    effects[1, :20] = np.nan  # three runs
+    variances[[0, 3], 10:30] = 0.0  # one or two runs
+    effects[:, 35] = np.nan
+    dofs[2, 30:50] = 8.0  # weights give way until this run is left out
+    variances[1, 45:] *= 1e-12  # the others' sums would drown in a total
+    reduced = leave_one_out(*runs, combination=combination)
+    for i in range(4):
+        rest = np.arange(4) != i
+        others = combine(*(part[rest] for part in runs), combination=combination)
+        for name in ("effect", "variance", "dof"):
+            found, expected = getattr(reduced, name)[i], getattr(others, name)
+            np.testing.assert_allclose(found, expected, rtol=EXACT, err_msg=name)
+
+
+def test_nothing_is_left_of_one_run() -> None:
+    reduced = leave_one_out([[1.0]], [[2.0]], [[9.0]], combination="weighted")
+    assert np.isnan([reduced.effect, reduced.variance, reduced.dof]).all()

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from bids_fx.glm.contrasts import (
+    contrast_inflation,
     contrast_vector,
     design_space,
     efficiency,
@@ -42,6 +43,11 @@ def test_rank_does_not_depend_on_units(unit: float, deficient: FloatArray) -> No
 def test_columns_that_differ_in_the_sixth_digit_are_two(rng: np.random.Generator) -> None:
     a = rng.normal(size=60)
     assert design_space(np.column_stack([a, a + 1e-6 * rng.normal(size=60)])).rank == 2
+
+
+def test_columns_that_agree_to_nine_digits_are_one(rng: np.random.Generator) -> None:
+    a = rng.normal(size=60)
+    assert design_space(np.column_stack([a, a + 1e-9 * rng.normal(size=60)])).rank == 1
 
 
 @pytest.mark.parametrize("shape", [(5, 0), (5, 2)])
@@ -87,6 +93,14 @@ def test_estimable_is_what_lies_in_the_row_space(
     vector: list[float], estimable: bool, deficient: FloatArray
 ) -> None:
     assert is_estimable(np.array(vector, dtype=float), design_space(deficient)) is estimable
+
+
+@pytest.mark.parametrize(("off", "estimable"), [(1e-7, True), (1e-5, False)])
+def test_rounding_of_weights_is_forgiven(
+    off: float, estimable: bool, deficient: FloatArray
+) -> None:
+    vector = np.array([0.0, 1.0 + off, 1.0 - off, 0.0, 0.0])
+    assert is_estimable(vector, design_space(deficient)) is estimable
 
 
 def test_gap_of_half_a_duplicate_is_one_over_root_two(deficient: FloatArray) -> None:
@@ -186,6 +200,89 @@ def test_inflation_is_that_of_regressing_each_column_on_the_others(
         rest = matrix[:, j] - others @ np.linalg.lstsq(others, matrix[:, j], rcond=None)[0]
         expected.append(np.var(matrix[:, j]) * 50 / (rest @ rest))
     np.testing.assert_allclose(variance_inflation(matrix)[:4], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e200])
+def test_inflation_does_not_depend_on_units(unit: float, rng: np.random.Generator) -> None:
+    matrix = np.column_stack([rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3)), np.ones(50)])
+    expected = variance_inflation(matrix)
+    matrix[:, [0, 3]] *= unit
+    np.testing.assert_allclose(variance_inflation(matrix), expected, rtol=1e-9)
+
+
+def inflation(vector: list[float], matrix: FloatArray) -> float:
+    return contrast_inflation(np.array(vector, dtype=float), matrix, design_space(matrix))
+
+
+def pair(r: float, sizes: tuple[float, float], mean: float = 0.0) -> FloatArray:
+    """Return two columns of correlation r and given norms about their means, and a constant."""
+    a, b = np.array([[1.0, -1, 1, -1], [1.0, 1, -1, -1]]) / 2
+    b = r * a + np.sqrt(1 - r**2) * b
+    return np.column_stack([mean + sizes[0] * a, mean + sizes[1] * b, np.ones(4)])
+
+
+@pytest.mark.parametrize("vector", [[1, 0, 0], [1, -1, 0], [0.3, 7, 0]])
+def test_contrast_in_an_orthogonal_design_is_not_inflated(vector: list[float]) -> None:
+    assert inflation(vector, pair(0.0, (1.0, 5.0), mean=3.0)) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("r", [-0.8, 0.3, 0.95])
+def test_inflation_of_difference_and_sum_has_a_closed_form(r: float) -> None:
+    matrix = pair(r, (2.0, 2.0), mean=-1.0)
+    assert inflation([1, -1, 0], matrix) == pytest.approx(1 / (1 - r), rel=1e-10)
+    assert inflation([1, 1, 0], matrix) == pytest.approx(1 / (1 + r), rel=1e-10)
+
+
+def test_inflation_weighs_columns_of_unequal_size_as_the_contrast_does() -> None:
+    r, a, b = 0.6, 2.0, 5.0
+    joint = (9 / a**2 + 1 / b**2 + 2 * 3 * r / (a * b)) / (1 - r**2)
+    expected = joint / (9 / a**2 + 1 / b**2)
+    assert inflation([3, -1, 0], pair(r, (a, b))) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("has_constant", [True, False])
+def test_inflation_of_one_column_is_that_of_the_column(
+    has_constant: bool, rng: np.random.Generator
+) -> None:
+    matrix = 2 + rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4))
+    if has_constant:
+        matrix = np.column_stack([matrix, np.full(50, 0.1)])
+    factors = variance_inflation(matrix)
+    for j in range(4):
+        vector = np.zeros(matrix.shape[1])
+        vector[j] = -2.5
+        assert inflation(vector.tolist(), matrix) == pytest.approx(factors[j], rel=1e-9)
+
+
+def test_inflation_of_what_is_estimable_does_not_mind_lost_rank(deficient: FloatArray) -> None:
+    one_of_both = deficient[:, [0, 1, 4]]
+    found = inflation([1, 0, 0, 0, 0], deficient)
+    assert found == pytest.approx(inflation([1, 0, 0], one_of_both), rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e200])
+def test_inflation_of_a_contrast_does_not_depend_on_units(
+    unit: float, rng: np.random.Generator
+) -> None:
+    matrix = np.column_stack([rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3)), np.ones(50)])
+    expected = inflation([1, -1, 0, 0], matrix)
+    matrix[:, :2] *= unit
+    assert inflation([1, -1, 0, 0], matrix) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [[0, 1, 0, 0, 0], [0, 1, -1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]],
+)
+def test_inflation_is_nan_for_what_cannot_be_estimated_and_for_constants(
+    vector: list[float], deficient: FloatArray
+) -> None:
+    assert np.isnan(inflation(vector, deficient))
+
+
+def test_inflation_wants_one_weight_per_column(deficient: FloatArray) -> None:
+    with pytest.raises(ValueError, match=r"expected 5 weights, found shape \(4,\)"):
+        inflation([1, 0, 0, 0], deficient)
 
 
 def test_efficiency_of_a_difference_of_two_blocks() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bids_fx.glm.contrasts import design_space
-from bids_fx.glm.design import Condition, Design, make_design, make_drift
+from bids_fx.glm.design import Column, Condition, Design, make_design, make_drift
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -148,6 +148,117 @@ def test_censored_scan_is_one_in_its_scan_alone() -> None:
     made = design(censored=(3, 4))
     assert np.flatnonzero(column(made, "censored_scan_0003")).tolist() == [3]
     assert column(made, "censored_scan_0004")[4] == 1.0
+
+
+def test_scans_that_no_column_censors_are_kept() -> None:
+    made = design(censored=(0, 3, 149))
+    assert made.kept.shape == (150,)
+    assert np.flatnonzero(~made.kept).tolist() == [0, 3, 149]
+    assert design().kept.all()
+
+
+def test_fitted_design_has_the_kept_rows_and_not_the_columns_that_censor() -> None:
+    made = design(
+        hrf_model="spm + derivative",
+        confounds=np.arange(150.0)[:, np.newaxis],
+        confound_names=("trans_x",),
+        censored=(2, 5),
+    )
+    assert made.fitted.names == (
+        *("face", "face_derivative", "house", "house_derivative", "trans_x"),
+        *("drift_1", "drift_2", "drift_3", "drift_4", "constant"),
+    )
+    rows = [0, 1, 3, 4, *range(6, 150)]
+    np.testing.assert_array_equal(column(made.fitted, "trans_x"), rows)
+    for name in made.fitted.names:
+        np.testing.assert_array_equal(column(made.fitted, name), column(made, name)[rows])
+    assert made.fitted.columns == tuple(c for c in made.columns if c.role != "censored")
+
+
+def test_fitted_design_without_censored_scans_is_the_design() -> None:
+    made = design(hrf_model="spm + derivative")
+    np.testing.assert_array_equal(made.fitted.matrix, made.matrix)
+    assert made.fitted.columns == made.columns
+
+
+def test_drift_is_that_of_all_frames_less_the_censored_rows() -> None:
+    made = design(censored=range(40)).fitted
+    every = drift("cosine")
+    assert every.shape == (150, 4)  # 110 scans alone would have three
+    found = np.column_stack([column(made, f"drift_{i}") for i in (1, 2, 3, 4)])
+    np.testing.assert_array_equal(found, every[40:])
+
+
+def test_censored_first_scans_shift_nothing_in_time() -> None:
+    # one event of no duration at 10.5 s, the time of scan 5: the response is 0 up to that scan
+    short = condition("face", [FRAMES[5]], duration=0.0)
+    made = design(conditions=(short,), drift_model="none", censored=(0, 1, 2)).fitted
+    response = column(made, "face")
+    assert np.flatnonzero(response)[0] == 6 - 3
+    alone = design(FRAMES[3:], conditions=(short,), drift_model="none")
+    np.testing.assert_array_equal(response, column(alone, "face"))
+
+
+@pytest.mark.parametrize("censored", [(0, 1), (7, 60, 61, 62, 149)])
+def test_each_censored_scan_costs_one_column_and_one_row(
+    rng: np.random.Generator, censored: tuple[int, ...]
+) -> None:
+    # least squares with a column per scan and without the rows: one fit, one dof
+    made = design(hrf_model="spm + derivative", censored=censored)
+    data = rng.normal(size=150)
+    whole, _, rank, _ = np.linalg.lstsq(made.matrix, data, rcond=None)
+    fitted = made.fitted
+    part, rss, part_rank, _ = np.linalg.lstsq(fitted.matrix, data[made.kept], rcond=None)
+    stays = [made.names.index(name) for name in fitted.names]
+    np.testing.assert_allclose(whole[stays], part, rtol=1e-9, atol=1e-12)
+    assert 150 - rank == len(fitted.matrix) - part_rank
+    np.testing.assert_allclose(((data - made.matrix @ whole) ** 2).sum(), rss[0], rtol=1e-12)
+
+
+def test_condition_of_which_only_censored_scans_tell_becomes_zeros() -> None:
+    late = condition("late", [FRAMES[-2] - 1.0], duration=0.0)
+    made = design(conditions=(FACE, late), hrf_model="spm + derivative", censored=(148, 149))
+    assert column(made, "late").any()
+    assert not column(made.fitted, "late").any()
+    assert not column(made.fitted, "late_derivative").any()
+    assert design_space(made.fitted.matrix).rank == made.fitted.matrix.shape[1] - 2
+
+
+def by_hand(first: float, column: Column) -> Design:
+    """Return a design whose one column is `first` in the censored scan 0 and 1, 2, 3 after it."""
+    censoring = Column(name="motion_outlier00", role="censored")
+    matrix = np.array([[first, 1.0], [1, 0], [2, 0], [3, 0]])
+    return Design(matrix=matrix, columns=(column, censoring))
+
+
+@pytest.mark.parametrize(("first", "left"), [(1e12, [0.0, 0, 0]), (1e9, [1.0, 2, 3])])
+@pytest.mark.parametrize("role", ["condition", "derivative"])
+def test_rounding_that_censored_scans_leave_of_a_response_becomes_zero(
+    first: float, left: list[float], role: Any
+) -> None:
+    made = by_hand(first, Column(name="face", role=role, condition="face", basis=0))
+    assert made.fitted.matrix[:, 0].tolist() == left
+
+
+def test_confound_with_a_huge_value_in_a_censored_scan_stays() -> None:
+    made = by_hand(1e15, Column(name="dvars", role="confound"))
+    assert made.fitted.matrix[:, 0].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_scan_that_two_columns_censor_is_left_out_once() -> None:
+    censoring = [Column(name=f"motion_outlier0{i}", role="censored") for i in (0, 1)]
+    # a column may hold any number in its scan: what it spans is the same
+    matrix = np.array([[1.0, 0, 0], [1, 1, -2], [1, 0, 0]])
+    made = Design(matrix=matrix, columns=(Column(name="constant", role="constant"), *censoring))
+    assert made.kept.tolist() == [True, False, True]
+    assert made.fitted.matrix.tolist() == [[1.0], [1.0]]
+
+
+def test_design_of_which_every_scan_is_censored_has_no_row_left() -> None:
+    made = design(censored=range(150))
+    assert not made.kept.any()
+    assert made.fitted.matrix.shape == (0, 7)
+    assert design_space(made.fitted.matrix).rank == 0
 
 
 def test_condition_outside_the_run_keeps_a_column_of_zeros() -> None:

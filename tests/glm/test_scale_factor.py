@@ -20,6 +20,17 @@ def test_voxel_without_a_mean_above_zero_has_no_percent() -> None:
     assert np.isnan(scale_factor(MEAN, "psc")[3:]).all()
 
 
+def test_mean_of_which_a_percent_is_too_small_for_a_number_has_none() -> None:
+    assert np.isnan(scale_factor(np.array([1e-310, 5e-324]), "psc")).all()
+    assert np.isfinite(scale_factor(np.array([1e-300]), "psc")).all()
+
+
+def test_voxel_that_is_not_finite_costs_no_other_its_scale() -> None:
+    np.testing.assert_array_equal(
+        scale_factor(np.array([np.nan, 50.0, np.inf, 200.0]), "psc"), [np.nan, 2.0, np.nan, 0.5]
+    )
+
+
 def test_grand_mean_brings_the_mean_over_finite_voxels_to_a_hundred() -> None:
     factor = scale_factor(MEAN, "grand-mean")
     assert np.unique(factor).size == 1

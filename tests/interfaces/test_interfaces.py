@@ -11,13 +11,15 @@ import pytest
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
-from bids_fx.interfaces.glm import CombineRuns, FitRun
+from bids_fx.derivatives.influence import read_influence
+from bids_fx.glm.combined import combined_f_maps
+from bids_fx.interfaces.glm import CombineRuns, FitRun, find_peaks
 from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.synthetic import DatasetSpec, make_dataset
 
-SETTINGS = AnalysisSettings(contrasts=("face - house",))
+SETTINGS = AnalysisSettings(contrasts=("face - house", "any = F(face; house)"))
 LABEL = "faceGtHouse"
 
 
@@ -52,7 +54,10 @@ def test_a_fit_publishes_every_image_of_the_plan(fitted):
     plan, out, maps = fitted
     for run, published in zip(plan.runs, maps, strict=True):
         assert all((out / path).is_file() for path in paths.run_images(run))
-        assert set(published) == {f"{run.key}/{LABEL}/{s}" for s in ("effect", "variance", "dof")}
+        assert set(published) == {
+            *(f"{run.key}/{LABEL}/{stat}" for stat in ("effect", "variance", "dof")),
+            *(f"{run.key}/any/{stat}" for stat in ("effect", "covariance", "dof")),
+        }
 
 
 def test_a_run_that_is_done_is_passed_on_untouched(fitted):
@@ -67,7 +72,7 @@ def test_a_join_publishes_the_combination_of_the_published_maps(fitted):
     group = plan.groups[0]
     outputs = combine(plan, out, maps, {group.key})
     assert all((out / path).is_file() for path in paths.group_images(group))
-    assert len(outputs.combined) == 11
+    assert len(outputs.combined) == 14 + 10
     assert outputs.maps == maps[0] | maps[1]
     effects, variances = (
         np.stack([nb.load(run[f"{key}/{LABEL}/{stat}"]).get_fdata() for key, run in runs])
@@ -77,8 +82,127 @@ def test_a_join_publishes_the_combination_of_the_published_maps(fitted):
         )
     )
     expected = (effects / variances).sum(axis=0) / (1 / variances).sum(axis=0)
-    written = nb.load(out / paths.statmap(group.entities, LABEL, "effect")).get_fdata()
+    written = read(out, group, LABEL, "effect")
     np.testing.assert_allclose(written, expected, rtol=1e-6)  # float32 file
+
+
+def test_a_join_of_an_f_contrast_combines_all_rows_with_their_covariances(fitted):
+    plan, out, maps = fitted
+    group = plan.groups[0]
+    combine(plan, out, maps, {group.key})
+    stacks = [
+        np.stack(
+            [
+                nb.load(run[f"{key.key}/any/{stat}"]).get_fdata().reshape(-1, *n_rows).T
+                for key, run in zip(plan.runs, maps, strict=True)
+            ]
+        )
+        for stat, n_rows in (("effect", (2,)), ("covariance", (3,)), ("dof", ()))
+    ]
+    expected = combined_f_maps(*stacks, combination="weighted")
+    for stat in ("effect", "covariance"):
+        written = read(out, group, "any", stat)
+        np.testing.assert_allclose(
+            written.reshape(-1, written.shape[-1]).T, expected[stat], rtol=1e-6
+        )
+    for stat in ("F", "z", "dof", "zchange"):
+        np.testing.assert_allclose(
+            read(out, group, "any", stat).ravel(), expected[stat], rtol=1e-6, err_msg=stat
+        )
+
+
+@pytest.mark.parametrize("label", [LABEL, "any"])
+def test_a_join_tells_what_each_run_does_to_the_peaks(fitted, label):
+    plan, out, maps = fitted
+    group = plan.groups[0]
+    combine(plan, out, maps, {group.key})
+    rows = read_influence(out / paths.influence_tables(group)[label])
+    z, run, change = (read(out, group, label, s) for s in ("z", "zchangerun", "zchange"))
+    affine = nb.load(out / paths.statmap(group.entities, label, "z")).affine
+    assert [row.run for row in rows[:2]] == [str(one.entities) for one in plan.runs]
+    assert {row.peak for row in rows} == (
+        {"positive"} if label == "any" else {"positive", "negative"}
+    )
+    for row in rows:
+        peak = np.nanargmax(z) if row.peak == "positive" else np.nanargmin(z)
+        place = np.unravel_index(peak, z.shape)
+        assert (row.x, row.y, row.z) == pytest.approx(affine[:3] @ [*place, 1], abs=1e-4)
+        assert row.z_all == pytest.approx(z[place], rel=1e-5)  # six digits
+        assert row.change == pytest.approx(row.z_all - row.z_without, abs=1e-4)
+    # The run that the map names makes the change that the map has.
+    place = np.unravel_index(np.nanargmax(z), z.shape)
+    largest = rows[[row.peak for row in rows].index("positive") :][int(run[place]) - 1]
+    assert largest.change == pytest.approx(change[place], rel=1e-4)
+
+
+def test_own_estimates_at_a_peak_are_those_of_the_run_maps(fitted):
+    plan, out, maps = fitted
+    group = plan.groups[0]
+    combine(plan, out, maps, {group.key})
+    rows = read_influence(out / paths.influence_tables(group)[LABEL])
+    place = np.unravel_index(
+        np.nanargmax(read(out, group, LABEL, "z")), plan.runs[0].source.grid.shape
+    )
+    for row in (row for row in rows if row.peak == "positive"):
+        key, run = next(
+            (one.key, files)
+            for one, files in zip(plan.runs, maps, strict=True)
+            if str(one.entities) == row.run
+        )
+        effect, variance, dof = (
+            nb.load(run[f"{key}/{LABEL}/{stat}"]).get_fdata()[place]
+            for stat in ("effect", "variance", "dof")
+        )
+        own = (row.effect, row.standard_error, row.dof)
+        assert own == pytest.approx((effect, np.sqrt(variance), dof), rel=1e-5)
+        assert np.isnan(row.F)
+    assert sum(row.weight for row in rows if row.peak == "positive") == pytest.approx(1, abs=1e-5)
+
+
+def test_a_voxel_counts_as_covered_where_a_run_enters_it(fitted, tmp_path):
+    plan, out, maps = fitted
+    group = plan.groups[0]
+    changed = []
+    for number, run in enumerate(maps):
+        files = {}
+        for name, file in run.items():
+            image = nb.load(file)
+            data = image.get_fdata(dtype=np.float32)
+            data[2, 2, 1] = np.nan  # neither run
+            data[2, 3, 1] = 0 if number == 0 else data[2, 3, 1]  # the second alone
+            files[name] = str(tmp_path / f"{number}_{Path(file).name}")
+            nb.save(nb.Nifti1Image(data, image.affine), files[name])
+        changed.append(files)
+    for run in changed:
+        for file in run.values():
+            (out / Path(file).name).write_bytes(Path(file).read_bytes())
+    changed = [{k: str(out / Path(f).name) for k, f in run.items()} for run in changed]
+    combine(plan, out, changed, {group.key})
+    mask = nb.load(out / paths.mask(group.entities)).get_fdata()
+    for label in (LABEL, "any"):
+        counts = read(out, group, label, "nruns")
+        assert (counts[2, 2, 1], counts[2, 3, 1]) == (0, 1)
+        np.testing.assert_array_equal(counts > 0, mask == 1)
+        np.testing.assert_array_equal(np.isfinite(read(out, group, label, "z")), mask == 1)
+
+
+@pytest.mark.parametrize(
+    ("z", "peaks"),
+    [
+        ([1.0, -3.0, 2.0, np.nan], [("negative", 1), ("positive", 2)]),
+        ([1.0, -1.0, 2.0], [("positive", 2), ("negative", 1)]),
+        ([0.0, 4.0, 4.0], [("positive", 1)]),
+        ([-1.0, np.nan], [("negative", 0)]),
+        ([np.nan], []),
+        ([], []),
+    ],
+)
+def test_peaks_are_the_largest_z_of_each_sign(z, peaks):
+    assert find_peaks(np.array(z)) == peaks
+
+
+def read(out: Path, group, label: str, stat: str) -> np.ndarray:
+    return nb.load(out / paths.statmap(group.entities, label, stat)).get_fdata()
 
 
 def test_the_order_of_the_runs_does_not_matter_to_a_join(fitted):

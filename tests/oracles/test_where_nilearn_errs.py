@@ -50,11 +50,11 @@ def our_variance(
     fit = fit_run(
         Y,
         design_space(X),
-        vectors,
+        [vectors],
         baseline=design_space(X[:, -1:]),
         noise_model=noise_model,
     )
-    return fit.variances[0]
+    return fit.contrasts[0].covariance[0]
 
 
 def test_redundant_column_leaves_the_variance(

@@ -111,3 +111,11 @@ def test_table_without_clusters_has_its_head(tmp_path: Path) -> None:
     path = write_clusters(tmp_path / "a_clusters.tsv", [])
     assert path.read_text() == "\t".join(CLUSTER_COLUMNS) + "\n"
     assert read_clusters(path) == []
+
+
+def test_without_one_effect_a_voxel_clusters_have_none() -> None:
+    z = np.zeros(SHAPE)
+    z[1, 2, 3] = 5.0
+    (found,) = cluster_table(z, np.eye(4), z != 0, effect=None)
+    assert found.peak_z == 5.0
+    assert np.isnan(found.effect)

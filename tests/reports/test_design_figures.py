@@ -19,7 +19,7 @@ from bids_fx.reports.figures import (
     draw_motion,
     save_figure,
 )
-from tests.small_plans import FACE, FACE_HOUSE, N_SCANS, make_contrast, make_design, make_run
+from tests.small_plans import ANY, FACE, FACE_HOUSE, N_SCANS, make_contrast, make_design, make_run
 
 RUN = "sub-01_task-x_run-1"
 
@@ -172,9 +172,16 @@ def test_contrast_that_cannot_be_estimated_is_not_drawn() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["face"]
 
 
+def test_an_f_contrast_is_drawn_by_its_rows() -> None:
+    run = make_run(RUN, contrasts=(FACE, ANY))
+    axes, _ = draw_contrasts(run).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["face", "any [1]", "any [2]"]
+    assert axes.images[0].get_array().tolist() == [[1, 0], [1, 0], [0, 1]]
+
+
 def test_weight_of_a_column_that_is_no_condition_is_drawn_too() -> None:
     run = make_run(RUN)
-    item = replace(run.contrasts[0], weights=(("face", 1.0), ("trans_x", 0.5)))
+    item = replace(run.contrasts[0], rows=((("face", 1.0), ("trans_x", 0.5)),))
     axes, _ = draw_contrasts(replace(run, contrasts=(item,))).axes
     assert axes.images[0].get_array().tolist() == [[1, 0, 0.5]]
 

@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports.figures import Cluster, write_clusters
 from bids_fx.reports.html import Failure, write_report
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import (
+    ANY,
     CLUSTER_HEAD,
+    FACE,
     entities,
+    influence_row,
     make_contrast,
     make_group,
     make_plan,
@@ -304,7 +308,7 @@ def test_table_tells_which_run_can_estimate_which_contrast_and_why_not(tmp_path:
         make_run("sub-01_task-y", contrasts=(make_contrast("rest", rest=1.0),)),
     )
     page = report(make_plan(runs, ()), tmp_path)
-    assert page.table("Which run")[0] == ["Run", "face", "face - house", "rest"]
+    assert page.table("Which run")[0] == ["Run", "face (t)", "face - house (t)", "rest (t)"]
     assert page.table("Which run")[1:] == [
         ["task-x run-1", "yes", "yes", "\N{EM DASH}"],
         ["task-x run-2", "no", "yes", "\N{EM DASH}"],
@@ -448,6 +452,111 @@ def test_settings_are_told_with_what_was_chosen(published: tuple[Plan, Path]) ->
     assert ["smoothing_fwhm_mm", "6", "chosen"] in rows
     assert ["hrf_model", "spm", "default"] in rows
     assert ["high_pass_s", "128", "not in force: no cosine drift"] in rows
+
+
+@pytest.fixture
+def f_contrast(tmp_path: Path) -> tuple[Plan, Path]:
+    """Return a plan of an F contrast of two rows, and the folder where all it promises is."""
+    runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(ANY,)) for i in (1, 2)]
+    plan = make_plan(runs)
+    publish_all(plan, tmp_path)
+    return plan, tmp_path
+
+
+def test_an_f_contrast_is_told_as_one(f_contrast: tuple[Plan, Path]) -> None:
+    page = report(*f_contrast)
+    assert page.table("Which run")[0] == ["Run", "any (F)"]
+    assert "F test of 2 rows together, which has no direction." in page.text
+    told = "z of the F test > 3.29, which is p < .001 in each voxel"
+    assert page.text.count(told) == 2  # figure and clusters
+    assert "|z|" not in page.text
+
+
+def test_tables_of_an_f_contrast_have_no_minimum_and_no_effect(
+    f_contrast: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = f_contrast
+    cluster = Cluster(
+        xyz=(-1.0, 2.0, 3.0), peak_z=9.0, effect=float("nan"), size_mm3=36.0, n_voxels=1
+    )
+    path = out_dir / paths.group_clusters(plan.groups[0])["any"]
+    write_clusters(path, [("combined", cluster)])
+    page = report(plan, out_dir)
+    peaks = page.table("Peaks of the z maps")
+    assert peaks[0] == [
+        *("Map", "Peak z", "Place (x, y, z in mm)", "Voxels with z > 3.29"),
+        "z at the combined peak",
+    ]
+    assert peaks[1] == ["combined (2 runs)", "8.00", f"(3, {MINUS}1, 0)", "2", "8.00"]
+    assert page.table("Clusters") == [
+        ["Cluster", "Peak z", "Place (x, y, z in mm)", "Size (mm³)", "Voxels"],
+        ["1", "9.00", f"({MINUS}1, 2, 3)", "36", "1"],
+    ]
+
+
+def test_what_each_run_does_to_the_peak_is_told(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    group = plan.groups[0]
+    first, second = (str(run.entities) for run in plan.runs)
+    rows = [
+        influence_row(first),
+        influence_row(
+            second, effect=float("nan"), dof=float("nan"), weight=0.0, z_without=8.0, change=0.0
+        ),
+    ]
+    write_influence(plan, group, group.contrasts[0], rows, out_dir)
+    page = report(plan, out_dir)
+    assert page.table("What each run does") == [
+        [
+            *("Run", "Peak", "Effect", "SE", "dof", "Weight", "z of all", "z without", "Change"),
+        ],
+        ["run-1", f"(3, {MINUS}1, 0)", "1.5", "0.25", "35.5", "75 %", "8.00", "5.50", "2.50"],
+        ["run-2", f"(3, {MINUS}1, 0)", "n/a", "0.25", "n/a", "0 %", "8.00", "8.00", "0.00"],
+    ]
+
+
+def test_influence_on_an_f_contrast_is_told_by_f(f_contrast: tuple[Plan, Path]) -> None:
+    assert report(*f_contrast).table("What each run does")[0] == [
+        *("Run", "Peak", "F", "dof", "z of all", "z without", "Change")
+    ]
+
+
+def test_absent_table_of_influence_is_told(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    (out_dir / paths.influence_tables(plan.groups[0])["face"]).unlink()
+    assert "The table of what each run does is missing." in report(plan, out_dir).text
+
+
+def test_a_run_alone_has_no_table_of_influence(tmp_path: Path) -> None:
+    plan = make_plan([make_run("sub-01_task-x_run-1")])
+    publish_all(plan, tmp_path)
+    assert "What each run does" not in report(plan, tmp_path).text
+
+
+def test_how_well_each_contrast_can_be_estimated_is_told(tmp_path: Path) -> None:
+    contrasts = (FACE, ANY, make_contrast("song", song=1.0))
+    run = make_run("sub-01_task-x", contrasts=contrasts, reasons={"song": "no event"})
+    plan = make_plan([run])
+    publish_all(plan, tmp_path)
+    assert report(plan, tmp_path).table("Contrasts: their rows") == [
+        ["Contrast", "Test", "Rows", "Efficiency", "Variance inflation", "dof"],
+        ["face", "t", "1", "12.5", "1.75", "31.5"],
+        ["any", "F", "2", "12.5", "1.75", "31.5"],
+    ]
+
+
+def test_absent_table_of_contrasts_is_told(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    (out_dir / paths.contrasts_table(plan.runs[0].entities)).unlink()
+    assert "Contrasts: missing" in report(plan, out_dir).text
+
+
+@pytest.mark.parametrize(("noise_model", "count"), [("ols", 0), ("ar1-yw", 0), ("ar1", 1)])
+def test_degrees_of_freedom_by_voxel_are_told_where_they_are(
+    tmp_path: Path, noise_model: str, count: int
+) -> None:
+    page = report(make_plan([make_run("sub-01_task-x", noise_model=noise_model)]), tmp_path)
+    assert page.text.count("its tests are Kenward and Roger's, by voxel and contrast") == count
 
 
 def test_software_inputs_and_hashes_are_told(published: tuple[Plan, Path]) -> None:

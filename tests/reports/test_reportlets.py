@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from bids_fx.derivatives import paths
 from bids_fx.glm.tails import t_statistics
@@ -15,6 +16,8 @@ from bids_fx.reports import maps, reportlets
 from bids_fx.reports.figures import StatRow, read_clusters
 from bids_fx.reports.reportlets import draw_group_contrast, draw_run_figures
 from tests.small_plans import (
+    ANY,
+    FACE,
     SHAPE,
     make_group,
     make_plan,
@@ -31,9 +34,9 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[StatRow]:
     drawn: list[StatRow] = []
     draw = reportlets.draw_statmaps
 
-    def record(given: list[StatRow], *, title: str):
+    def record(given: list[StatRow], **options: object):
         drawn.extend(given)
-        return draw(given, title=title)
+        return draw(given, **options)
 
     monkeypatch.setattr(reportlets, "draw_statmaps", record)
     return drawn
@@ -99,6 +102,55 @@ def test_clusters_are_those_of_the_combined_map_with_its_effects(tmp_path: Path)
         ("combined", -4.0),
     ]
     assert found[0][1].effect == pytest.approx(0.8, rel=1e-6)  # float32 on disk
+
+
+def test_clusters_of_an_f_contrast_have_no_effect_and_no_effect_map_is_read(
+    tmp_path: Path,
+) -> None:
+    runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(ANY,)) for i in (1, 2)]
+    for not_written in (None, "the filters left out run 3"):
+        group = make_group("sub-01_task-x", runs, not_written=not_written)
+        plan = make_plan(runs, (group,))
+        publish_maps(plan, tmp_path)
+        for path in tmp_path.rglob("*stat-effect*"):
+            path.unlink()
+        _, path = draw_first(plan, tmp_path, "any")
+        found = read_clusters(path)
+        assert found
+        assert all(np.isnan(cluster.effect) for _, cluster in found)
+
+
+def test_figure_of_an_f_contrast_says_so_and_starts_at_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan([make_run("sub-01_task-x_run-1", contrasts=(FACE, ANY))])
+    publish_maps(plan, tmp_path)
+    asked = []
+    draw = reportlets.draw_statmaps
+
+    def record(rows: list[StatRow], **options: object):
+        asked.append(options)
+        return draw(rows, **options)
+
+    monkeypatch.setattr(reportlets, "draw_statmaps", record)
+    draw_first(plan, tmp_path, "face")
+    draw_first(plan, tmp_path, "any")
+    assert asked == [
+        {"title": "face   ·   task-x", "one_sided": False},
+        {"title": "any   ·   F test   ·   task-x", "one_sided": True},
+    ]
+
+
+def test_z_of_an_f_test_made_beforehand_is_computed_from_its_covariance(tmp_path: Path) -> None:
+    run = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=0.0, variance=1.0, dof=20.0)
+    files = {stat: tmp_path / f"{stat}.nii.gz" for stat in ("effect", "covariance")}
+    write_map(files["effect"], np.broadcast_to([3.0, 2.0], (*SHAPE, 2)))
+    write_map(files["covariance"], np.broadcast_to([1.0, 0.0, 1.0], (*SHAPE, 3)))
+    source = replace(run.source, maps={"face": files}, rows={"face": 2})
+    z = maps.run_z(replace(run, source=source), "face", tmp_path).data
+    # F = (9 + 4) / 2 with 2 and 20 degrees of freedom: p = (1 + 2 F / 20)^-10
+    p = (1 + 2 * 6.5 / 20) ** -10
+    np.testing.assert_allclose(z, norm.isf(p / 2), rtol=1e-9)
 
 
 def test_group_that_is_not_written_shows_the_runs_alone(

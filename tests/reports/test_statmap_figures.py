@@ -179,6 +179,28 @@ def test_colour_bar_is_labelled_and_marks_the_threshold() -> None:
     assert bar.get_ylim() == (-4.0, 4.0)
 
 
+def test_scale_of_an_f_test_starts_at_zero_and_has_no_cold_end() -> None:
+    z = noise()
+    z[3, 3, 3] = 9.4
+    figure = draw_statmaps([make_row(z)], title="t", threshold=2.5, one_sided=True)
+    assert {axes.images[1].get_clim() for axes in panels(figure)} == {(0.0, 10.0)}
+    (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "2.5", "10"]
+    colours = panels(figure)[0].images[1].get_cmap()
+    red, _, blue, _ = colours(0.3)  # z = 3
+    assert red > 2 * blue
+    assert colours(0.1) == colours(0.2)  # z = 1 and z = 2 are below the threshold
+
+
+def test_row_of_an_f_test_tells_no_minimum() -> None:
+    z = noise()
+    z[3, 3, 3] = 5.125
+    text = row_texts(draw_statmaps([make_row(z)], title="t", one_sided=True))
+    assert "peak z 5.12" in text
+    assert "min z" not in text
+    assert "1 voxels with z > 3.29" in text
+
+
 def test_row_says_name_peak_place_minimum_and_extent() -> None:
     z = z_values(0, peak=5.125)
     text = row_texts(draw_statmaps([make_row(z, AFFINE, name="run-2")], title="face - house"))

@@ -30,7 +30,8 @@ class Cluster:
     peak_z : float
         z of that voxel; negative in a negative cluster.
     effect : float
-        The contrast's effect in that voxel, in the effect map's units.
+        The contrast's effect in that voxel, in the effect map's units; NaN for an F contrast,
+        which has several.
     size_mm3 : float
         Volume.
     n_voxels : int
@@ -50,14 +51,14 @@ def cluster_table(
     mask: npt.NDArray[np.bool_],
     threshold: float = Z_THRESHOLD,
     *,
-    effect: FloatArray,
+    effect: FloatArray | None,
 ) -> list[Cluster]:
     """Find the clusters of both signs.
 
     Parameters
     ----------
     z, effect : ndarray of shape (nx, ny, nz)
-        The contrast's maps.
+        The contrast's maps; `effect` None where there is not one effect a voxel.
     affine : ndarray of shape (4, 4)
         Voxel indices to world coordinates in mm.
     mask : ndarray of bool, shape (nx, ny, nz)
@@ -91,7 +92,7 @@ def cluster_table(
             cluster = Cluster(
                 xyz=(x, y, up),
                 peak_z=float(z[place]),
-                effect=float(effect[place]),
+                effect=float("nan") if effect is None else float(effect[place]),
                 size_mm3=size * voxel_mm3,
                 n_voxels=size,
             )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bids_fx.glm.design import Column, Design, Role
 from bids_fx.inputs import BoldRun
-from bids_fx.records import RunPlan
+from bids_fx.records import RunContrast, RunPlan
 from bids_fx.reports.figures.style import (
     INK,
     ROLE_COLOURS,
@@ -137,28 +137,30 @@ def draw_contrasts(run: RunPlan) -> Figure:
     Returns
     -------
     Figure
-        One axes of the weights and one of the colour bar; a message without any contrast.
+        One axes of the weights, with a line for each row of a contrast, and one of the colour
+        bar; a message without any contrast.
     """
     from matplotlib.figure import Figure
 
-    items = [item for item in run.estimable if item.weights]
-    if not items or run.design is None:
+    names = [name for item in run.estimable for name in _row_names(item)]
+    rows = [dict(row) for item in run.estimable for row in item.rows]
+    if not rows or run.design is None:
         return message_figure("This run can estimate no contrast.")
-    weighted = {name for item in items for name, weight in item.weights if weight}
+    weighted = {name for row in rows for name, weight in row.items() if weight}
     columns = tuple(c for c in run.design.columns if c.role == "condition" or c.name in weighted)
-    values = np.array([[dict(item.weights).get(c.name, 0.0) for c in columns] for item in items])
+    values = np.array([[row.get(c.name, 0.0) for c in columns] for row in rows])
     limit = float(np.abs(values).max()) or 1.0
     width = max(5.5, 3.4 + 0.42 * len(columns))
-    figure = Figure(figsize=(width, 1.9 + 0.27 * len(items)), layout="constrained")
+    figure = Figure(figsize=(width, 1.9 + 0.27 * len(rows)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(
         values, aspect="auto", cmap=_DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest"
     )
-    axes.set_yticks(range(len(items)))
-    axes.set_yticklabels([shorten(item.contrast.name, 44) for item in items])
+    axes.set_yticks(range(len(rows)))
+    axes.set_yticklabels([shorten(name, 44) for name in names])
     _name_columns(axes, columns, axis="x")
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(items) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.0)
     axes.tick_params(which="minor", length=0)
     _write_values(axes, values, values != 0, limit=limit, size=7.5)
@@ -211,6 +213,13 @@ def draw_motion(run: RunPlan) -> Figure:
     every[-1].set_xlim(-0.5, n_scans - 0.5)
     every[0].set_title(_censored_title(len(run.confounds.censored), n_scans))
     return figure
+
+
+def _row_names(item: RunContrast) -> list[str]:
+    """Return what the rows of a contrast are called; those of an F contrast are numbered."""
+    numbers = range(1, len(item.rows) + 1)
+    marks = (f" [{number}]" if item.contrast.test == "F" else "" for number in numbers)
+    return [f"{item.contrast.name}{mark}" for mark in marks]
 
 
 def _scaled(matrix: FloatArray) -> FloatArray:

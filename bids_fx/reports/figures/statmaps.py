@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,7 @@ def draw_statmaps(
     title: str,
     threshold: float = Z_THRESHOLD,
     cuts: Sequence[float] | None = None,
+    one_sided: bool = False,
 ) -> Figure:
     """Draw z maps at the same axial cuts, one row a map, with one scale for all.
 
@@ -79,6 +80,8 @@ def draw_statmaps(
         Voxels with a |z| up to this are not coloured.
     cuts : sequence of float or None
         World z coordinates in mm; None lets `choose_cuts` choose.
+    one_sided : bool
+        Whether z is never negative, as that of an F test; the colours then start at 0.
 
     Returns
     -------
@@ -103,23 +106,24 @@ def draw_statmaps(
     total = _HEAD_HEIGHT + len(rows) * pitch + 0.1
     figure = Figure(figsize=(_WIDTH, total), facecolor=_PAPER)
     limit = colour_limit(rows, threshold)
-    colours = _colours(limit, threshold)
+    scale = _Scale(0.0 if one_sided else -limit, threshold, limit)
+    colours = _colours(scale)
     figure.text(0.012, 1 - 0.2 / total, title, size=13, weight="bold", color=_LIGHT, va="center")
     peak_level = _level_of_peak(first, levels)
     for row_index, row in enumerate(rows):
         top = total - _HEAD_HEIGHT - row_index * pitch - _GAP
         bottom = top - height
-        _describe(figure, row, threshold, y=(top - 0.12) / total, total=total)
+        _describe(figure, row, scale, y=(top - 0.12) / total, total=total)
         samples = _sample(row, levels, bounds, threshold)
         for index, (grey, z) in enumerate(samples):
             x = _TEXT_WIDTH + index * (panel + _GAP)
             axes = figure.add_axes((x / _WIDTH, bottom / total, panel / _WIDTH, height / total))
-            _draw_panel(axes, grey, z, (left, right, back, front), colours, limit)
+            _draw_panel(axes, grey, z, (left, right, back, front), colours, scale)
             if row_index == 0:
                 _head(axes, levels[index], is_peak=index == peak_level)
             if index == 0:
                 _mark_sides(axes)
-    _draw_bar(figure, colours, limit, threshold, total=total)
+    _draw_bar(figure, colours, scale, total=total)
     return figure
 
 
@@ -174,6 +178,14 @@ def colour_limit(rows: Sequence[StatRow], threshold: float = Z_THRESHOLD) -> flo
     return float(max(np.ceil(largest), np.ceil(threshold) + 1))
 
 
+class _Scale(NamedTuple):
+    """The colour scale: its ends and the |z| from which on there is colour."""
+
+    low: float
+    threshold: float
+    high: float
+
+
 def _bounds(rows: Sequence[StatRow]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the world x and y that all rows' results span, with a margin; (low, high) in mm."""
     points = [world_coordinates(np.argwhere(is_covered(row.z)), row.affine) for row in rows]
@@ -219,14 +231,19 @@ def _grey(row: StatRow, covered: npt.NDArray[np.bool_]) -> npt.NDArray[np.float6
     return np.clip(image / bright, 0.0, 1.0) if bright > 0 else np.zeros(image.shape)
 
 
-def _colours(limit: float, threshold: float) -> Colormap:
-    """Return a scale from -limit to limit: cold, nothing up to the threshold, hot."""
+def _colours(scale: _Scale) -> Colormap:
+    """Return the colours of a scale: cold if it goes below 0, nothing, hot."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    edge = min(threshold / limit, 0.999)
-    cold = list(zip(np.linspace(0, 0.5 - edge / 2, 3).tolist(), _COLD, strict=True))
-    hot = list(zip(np.linspace(0.5 + edge / 2, 1, 3).tolist(), _HOT, strict=True))
-    none = [(0.5 - edge / 2, "#2b2f34"), (0.5 + edge / 2, "#2b2f34")]
+    edge = min(scale.threshold / scale.high, 0.999)
+    if scale.low == 0:
+        cold: list[tuple[float, str]] = []
+        start, end = 0.0, edge
+    else:
+        start, end = 0.5 - edge / 2, 0.5 + edge / 2
+        cold = list(zip(np.linspace(0, start, 3).tolist(), _COLD, strict=True))
+    hot = list(zip(np.linspace(end, 1, 3).tolist(), _HOT, strict=True))
+    none = [(start, "#2b2f34"), (end, "#2b2f34")]
     return LinearSegmentedColormap.from_list("coldhot", [*cold, *none, *hot], N=512)
 
 
@@ -236,7 +253,7 @@ def _draw_panel(
     z: FloatArray,
     extent: tuple[float, float, float, float],
     colours: Colormap,
-    limit: float,
+    scale: _Scale,
 ) -> None:
     """Draw one cut; left is left, the front is up."""
     axes.imshow(
@@ -245,8 +262,8 @@ def _draw_panel(
     axes.imshow(
         np.ma.masked_invalid(z),
         cmap=colours,
-        vmin=-limit,
-        vmax=limit,
+        vmin=scale.low,
+        vmax=scale.high,
         origin="lower",
         extent=extent,
         interpolation="nearest",
@@ -283,15 +300,15 @@ def _mark_sides(axes: Axes) -> None:
         )
 
 
-def _describe(figure: Figure, row: StatRow, threshold: float, *, y: float, total: float) -> None:
-    """Write a row's name, peak and minimum beside it."""
+def _describe(figure: Figure, row: StatRow, scale: _Scale, *, y: float, total: float) -> None:
+    """Write a row's name and numbers beside it."""
     name = "\n".join(textwrap.wrap(shorten(row.name, 66), 22)) or "?"
     figure.text(0.012, y, name, size=10.5, weight="bold", color=_LIGHT, va="top")
     lines = 0.21 * (name.count("\n") + 1)
     figure.text(
         0.012,
         y - lines / total,
-        _row_text(row, threshold),
+        _row_text(row, scale),
         size=9,
         color=_DIM,
         va="top",
@@ -299,22 +316,19 @@ def _describe(figure: Figure, row: StatRow, threshold: float, *, y: float, total
     )
 
 
-def _row_text(row: StatRow, threshold: float) -> str:
-    """Return the numbers of a row as lines of text."""
+def _row_text(row: StatRow, scale: _Scale) -> str:
+    """Return the numbers of a row as lines of text; a scale from 0 has no minimum to tell."""
     peak = find_peak(row.z, row.affine)
     if peak is None:
         return "no voxel has a result"
     covered = row.z[is_covered(row.z)]
-    n_above = int((np.abs(covered) > threshold).sum())
+    n_above = int((np.abs(covered) > scale.threshold).sum())
     above = f"{n_above:,} voxels" if n_above else "No voxel"
-    return "\n".join(
-        [
-            f"peak z {number(peak.value)}",
-            f"at {coordinates(peak.xyz)} mm",
-            f"min z {number(float(covered.min()))}",
-            f"{above} with |z| > {threshold:g}",
-        ]
-    )
+    lines = [f"peak z {number(peak.value)}", f"at {coordinates(peak.xyz)} mm"]
+    if scale.low == 0:
+        return "\n".join([*lines, f"{above} with z > {scale.threshold:g}"])
+    lowest = f"min z {number(float(covered.min()))}"
+    return "\n".join([*lines, lowest, f"{above} with |z| > {scale.threshold:g}"])
 
 
 def _level_of_peak(row: StatRow, levels: Sequence[float]) -> int | None:
@@ -326,9 +340,7 @@ def _level_of_peak(row: StatRow, levels: Sequence[float]) -> int | None:
     return int(distances.argmin()) if distances.min() < 0.5 else None
 
 
-def _draw_bar(
-    figure: Figure, colours: Colormap, limit: float, threshold: float, *, total: float
-) -> None:
+def _draw_bar(figure: Figure, colours: Colormap, scale: _Scale, *, total: float) -> None:
     """Draw the colour bar at the right of the first rows."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -337,8 +349,10 @@ def _draw_bar(
     bottom = total - _HEAD_HEIGHT - height - 0.05
     place = ((_WIDTH - 0.58) / _WIDTH, bottom / total, 0.14 / _WIDTH, height / total)
     axes = figure.add_axes(place)
-    mappable = ScalarMappable(Normalize(-limit, limit), colours)
-    ticks = [-limit, -threshold, 0.0, threshold, limit]
+    mappable = ScalarMappable(Normalize(scale.low, scale.high), colours)
+    ticks = [0.0, scale.threshold, scale.high]
+    if scale.low < 0:
+        ticks = [scale.low, -scale.threshold, *ticks]
     bar = figure.colorbar(mappable, cax=axes, ticks=ticks)
     bar.set_ticklabels([f"{tick:g}".replace("-", MINUS) for tick in ticks])
     bar.outline.set_edgecolor(_DIM)

@@ -1,0 +1,123 @@
+"""The table of a run's contrasts: what can be estimated, and how well; written and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from bids_fx.derivatives import paths
+from bids_fx.derivatives.write import write_table
+from bids_fx.records import RunPlan
+
+
+class ContrastRow(NamedTuple):
+    """A contrast in one run; NaN where it cannot be estimated.
+
+    Attributes
+    ----------
+    contrast, label, formula : str
+        As in the plan.
+    estimable : str
+        ``true`` or ``false``.
+    reason : str
+        Why not; ``n/a`` where it can be estimated.
+    test : str
+        ``t`` or ``F``.
+    rows : int
+        Number of rows, which is the numerator's degrees of freedom of F; 0 where it cannot be
+        estimated.
+    efficiency : float
+        The smallest of its rows.
+    inflation : float
+        The variance inflation factor, the largest of its rows.
+    dof_median : float
+        Degrees of freedom of t or of F's denominator, median over the voxels.
+    """
+
+    contrast: str
+    label: str
+    formula: str
+    estimable: str
+    reason: str
+    test: str
+    rows: int
+    efficiency: float
+    inflation: float
+    dof_median: float
+
+
+def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_dir: Path) -> Path:
+    """Write the table of a run's contrasts.
+
+    Parameters
+    ----------
+    run : RunPlan
+        A run that was fitted.
+    dof_medians : mapping of str to float or None
+        By label of the contrasts that it can estimate; None where no voxel has a result.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Path
+        The table.
+    """
+    lines = [
+        (
+            item.contrast.name,
+            item.contrast.label,
+            item.contrast.formula,
+            str(item.reason is None).lower(),
+            item.reason,
+            item.contrast.test,
+            len(item.rows),
+            _digits(min(item.efficiency, default=None)),
+            _digits(max(item.inflation, default=None)),
+            _digits(dof_medians.get(item.contrast.label)),
+        )
+        for item in run.contrasts
+    ]
+    path = out_dir / paths.contrasts_table(run.entities)
+    write_table(path, ContrastRow._fields, lines)
+    return path
+
+
+def _digits(value: float | None) -> float | None:
+    """Return a number to six digits, since the rest is rounding."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def read_contrasts(path: Path) -> list[ContrastRow]:
+    """Read a table that `write_contrasts` wrote.
+
+    Raises
+    ------
+    OSError
+        Where it is missing.
+    ValueError
+        Where it is damaged.
+    """
+    head, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    if tuple(head.split("\t")) != ContrastRow._fields:
+        raise ValueError(f"{path.name} does not have the columns of a table of contrasts")
+    rows = []
+    for line in lines:
+        contrast, label, formula, estimable, reason, test, n_rows, *numbers = line.split("\t")
+        efficiency, inflation, dof = (float("nan" if x == "n/a" else x) for x in numbers)
+        rows.append(
+            ContrastRow(
+                contrast=contrast,
+                label=label,
+                formula=formula,
+                estimable=estimable,
+                reason=reason,
+                test=test,
+                rows=int(n_rows),
+                efficiency=efficiency,
+                inflation=inflation,
+                dof_median=dof,
+            )
+        )
+    return rows

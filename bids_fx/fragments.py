@@ -1,0 +1,198 @@
+"""Which fragments of the methods text are true of the plans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from bids_fx.boilerplate import escape, strategy_texts
+from bids_fx.inputs import BoldRun
+from bids_fx.records import Plan, RunPlan
+from bids_fx.settings import AnalysisSettings
+
+#: Noise models whose parameters are estimated by restricted maximum likelihood.
+_BY_LIKELIHOOD = {"ar1", "arma11"}
+
+
+def choose_fragments(plans: Sequence[Plan]) -> list[str]:
+    """Return the names of the fragments that are true of the plans, but for the software's.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        One or more participants of one call, so of the same settings.
+
+    Returns
+    -------
+    list of str
+        Their files' names without ending; in any order, as the names tell it.
+    """
+    runs = [run for plan in plans for run in plan.runs]
+    if not runs:
+        return ["10-no-runs"]
+    results = [*_combination_fragments(plans), *_test_fragments(runs), "52-tails", "53-figures"]
+    fitted = [run for run in runs if isinstance(run.source, BoldRun)]
+    if not fitted:
+        return ["10-run-maps", *_contrast_fragments(runs), *results]
+    settings = plans[0].settings
+    return [
+        *("10-inputs", "12-acquisition", "20-model"),
+        *_data_fragments(fitted),
+        *_design_fragments(fitted, settings),
+        "27-smoothing" if settings.smoothing_fwhm_mm else "27-smoothing-none",
+        f"28-scaling-{settings.signal_scaling}",
+        *_noise_fragments(fitted, settings),
+        *_contrast_fragments(runs),
+        *_estimability_fragments(fitted, settings),
+        *results,
+    ]
+
+
+def _data_fragments(fitted: Sequence[RunPlan]) -> list[str]:
+    """Return the fragments about the input."""
+    uris = [uri for run in fitted for uri in run.source.uris.values()]
+    by_fmriprep = any(uri.casefold().startswith("bids:fmriprep") for uri in uris)
+    names = ["11-preprocessing-fmriprep" if by_fmriprep else "11-preprocessing-other"]
+    is_given = _has_given_design(fitted)
+    if not is_given and any(source.slice_time > 0 for source in bold_sources(fitted)):
+        names.append("13-slice-time")
+    return names
+
+
+def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
+    """Return the fragments about the design matrices."""
+    names = ["21-conditions"] if condition_names(fitted) else []
+    names += ["25-scans-censored"] if _has_censored(fitted) else []
+    if _has_given_design(fitted):
+        return [*names, "21-design-file"]
+    basis, *derivatives = settings.hrf_model.replace(":", " + ").split(" + ")
+    names.append(f"22-hrf-{basis}")
+    if "dispersion" in derivatives:
+        names.append("23-dispersion")
+    elif "derivative" in derivatives:
+        names.append("23-derivative")
+    conditions = [condition for source in bold_sources(fitted) for condition in source.conditions]
+    if any((condition.durations == 0).any() for condition in conditions):
+        names.append("23-impulses")
+    if any((condition.amplitudes != 1).any() for condition in conditions):
+        names.append("23-modulation")
+    names.append("24-confounds" if confound_phrases(settings) else "24-confounds-none")
+    names += ["25-displacement"] if settings.fd_threshold_mm is not None else []
+    names += ["25-dummies"] if settings.dummy_scans else []
+    return [*names, f"26-drift-{settings.drift_model.partition(':')[0]}"]
+
+
+def _noise_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
+    """Return the fragments about the noise, and the degrees of freedom that it leaves."""
+    names = [f"29-noise-{settings.noise_model}"]
+    by_likelihood = settings.noise_model in _BY_LIKELIHOOD
+    if _has_censored(fitted) and by_likelihood:
+        names.append("29-noise-gaps-likelihood")
+    elif _has_censored(fitted) and settings.noise_model == "ar1-yw":
+        names.append("29-noise-gaps-yule-walker")
+    if not by_likelihood:
+        return [*names, "29-noise-residuals"]
+    names += ["30-f-small-samples"] if "F" in _tests(fitted) else []
+    return [*names, "29-noise-small-samples"]
+
+
+def _contrast_fragments(runs: Sequence[RunPlan]) -> list[str]:
+    """Return the fragments about what was asked."""
+    return ["30-contrasts", *(["30-f-contrasts"] if "F" in _tests(runs) else [])]
+
+
+def _estimability_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
+    """Return the fragments about what the designs can tell."""
+    names = ["30-inflation"] if largest_inflation(fitted) is not None else []
+    if settings.missing == "error":
+        return [*names, "31-missing-error"]
+    is_missing = any(item.reason is not None for run in fitted for item in run.contrasts)
+    return [*names, *(["31-missing"] if is_missing else [])]
+
+
+def _combination_fragments(plans: Sequence[Plan]) -> list[str]:
+    """Return the fragments about the combination of runs."""
+    tests = {
+        item.contrast.test
+        for plan in plans
+        for group in plan.written_groups
+        for item in group.estimable
+        if len(item.run_keys) > 1
+    }
+    if not tests:
+        return ["40-combination-none"]
+    settings = plans[0].settings
+    names = ["40-combination", "46-influence"]
+    if "t" in tests:
+        names += [f"41-effects-{settings.combination}", "45-heterogeneity"]
+    if "F" in tests:
+        names += [f"42-rows-{settings.combination}", "43-rows-reference"]
+    names += ["44-few-dof"] if settings.combination == "weighted" else []
+    return [*names, "47-subset"] if settings.combine_subset else names
+
+
+def _test_fragments(runs: Sequence[RunPlan]) -> list[str]:
+    """Return the fragments about the z and p values of each kind of test."""
+    names = {"t": "50-t-values", "F": "51-f-values"}
+    return [name for test, name in names.items() if test in _tests(runs)]
+
+
+def _tests(runs: Iterable[RunPlan]) -> set[Literal["t", "F"]]:
+    """Return the tests of all contrasts."""
+    return {item.contrast.test for run in runs for item in run.contrasts}
+
+
+def _has_given_design(fitted: Iterable[RunPlan]) -> bool:
+    """Tell whether the designs were made beforehand; the option is for all runs or none."""
+    return any(source.design_file is not None for source in bold_sources(fitted))
+
+
+def _has_censored(fitted: Iterable[RunPlan]) -> bool:
+    """Tell whether any scan is left out of the fit."""
+    return any(run.confounds.censored for run in fitted)
+
+
+def bold_sources(runs: Iterable[RunPlan]) -> Iterable[BoldRun]:
+    """Iterate over the sources of the runs that are fitted."""
+    return (run.source for run in runs if isinstance(run.source, BoldRun))
+
+
+def condition_names(runs: Iterable[RunPlan]) -> list[str]:
+    """Return the conditions of all designs, sorted."""
+    columns = [column for run in runs if run.design is not None for column in run.design.columns]
+    return sorted({column.condition for column in columns if column.condition is not None})
+
+
+def confound_phrases(settings: AnalysisSettings) -> list[str]:
+    """Return what each confound strategy or pattern is, with citations."""
+    strategies = strategy_texts()
+    phrases = []
+    patterns = []
+    for request in settings.confounds:
+        if request not in strategies:
+            patterns.append(escape(request))
+        # A threshold from the command line replaces the strategy's own (25-displacement).
+        elif not (strategies[request].replaced and settings.fd_threshold_mm is not None):
+            phrases.append(strategies[request].phrase)
+    if patterns:
+        phrases.append(f"the columns {listed(patterns)} of the confounds tables")
+    return phrases
+
+
+def largest_inflation(runs: Iterable[RunPlan]) -> float | None:
+    """Return the largest variance inflation factor of all rows; None where there is none."""
+    factors = (factor for run in runs for item in run.contrasts for factor in item.inflation)
+    return max(filter(math.isfinite, factors), default=None)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return items as they stand in a sentence.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *head, last = list(items) or [""]
+    return f"{', '.join(head)} and {last}" if head else last

@@ -1,0 +1,152 @@
+"""The statistics of a combination over runs, named as the maps they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.glm.fixed_effects import combine, leave_one_out
+from bids_fx.glm.influence import largest_change
+from bids_fx.glm.joint import combine_rows, leave_one_out_rows
+from bids_fx.glm.statistics import MapSet, f_maps, t_maps
+from bids_fx.glm.tails import f_statistics, t_statistics
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Numbers of one array, over runs, rows and voxels, that are worked on at once: some dozen such
+#: arrays are held, which keeps them near the cache and the memory bounded.
+BLOCK = 2**16
+
+
+def combined_maps(
+    effects: npt.NDArray[np.floating],
+    variances: npt.NDArray[np.floating],
+    dofs: npt.NDArray[np.floating],
+    *,
+    combination: str,
+) -> MapSet:
+    """Combine a t contrast over runs and compute its maps.
+
+    Parameters
+    ----------
+    effects, variances : ndarray of shape (n_runs, n_voxels)
+        Each run's estimate; NaN or a variance of zero where a run does not cover a voxel.
+    dofs : ndarray of shape (n_runs, n_voxels) or (n_runs, 1)
+        Degrees of freedom of the variances.
+    combination : str
+        ``weighted`` or ``unweighted``.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_voxels,)
+        By ``stat-`` label: those of a t contrast; ``nruns``; Cochran's ``q``, its p ``qp``,
+        ``isq`` and ``tau2``; the largest change of z by leaving out one run ``zchange``, and the
+        run that makes it, counted from 1, ``zchangerun`` (0 where fewer than two runs enter). All
+        but ``nruns`` and ``zchangerun`` are NaN where they are not defined.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, there is no run, or `combination` is unknown.
+    """
+    n_runs, n_voxels = np.shape(effects)
+    dofs = np.broadcast_to(dofs, np.shape(effects))
+    return _joined(
+        _t_maps(effects[:, part], variances[:, part], dofs[:, part], combination)
+        for part in _blocks(n_voxels, n_runs)
+    )
+
+
+def combined_f_maps(
+    effects: npt.NDArray[np.floating],
+    covariances: npt.NDArray[np.floating],
+    dofs: npt.NDArray[np.floating],
+    *,
+    combination: str,
+) -> MapSet:
+    """Combine an F contrast over runs and compute its maps.
+
+    Parameters
+    ----------
+    effects : ndarray of shape (n_runs, q, n_voxels)
+        Each run's rows; NaN where a run does not cover a voxel.
+    covariances : ndarray of shape (n_runs, q (q + 1) / 2, n_voxels)
+        Their covariances, the upper triangle row by row.
+    dofs : ndarray of shape (n_runs, n_voxels) or (n_runs, 1)
+        Denominator degrees of freedom.
+    combination : str
+        ``weighted`` or ``unweighted``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By ``stat-`` label: ``effect`` of shape (q, n_voxels), ``covariance`` of shape
+        (q (q + 1) / 2, n_voxels), and of shape (n_voxels,) ``F``, ``z``, ``p``, ``logp``, the
+        denominator ``dof``, ``nruns``, ``zchange`` and ``zchangerun`` as for a t contrast.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, there is no run or row, or `combination` is unknown.
+    """
+    n_runs, q, n_voxels = np.shape(effects)
+    dofs = np.broadcast_to(dofs, (n_runs, n_voxels))
+    return _joined(
+        _f_maps(effects[:, :, part], covariances[:, :, part], dofs[:, part], combination)
+        for part in _blocks(n_voxels, n_runs * q * q)
+    )
+
+
+def _blocks(n_voxels: int, numbers_per_voxel: int) -> Iterator[slice]:
+    """Iterate over blocks of voxels; one, empty, where there is no voxel."""
+    size = max(1, BLOCK // max(1, numbers_per_voxel))
+    for start in range(0, max(n_voxels, 1), size):
+        yield slice(start, start + size)
+
+
+def _joined(blocks: Iterator[MapSet]) -> MapSet:
+    """Join the maps of blocks of voxels."""
+    parts = list(blocks)
+    return {stat: np.concatenate([maps[stat] for maps in parts], axis=-1) for stat in parts[0]}
+
+
+def _t_maps(
+    effects: npt.NDArray[np.floating],
+    variances: npt.NDArray[np.floating],
+    dofs: npt.NDArray[np.floating],
+    combination: str,
+) -> MapSet:
+    result = combine(effects, variances, dofs, combination=combination)
+    others = leave_one_out(effects, variances, dofs, combination=combination)
+    maps = t_maps(result.effect, result.variance, result.dof)
+    z_without = t_statistics(others.effect, others.variance, others.dof).z
+    change, run = largest_change(maps["z"], z_without)
+    return maps | {
+        "nruns": result.n_runs.astype(np.float64),
+        "q": result.q,
+        "qp": result.q_p,
+        "isq": result.isq,
+        "tau2": result.tau2,
+        "zchange": change,
+        "zchangerun": run,
+    }
+
+
+def _f_maps(
+    effects: npt.NDArray[np.floating],
+    covariances: npt.NDArray[np.floating],
+    dofs: npt.NDArray[np.floating],
+    combination: str,
+) -> MapSet:
+    result = combine_rows(effects, covariances, dofs, combination=combination)
+    others = leave_one_out_rows(effects, covariances, dofs, combination=combination)
+    q = len(result.effect)
+    maps = f_maps(result.effect, result.covariance, result.f, result.dof)
+    change, run = largest_change(maps["z"], f_statistics(others.f, q, others.dof).z)
+    return maps | {
+        "nruns": result.n_runs.astype(np.float64),
+        "zchange": change,
+        "zchangerun": run,
+    }

@@ -1,0 +1,145 @@
+"""Generalised least squares, with the noise parameters of each voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_fx.glm.correlation import YULE_WALKER_LIMIT, CorrelationModel, IntArray
+from bids_fx.glm.readings import Reading, make_reading
+from bids_fx.glm.tables import DesignTable, tabulate
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneralizedFit:
+    """A block of voxels fitted by generalised least squares.
+
+    Parameters
+    ----------
+    parameters : tuple of ndarray of shape (n_voxels,)
+        The noise parameters, in the model's order.
+    sigmasq : ndarray of shape (n_voxels,)
+        Marginal variance of the noise.
+    added : tuple of ndarray of shape (q, n_voxels)
+        By contrast, what is to be added to the effects of ordinary least squares.
+    covariances : tuple of ndarray of shape (q * (q + 1) / 2, n_voxels)
+        By contrast.
+    dofs : tuple of ndarray of shape (n_voxels,)
+        By contrast.
+    """
+
+    parameters: tuple[FloatArray, ...]
+    sigmasq: FloatArray
+    added: tuple[FloatArray, ...]
+    covariances: tuple[FloatArray, ...]
+    dofs: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generalized:
+    """A design and its contrasts under a model of the noise's correlation.
+
+    Parameters
+    ----------
+    model : CorrelationModel
+        The family of correlations.
+    scans : ndarray of int, shape (n_scans,)
+        Numbers of the scans that are there.
+    basis : ndarray of shape (n_scans, rank)
+        Orthonormal basis of the design.
+    sizes : tuple of int
+        Number of rows of each contrast.
+    table : DesignTable
+        What depends on the design alone.
+    read : callable
+        What depends on the data.
+    """
+
+    model: CorrelationModel
+    scans: IntArray
+    basis: FloatArray
+    sizes: tuple[int, ...]
+    table: DesignTable
+    read: Reading
+
+    @classmethod
+    def of(
+        cls,
+        model: CorrelationModel,
+        scans: IntArray,
+        basis: FloatArray,
+        contrasts: Sequence[FloatArray],
+        pool: Executor,
+    ) -> Generalized:
+        """Tabulate a design; `contrasts` are rows in terms of its basis."""
+        table = tabulate(model, scans, basis, contrasts, pool)
+        return cls(
+            model=model,
+            scans=scans,
+            basis=basis,
+            sizes=tuple(len(rows) for rows in contrasts),
+            table=table,
+            read=make_reading(model, scans, basis, table.readers),
+        )
+
+    @property
+    def numbers_per_voxel(self) -> int:
+        """How many numbers a voxel takes while it is fitted: its rows' effects at every node."""
+        return len(self.table.readers) * (sum(self.sizes) + 4)
+
+    def fit(self, residuals: FloatArray, rss: FloatArray, usable: FloatArray) -> GeneralizedFit:
+        """Fit a block of voxels.
+
+        Parameters
+        ----------
+        residuals : ndarray of shape (n_scans, n_voxels)
+            Of ordinary least squares. Being orthogonal to the design, they tell what generalised
+            least squares adds to the effects.
+        rss : ndarray of shape (n_voxels,)
+            Their sums of squares; > 0.
+        usable : ndarray of bool, shape (n_voxels,)
+            Voxels with residuals; what stands in the others means nothing.
+        """
+        rank, dof = self.basis.shape[1], self.basis.shape[0] - self.basis.shape[1]
+        n_nodes = len(self.table.readers)
+        log_s = np.empty((n_nodes, rss.size))
+        added = np.empty((n_nodes, sum(self.sizes), rss.size))
+        for node, (total, mapped) in enumerate(self.read(residuals)):
+            left = total - np.einsum("rv,rv->v", mapped[:rank], mapped[:rank])
+            log_s[node] = np.log(np.where(usable, left, 1.0))
+            added[node] = mapped[rank:]
+        box = self.model.box
+        if self.model.likelihood:
+            determinants = self.table.log_determinants[:, np.newaxis]
+            where = box.highest(-0.5 * (dof * log_s + determinants))
+        else:
+            where = box.coordinates([_yule_walker(residuals, rss, self.scans)])
+        weights = box.weights(where)
+        sigmasq = np.exp(np.einsum("nv,nv->v", weights, log_s)) / dof
+        step = np.einsum("nv,nrv->rv", weights, added)
+        found = [contrast.at(weights) for contrast in self.table.contrasts]
+        return GeneralizedFit(
+            parameters=box.parameters(where),
+            sigmasq=sigmasq,
+            added=tuple(np.split(step, np.cumsum(self.sizes)[:-1])) if self.sizes else (),
+            covariances=tuple(covariance * sigmasq for covariance, _ in found),
+            # Of a model without a likelihood they are whole, which interpolation would blur.
+            dofs=tuple(
+                own if self.model.likelihood else np.full(rss.size, float(dof)) for _, own in found
+            ),
+        )
+
+
+def _yule_walker(residuals: FloatArray, rss: FloatArray, scans: IntArray) -> FloatArray:
+    """Return the autocorrelation of residuals as nilearn estimates it, over adjacent scans."""
+    n_scans = scans.size
+    later = np.flatnonzero(np.diff(scans) == 1) + 1
+    lagged = np.einsum("tv,tv->v", residuals[later], residuals[later - 1])
+    rho = (lagged / (n_scans - 1)) / (rss / n_scans)
+    return np.asarray(np.clip(rho, -YULE_WALKER_LIMIT, YULE_WALKER_LIMIT))
