@@ -50,9 +50,9 @@ help: ## list the targets
 demo: $(RUNTIME) ## run the program on the small real dataset
 	$(BIN)/bids_fx $(ONEBACK) $(DEMO_OUT) participant \
 		-d $(ONEBACK)/derivatives/preproc \
+		--contrast 'all = (body + face + house + object + scene + scramble)/6' \
 		--contrast 'face - house' \
 		--contrast 'face - scramble' \
-		--contrast 'all = (body + face + house + object + scene + scramble)/6' \
 		$(foreach condition,$(CONDITIONS),--contrast '$(condition)')
 	@echo 'Report: $(DEMO_OUT)/sub-02.html'
 

@@ -156,7 +156,7 @@ def _plan_run(
         contrasts=planned,
         noise_model=settings.noise_model,
         settings_hash=_run_hash(source, design, planned, settings),
-        mem_gb=_fit_mem_gb(source, space.n_scans, len(planned)),
+        mem_gb=_fit_mem_gb(source, space.n_scans, planned),
         notes=() if entities == source.entities else (f"BOLD file of {source.entities}",),
     )
     return run, problems, notices
@@ -262,18 +262,22 @@ def _motion_hash(table: ConfoundTable | None) -> str | None:
     return hashlib.sha256(b"".join(c.astype("<f8").tobytes() for c in shown)).hexdigest()
 
 
-def _fit_mem_gb(source: BoldRun, n_kept: int, n_contrasts: int) -> float:
+def _fit_mem_gb(source: BoldRun, n_kept: int, contrasts: Sequence[RunContrast]) -> float:
     """Estimate the peak memory of a fit in GB.
 
-    The masked float32 series of the kept scans, some whole volumes in float64, and about eight
-    float64 vectors a contrast; 0.3 GB for the libraries and the blocks of the fit. Without a mask
-    a brain is taken to fill half of the grid.
+    The masked float32 series of the kept scans, some whole volumes in float64, the float64
+    vectors of each contrast (its estimates as fitted and as scaled, and the maps of its test) and
+    of the model, and the scans' correlations, of which some threads hold about ten each; 0.3 GB
+    for the libraries and the blocks of the fit. Without a mask a brain is taken to fill half of
+    the grid.
     """
     n_voxels = source.n_mask_voxels or source.grid.n_voxels // 2
     series = n_kept * n_voxels * 4
     volumes = source.grid.n_voxels * 8 * 6
-    maps = n_voxels * 8 * 8 * (n_contrasts + 1)
-    return 0.3 + (series + volumes + maps) / 1e9
+    rows = [len(item.rows) for item in contrasts]
+    vectors = 8 + sum(2 * (q + q * (q + 1) // 2) + 6 for q in rows)
+    correlations = 4 * 10 * n_kept**2 * 8
+    return 0.3 + (series + volumes + n_voxels * 8 * vectors + correlations) / 1e9
 
 
 def _missing_contrasts(plan: Plan) -> list[Notice]:

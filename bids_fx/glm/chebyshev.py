@@ -243,10 +243,11 @@ def _climb(polynomial: FloatArray, x: FloatArray) -> FloatArray:
         if not moving.any():
             break
         if 2 * moving.sum() < left.size:  # most have arrived
-            polynomial, x, gradient, hessian, best, reach, left = (
+            polynomial, x, gradient, hessian = (
                 np.ascontiguousarray(part[..., moving])
-                for part in (polynomial, x, gradient, hessian, best, reach, left)
+                for part in (polynomial, x, gradient, hessian)
             )
+            best, reach, left = best[moving], reach[moving], left[moving]
             moving = np.ones(left.size, dtype=bool)
     return highest
 
