@@ -12,7 +12,7 @@ from nilearn.image import smooth_img
 
 from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.fixed_effects import combine
-from bids_fx.glm.noise import fit_run
+from bids_fx.glm.noise import RunFit, fit_run
 from bids_fx.glm.smoothing import sigma_voxels, smooth_volume
 from bids_fx.glm.tails import t_statistics
 
@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 OF_A_STANDARD_ERROR = 1e-5
 #: The same formula in float64.
 SAME = 1e-8
+#: nilearn takes variances as known; so does ours at such degrees of freedom, to 1e-11.
+KNOWN = 1e12
 
 N_SCANS, N_VOXELS = 180, 150
 
@@ -50,46 +52,58 @@ CONTRASTS = np.zeros((3, 12))
 CONTRASTS[0, 0] = 1.0
 CONTRASTS[1, [0, 1]] = 1.0, -1.0
 CONTRASTS[2, :3] = 1.0, -0.5, -0.5
-
-
-@pytest.mark.parametrize(
+MODELS = pytest.mark.parametrize(
     ("noise_model", "nilearns", "tolerance"),
     [("ols", "ols", SAME), ("ar1-yw", "ar1", OF_A_STANDARD_ERROR)],
 )
-def test_run_equals_nilearns(
-    noise_model: str, nilearns: str, tolerance: float, data: FloatArray, design: FloatArray
-) -> None:
-    fit = fit_run(
+
+
+def fit(data: FloatArray, design: FloatArray, noise_model: str) -> RunFit:
+    """Fit each row as a contrast, and an F contrast of the first two."""
+    return fit_run(
         data,
         design_space(design),
-        [CONTRASTS[:1], CONTRASTS[1:2], CONTRASTS[2:]],
+        [*(row[np.newaxis] for row in CONTRASTS), CONTRASTS[:2]],
         baseline=design_space(design[:, -4:]),
         noise_model=noise_model,
     )
+
+
+@MODELS
+def test_run_equals_nilearns(
+    noise_model: str, nilearns: str, tolerance: float, data: FloatArray, design: FloatArray
+) -> None:
+    result = fit(data, design, noise_model)
     labels, results = run_glm(data, design, noise_model=nilearns, bins=10**6)
-    for vector, found in zip(CONTRASTS, fit.contrasts, strict=True):
-        effect, variance = found.effects[0], found.covariance[0]
+    for vector, ours in zip(CONTRASTS, result.contrasts, strict=False):
         theirs = compute_contrast(labels, results, vector)
         error = np.sqrt(theirs.effect_variance())
-        np.testing.assert_array_less(np.abs(effect - theirs.effect_size()) / error, tolerance)
-        np.testing.assert_array_less(np.abs(np.sqrt(variance) / error - 1), tolerance)
-        ours = t_statistics(effect, variance, found.dof)
-        assert (theirs.dof == found.dof).all()
-        np.testing.assert_allclose(ours.t, theirs.stat(), rtol=0, atol=10 * tolerance)
-        np.testing.assert_allclose(ours.z, theirs.z_score(), rtol=0, atol=10 * tolerance)
-        np.testing.assert_allclose(ours.p, theirs.p_value(), rtol=1e-3, atol=1e-290)
+        off = (ours.effects[0] - theirs.effect_size()) / error
+        np.testing.assert_array_less(np.abs(off), tolerance)
+        np.testing.assert_array_less(np.abs(np.sqrt(ours.covariance[0]) / error - 1), tolerance)
+        tested = t_statistics(ours.effects[0], ours.covariance[0], ours.dof)
+        assert (theirs.dof == ours.dof).all()
+        np.testing.assert_allclose(tested.t, theirs.stat(), rtol=0, atol=10 * tolerance)
+        np.testing.assert_allclose(tested.z, theirs.z_score(), rtol=0, atol=10 * tolerance)
+        np.testing.assert_allclose(tested.p, theirs.p_value(), rtol=1e-3, atol=1e-290)
+
+
+@MODELS
+def test_f_of_a_run_equals_nilearns(
+    noise_model: str, nilearns: str, tolerance: float, data: FloatArray, design: FloatArray
+) -> None:
+    ours = fit(data, design, noise_model).contrasts[-1]
+    (a, b), (aa, ab, bb) = ours.effects, ours.covariance
+    f = (a * a * bb - 2 * a * b * ab + b * b * aa) / (aa * bb - ab * ab) / 2
+    labels, results = run_glm(data, design, noise_model=nilearns, bins=10**6)
+    theirs = compute_contrast(labels, results, CONTRASTS[:2], stat_type="F")
+    np.testing.assert_allclose(f, theirs.stat(), rtol=10 * tolerance, atol=10 * tolerance)
+    assert (ours.dof == theirs.dof).all()
 
 
 def test_rho_equals_nilearns(data: FloatArray, design: FloatArray) -> None:
-    fit = fit_run(
-        data,
-        design_space(design),
-        [CONTRASTS[:1], CONTRASTS[1:2], CONTRASTS[2:]],
-        baseline=design_space(design[:, -4:]),
-        noise_model="ar1-yw",
-    )
+    rho = fit(data, design, "ar1-yw").noise["ar1"]
     labels, _ = run_glm(data, design, noise_model="ar1", bins=10**6)
-    rho = fit.noise["ar1"]
     np.testing.assert_allclose(rho, labels.astype(float), rtol=0, atol=1.01e-6)
     assert rho.max() > 0.7  # the data reach that far
 
@@ -100,10 +114,9 @@ def test_combination_equals_nilearns(
 ) -> None:
     effects = rng.normal(1.0, 2.0, size=(4, 500))
     variances = rng.uniform(0.1, 5.0, size=(4, 500))
-    # nilearn takes the weights as known, as they are with that many degrees of freedom.
-    combined = combine(effects, variances, np.full((4, 1), 1e12), combination=combination)
+    combined = combine(effects, variances, np.full((4, 1), KNOWN), combination=combination)
     effect, variance, t, _ = _compute_fixed_effects_params(
-        effects, variances, precision_weighted=weighted, dofs=[100] * 4
+        effects, variances, precision_weighted=weighted, dofs=[KNOWN] * 4
     )
     np.testing.assert_allclose(combined.effect, effect, rtol=SAME, atol=SAME)
     np.testing.assert_allclose(combined.variance, variance, rtol=SAME)

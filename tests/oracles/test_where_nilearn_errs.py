@@ -28,6 +28,7 @@ from bids_fx.glm.hrf import convolve_events
 from bids_fx.glm.noise import fit_run
 from bids_fx.glm.scaling import scale_factor
 from bids_fx.glm.tails import t_statistics
+from tests.dense_reml import noise, null_design
 
 pytestmark = pytest.mark.oracle
 
@@ -84,6 +85,25 @@ def test_voxel_with_nan_leaves_the_others(design: FloatArray, rng: np.random.Gen
         warnings.simplefilter("ignore")
         labels, _ = run_glm(Y, design, noise_model="ar1")
     assert (np.abs(labels.astype(float)) > 1e10).all()  # a coefficient of -9.2e16 for every voxel
+
+
+def test_p_of_autocorrelated_null_data_are_as_stated(rng: np.random.Generator) -> None:
+    X, Y = null_design(rng, 100), noise(rng, 100, 6000, 0.5)
+    row = np.eye(1, 24) - np.eye(1, 24, 1)
+    options = {"baseline": design_space(X[:, -1:]), "noise_model": "ar1"}
+    contrast = fit_run(Y, design_space(X), [row], **options).contrasts[0]
+    t = contrast.effects[0] / np.sqrt(contrast.covariance[0])
+    ours = 2 * stats.t.sf(np.abs(t), contrast.dof)
+    assert 0.044 < (ours < 0.05).mean() < 0.056
+    assert (ours < 0.001).mean() < 0.002
+
+    # its estimate is biased by the fit of 24 columns, and cut to hundredths
+    labels, results = run_glm(Y, X, noise_model="ar1")
+    theirs = compute_contrast(labels, results, row[0])
+    p = 2 * np.minimum(theirs.p_value(), theirs.one_minus_pvalue())
+    assert (p < 0.05).mean() > 0.1
+    assert (p < 0.001).mean() > 0.008
+    assert np.median(labels.astype(float)) < 0.3  # of 0.5
 
 
 def test_constant_voxel_has_no_statistic(design: FloatArray, rng: np.random.Generator) -> None:
