@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.glm.contrasts import (
     DesignSpace,
+    are_distinct,
     contrast_inflation,
     contrast_vector,
     efficiency,
@@ -191,6 +194,9 @@ def _estimate(
         reason = "its regressors are a combination of others in this run's design"
         if not all(vector.any() for vector in vectors):
             reason = "its weights cancel out in this run's design"
+        return RunContrast(contrast=contrast, reason=reason)
+    if not are_distinct(np.array(vectors), space):
+        reason = "its rows can hardly be told apart in this run's design"
         return RunContrast(contrast=contrast, reason=reason)
     return RunContrast(
         contrast=contrast,

@@ -206,3 +206,11 @@ def test_maps_of_f_tests_made_beforehand_are_planned_as_f_tests():
     assert [len(item.rows) for item in run.contrasts] == [2, 0]
     (other,) = plan_of(replace(source, rows={"any": 3})).runs
     assert other.settings_hash != run.settings_hash
+
+
+def test_rows_that_can_hardly_be_told_apart_are_left_out_by_name():
+    apart, _ = planned("F(face; face + 0.01*house)")
+    assert apart.reason is None
+    close, problems = planned("F(face; face + 0.0002*house)")
+    assert close.reason == "its rows can hardly be told apart in this run's design"
+    assert (close.rows, problems) == ((), [])

@@ -345,7 +345,7 @@ def _find_dof(
     """Return the degrees of freedom of a contrast's maps."""
     number = None
     # Where each voxel has its own, that of the residuals is no stand-in: it is always larger.
-    if not str(metadata.get("DegreesOfFreedomMethod", "")).endswith("see stat-dof"):
+    if metadata.get("DegreesOfFreedomPerVoxel") is not True:
         number = metadata.get("DegreesOfFreedom")
         if number is None:
             number = _design_dof(effect, dataset)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.write import write_table
@@ -74,7 +76,7 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
             item.contrast.test,
             len(item.rows),
             _digits(min(item.efficiency, default=None)),
-            _digits(max(item.inflation, default=None)),
+            _digits(_largest(item.inflation)),
             _digits(dof_medians.get(item.contrast.label)),
         )
         for item in run.contrasts
@@ -82,6 +84,11 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
     path = out_dir / paths.contrasts_table(run.entities)
     write_table(path, ContrastRow._fields, lines)
     return path
+
+
+def _largest(values: Sequence[float]) -> float | None:
+    """Return the largest value; NaN where there is one, whatever its place."""
+    return float(np.max(values)) if values else None
 
 
 def _digits(value: float | None) -> float | None:

@@ -224,6 +224,7 @@ def run_contrast(
         "ContrastWeights": weights if item.contrast.test == "F" else weights[0],
         **_numerator(item.contrast, len(item.rows)),
         "DegreesOfFreedom": dof,
+        "DegreesOfFreedomPerVoxel": has_dof_of_voxels(settings.noise_model),
         "EffectiveDegreesOfFreedom": median,
         "DegreesOfFreedomMethod": noise["DegreesOfFreedomMethod"],
         "VarianceEstimator": noise["VarianceEstimator"],
@@ -262,6 +263,7 @@ def group_contrast(plan: Plan, item: GroupContrast, stat: str, median: float | N
     values = {
         **_contrast_map(contrast, stat, plan.settings),
         **_numerator(contrast, plan.n_rows(item)),
+        "DegreesOfFreedomPerVoxel": True,
         "EffectiveDegreesOfFreedom": median,
         "DegreesOfFreedomMethod": dof,
         "VarianceEstimator": variance,

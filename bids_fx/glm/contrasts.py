@@ -18,6 +18,9 @@ RANK_TOLERANCE = 1e-8
 #: A contrast whose part outside the design's row space is above this share of it cannot be
 #: estimated. Rounding leaves some 1e-16 over the smallest singular value, that is up to 1e-8.
 ESTIMABILITY_TOLERANCE = 1e-6
+#: Covariances of rows pass through float32 files: a smaller eigenvalue of the rows' correlations
+#: is rounding, and the rows are no q rows.
+MIN_EIGENVALUE = float(np.finfo(np.float32).eps)
 #: A column that varies by less than this share of its size is constant.
 _CONSTANT_TOLERANCE = 1e-10
 
@@ -172,6 +175,34 @@ def is_estimable(vector: FloatArray, space: DesignSpace) -> bool:
         If there is not one weight per column.
     """
     return estimability_gap(vector, space) <= ESTIMABILITY_TOLERANCE
+
+
+def are_distinct(rows: FloatArray, space: DesignSpace) -> bool:
+    """Tell whether the rows of a contrast can be told apart.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (q, n_columns)
+        Weights of the design's columns; each row can be estimated.
+    space : DesignSpace
+        The design.
+
+    Returns
+    -------
+    bool
+        Whether the correlations of their estimates, in white noise, have no eigenvalue of
+        q times `MIN_EIGENVALUE` or less: their covariance passes through float32 files.
+
+    Examples
+    --------
+    >>> space = design_space(np.eye(4)[:, :2])
+    >>> are_distinct(np.eye(2), space), are_distinct(np.array([[1.0, 0.0], [2.0, 0.0]]), space)
+    (True, False)
+    """
+    coordinates = space.coordinates(rows)
+    unit = coordinates / np.linalg.norm(coordinates, axis=1, keepdims=True)
+    smallest = np.linalg.eigvalsh(unit @ unit.T)[0]
+    return bool(smallest > len(rows) * MIN_EIGENVALUE)
 
 
 def contrast_vector(weights: Iterable[tuple[str, float]], names: Sequence[str]) -> FloatArray:

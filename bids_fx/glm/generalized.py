@@ -90,8 +90,12 @@ class Generalized:
 
     @property
     def numbers_per_voxel(self) -> int:
-        """How many numbers a voxel takes while it is fitted: its rows' effects at every node."""
-        return len(self.table.readers) * (sum(self.sizes) + 4)
+        """How many numbers a voxel takes while it is fitted.
+
+        Its rows' effects at every node, and its likelihood at every point of the search.
+        """
+        search = int(np.prod([axis.search.size for axis in self.model.box.axes]))
+        return len(self.table.readers) * (sum(self.sizes) + 4) + 2 * search
 
     def fit(self, residuals: FloatArray, rss: FloatArray, usable: FloatArray) -> GeneralizedFit:
         """Fit a block of voxels.
@@ -141,5 +145,5 @@ def _yule_walker(residuals: FloatArray, rss: FloatArray, scans: IntArray) -> Flo
     n_scans = scans.size
     later = np.flatnonzero(np.diff(scans) == 1) + 1
     lagged = np.einsum("tv,tv->v", residuals[later], residuals[later - 1])
-    rho = (lagged / (n_scans - 1)) / (rss / n_scans)
+    rho = (lagged / max(later.size, 1)) / (rss / n_scans)
     return np.asarray(np.clip(rho, -YULE_WALKER_LIMIT, YULE_WALKER_LIMIT))

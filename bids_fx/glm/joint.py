@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.glm.contrasts import MIN_EIGENVALUE
 from bids_fx.glm.fixed_effects import MIN_WEIGHTED_DOF
 from bids_fx.glm.kenward_roger import f_reference
 from bids_fx.glm.names import COMBINATIONS, unknown_name
+from bids_fx.glm.triangles import to_square, to_triangle
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-#: Covariances pass through float32 files: a smaller eigenvalue of the rows' correlations is
-#: rounding, and the rows are no q rows.
-_MIN_EIGENVALUE = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,7 @@ def combine_rows(
     effect, covariance, f, dof, plain = _estimate(rows, rows.enters)
     return CombinedRows(
         effect=effect.T,
-        covariance=_triangle(covariance).T,
+        covariance=to_triangle(covariance).T,
         f=f,
         dof=dof,
         n_runs=rows.enters.sum(axis=0, dtype=np.int64),
@@ -212,7 +210,7 @@ def _rows(
         raise ValueError(
             f"degrees of freedom must have the shape {(n_runs, n_voxels)}, found {nu.shape}"
         )
-    c, x = _square(np.moveaxis(triangle, 1, -1), q), np.moveaxis(x, 1, -1)
+    c, x = to_square(np.moveaxis(triangle, 1, -1), q), np.moveaxis(x, 1, -1)
     known = np.asarray(np.isfinite(x).all(axis=-1))
     enters = known & np.isfinite(nu) & (nu > 0) & _positive_definite(c)
     variances = np.where(enters[..., np.newaxis], np.diagonal(c, axis1=-2, axis2=-1), 0.0)
@@ -234,21 +232,6 @@ def _rows(
     )
 
 
-def _square(triangle: FloatArray, q: int) -> FloatArray:
-    """Return symmetric matrices from their upper triangles, row by row in the last axis."""
-    row, column = np.triu_indices(q)
-    square = np.empty((*triangle.shape[:-1], q, q))
-    square[..., row, column] = triangle
-    square[..., column, row] = triangle
-    return square
-
-
-def _triangle(square: FloatArray) -> FloatArray:
-    """Return the upper triangles of symmetric matrices, row by row in the last axis."""
-    row, column = np.triu_indices(square.shape[-1])
-    return square[..., row, column]
-
-
 def _positive_definite(c: FloatArray) -> BoolArray:
     """Tell which matrices are finite and positive definite beyond the rounding of float32."""
     q = c.shape[-1]
@@ -258,7 +241,7 @@ def _positive_definite(c: FloatArray) -> BoolArray:
     correlations = np.where(sound[..., np.newaxis, np.newaxis], c, np.eye(q))
     correlations = correlations / errors[..., np.newaxis] / errors[..., np.newaxis, :]
     smallest = np.linalg.eigvalsh(correlations)[..., 0]
-    return np.asarray(sound & (smallest > q * _MIN_EIGENVALUE))
+    return np.asarray(sound & (smallest > q * MIN_EIGENVALUE))
 
 
 def _estimate(

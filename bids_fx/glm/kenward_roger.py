@@ -78,7 +78,7 @@ def f_reference(a1: npt.ArrayLike, a2: npt.ArrayLike, q: int) -> tuple[FloatArra
     scale, dof = np.where(known, 1.0, np.nan), one_variance
     if q == 1:
         return scale, dof
-    usable = known & (second > 0) & (second < q)
+    usable = known & (second > 0)
     matched, match_scale, match_dof = _match_moments(
         np.where(usable, first, q), np.where(usable, second, 1.0), q
     )

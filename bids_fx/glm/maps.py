@@ -12,11 +12,10 @@ import numpy.typing as npt
 from bids_fx.errors import BIDSFXError
 from bids_fx.glm.contrasts import DesignSpace, contrast_vector, design_space
 from bids_fx.glm.design import Design
-from bids_fx.glm.joint import combine_rows
 from bids_fx.glm.noise import ContrastFit, RunFit, fit_run
 from bids_fx.glm.quality import quality_measures, temporal_snr
 from bids_fx.glm.scaling import scale_factor
-from bids_fx.glm.statistics import MapSet, f_maps, t_maps
+from bids_fx.glm.statistics import MapSet, f_maps, t_maps, wald_f
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -147,20 +146,18 @@ def _contrast_maps(test: Literal["t", "F"], fit: ContrastFit, factor: FloatArray
     effects, covariance = fit.effects * factor, fit.covariance * factor**2
     if test == "t":
         return t_maps(effects[0], covariance[0], fit.dof)
-    one = combine_rows(
-        effects[np.newaxis], covariance[np.newaxis], fit.dof[np.newaxis], combination="weighted"
-    )
-    return f_maps(effects, covariance, one.f, fit.dof)
+    return f_maps(effects, covariance, wald_f(effects, covariance), fit.dof)
 
 
 def _model_maps(fit: RunFit, mean: FloatArray, factor: FloatArray) -> MapSet:
     """Return the maps that belong to the model."""
+    lost = 0 * factor  # NaN in voxels that cannot be scaled
     maps = {
-        "rsquared": fit.rsquared,
+        "rsquared": fit.rsquared + lost,
         "sigmasq": fit.sigmasq * factor**2,
         "tsnr": temporal_snr(mean, fit.residual_sd),
     }
-    return maps | fit.noise
+    return maps | {name: values + lost for name, values in fit.noise.items()}
 
 
 def _needs_mean(space: DesignSpace, signal_scaling: str) -> bool:

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from bids_fx.glm.contrasts import DesignSpace, is_estimable
+from bids_fx.glm.contrasts import DesignSpace, are_distinct, is_estimable
 from bids_fx.glm.correlation import CORRELATION_MODELS, CorrelationModel, IntArray
 from bids_fx.glm.generalized import Generalized
 from bids_fx.glm.names import NOISE_MODELS, normalise_noise_name, unknown_name
-from bids_fx.glm.tables import upper_triangle
+from bids_fx.glm.triangles import to_triangle
 from bids_fx.glm.whiteness import whiteness
 
 __all__ = [
@@ -131,8 +131,8 @@ def fit_run(
     n_threads : int
         Threads; >= 1. No result depends on it by a single bit.
     block_size : int
-        Most voxels that are fitted at a time; >= 1. Results depend on it by rounding in float64
-        only.
+        Most voxels that are fitted at a time; >= 1. Results depend on it by the rounding of
+        the search for the noise parameters, about 1e-7 of a standard error.
     offset : ndarray of shape (n_voxels,) or None
         Added to every scan of each voxel: the mean that was taken out, which matters to a design
         without a constant.
@@ -158,7 +158,8 @@ def fit_run(
 
     .. math:: \rho = \frac{\sum_{t>0} e_t e_{t-1} / (n - 1)}{\sum_t e_t^2 / n},
 
-    kept within plus and minus 0.999, the first sum over scans whose predecessor is there; then
+    kept within plus and minus 0.999, the first sum over scans whose predecessor is there, and
+    divided by their number; then
     least squares on :math:`y_t - \rho y_{t-1}` (same for the design), the first scan, and each
     after a gap, as it is, not times :math:`\sqrt{1 - \rho^2}`. Dispersion is the whitened
     residual sum of squares over n - r; the marginal variance is that over :math:`1 - \rho^2`.
@@ -265,7 +266,7 @@ def _geometry(
             )
         if not all(is_estimable(row, space) for row in rows):
             raise ValueError(f"a contrast that the design cannot estimate: number {place}")
-        if np.linalg.matrix_rank(space.coordinates(rows)) < len(rows):
+        if not are_distinct(rows, space):
             raise ValueError(f"a contrast whose rows follow from each other: number {place}")
     shared = baseline.basis.T @ space.basis
     _, cosines, directions = np.linalg.svd(shared, full_matrices=True)
@@ -373,7 +374,7 @@ def _white_contrasts(
     return tuple(
         ContrastFit(
             effects=effects + lost,
-            covariance=np.outer(upper_triangle(rows @ rows.T), sigmasq),
+            covariance=np.outer(to_triangle(rows @ rows.T), sigmasq),
             dof=geometry.dof + lost,
         )
         for effects, rows in zip(plain, geometry.contrasts, strict=True)

@@ -6,9 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.tails import f_statistics, t_statistics
+from bids_fx.glm.triangles import to_square
 
 FloatArray = npt.NDArray[np.float64]
 MapSet = dict[str, FloatArray]
+
+#: Voxels whose covariances are held as full matrices at once.
+_BLOCK = 8192
 
 
 def t_maps(effect: FloatArray, variance: FloatArray, dof: FloatArray) -> MapSet:
@@ -35,6 +39,37 @@ def t_maps(effect: FloatArray, variance: FloatArray, dof: FloatArray) -> MapSet:
         "logp": statistics.logp,
         "dof": np.where(np.isfinite(statistics.t), dof, np.nan),
     }
+
+
+def wald_f(effect: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return :math:`F = e'C^{-1}e / q`.
+
+    Parameters
+    ----------
+    effect : ndarray of shape (q, n_voxels)
+        The estimates.
+    covariance : ndarray of shape (q * (q + 1) / 2, n_voxels)
+        Upper triangle, row by row, of their covariance; positive definite where it is finite.
+
+    Returns
+    -------
+    ndarray of shape (n_voxels,)
+        NaN where an argument is not finite.
+
+    Examples
+    --------
+    >>> wald_f(np.array([[3.0], [2.0]]), np.array([[1.0], [0.0], [4.0]]))
+    array([5.])
+    """
+    q, n_voxels = effect.shape
+    f = np.full(n_voxels, np.nan)
+    finite = np.flatnonzero(np.isfinite(effect).all(axis=0) & np.isfinite(covariance).all(axis=0))
+    for first in range(0, finite.size, _BLOCK):
+        voxels = finite[first : first + _BLOCK]
+        e = effect[:, voxels].T[..., np.newaxis]
+        solved = np.linalg.solve(to_square(covariance[:, voxels].T, q), e)
+        f[voxels] = (e * solved).sum(axis=(1, 2)) / q
+    return f
 
 
 def f_maps(effect: FloatArray, covariance: FloatArray, f: FloatArray, dof: FloatArray) -> MapSet:

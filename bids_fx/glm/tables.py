@@ -11,8 +11,12 @@ import numpy.typing as npt
 
 from bids_fx.glm.correlation import Correlation, CorrelationModel, IntArray
 from bids_fx.glm.kenward_roger import f_reference
+from bids_fx.glm.triangles import to_triangle
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Smaller eigenvalues of the noise parameters' information, at unit diagonal, are rounding.
+_RCOND = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,21 +150,10 @@ def tabulate(
     )
 
 
-def upper_triangle(matrix: FloatArray) -> FloatArray:
-    """Return the upper triangle of a symmetric matrix, row by row.
-
-    Examples
-    --------
-    >>> upper_triangle(np.array([[1.0, 2.0], [2.0, 3.0]]))
-    array([1., 2., 3.])
-    """
-    return np.asarray(matrix[np.triu_indices(len(matrix))])
-
-
 def _contrast_table(covariances: list[FloatArray], dofs: list[float]) -> ContrastTable:
     variances = np.array([np.diag(covariance) for covariance in covariances])
     log_scale = np.log((variances / variances[0]).mean(axis=1))
-    triangles = np.array([upper_triangle(covariance) for covariance in covariances])
+    triangles = to_triangle(np.array(covariances))
     return ContrastTable(
         log_scale=log_scale,
         covariance=triangles / np.exp(log_scale)[:, np.newaxis],
@@ -193,7 +186,7 @@ def _likelihood_node(
     slopes = [weighted.T @ columns for columns in moved]
     bends = [[left.T @ right for right in solved] for left in moved]
     information = _information(correlation, n_scans - rank, phi, slopes=slopes, bends=bends)
-    W = np.linalg.inv(information).astype(np.float64)
+    W = _inverse(information)
     noise = W[1:, 1:]
     excess = sum(
         noise[i, j] * (bends[i][j] - slopes[i] @ phi @ slopes[j])
@@ -213,6 +206,22 @@ def _likelihood_node(
         reader=_reader(phi, contrasts),
         covariances=covariances,
         dofs=dofs,
+    )
+
+
+def _inverse(information: FloatArray) -> FloatArray:
+    """Return the covariance of estimates from their information.
+
+    A parameter of which the scans tell nothing (the autocorrelation across gaps that leave none)
+    changes no covariance either; it counts as known.
+    """
+    size = np.sqrt(np.diag(information))
+    size = np.where(size > 0, size, 1.0)
+    scaled = information / size / size[:, np.newaxis]
+    return (
+        np.asarray(np.linalg.pinv(scaled, rcond=_RCOND, hermitian=True))
+        / size
+        / size[:, np.newaxis]
     )
 
 

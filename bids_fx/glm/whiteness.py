@@ -56,7 +56,8 @@ def whiteness(
     Projecting the design out leaves white noise correlated: with H the projection onto the
     whitened design, the expected sum of products at lag k is :math:`-\sum_t H_{t, t-k}` times the
     variance, and that of the squares n - r times. Whitening is by Kalman's filter, exact across
-    gaps; lags are counted in kept scans.
+    gaps, with the fit's own parameters, also where the fit whitened in pieces; lags are counted in
+    kept scans.
     """
     coordinates = basis.T @ series
     residuals = series - basis @ coordinates

@@ -280,6 +280,18 @@ def test_sidecar_that_contradicts_the_volumes_is_a_problem(maps: Maps) -> None:
     assert "NumeratorDegreesOfFreedom is 3, but the effect map has 2" in problem.found
 
 
+def test_residual_dof_never_stand_in_for_those_of_each_voxel(maps: Maps) -> None:
+    maps.add(
+        "sub-01_task-a_run-1",
+        stats=("effect", "variance"),
+        DegreesOfFreedom=40,
+        DegreesOfFreedomPerVoxel=True,
+    )
+    (problem,) = maps.find().problems
+    assert "no degrees of freedom: no stat-dof map" in problem.found
+    assert maps.one(run_dof=7).dof == {"face": 7.0}
+
+
 def test_dof_map_of_an_f_test_is_one_volume(maps: Maps) -> None:
     volumes = {"effect": 2, "covariance": 3, "dof": 2}
     maps.add_f("sub-01_task-a_run-1", stats=(*F_STATS, "dof"), volumes=volumes)

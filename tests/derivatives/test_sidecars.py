@@ -151,3 +151,12 @@ def test_maps_made_beforehand_are_combined_in_their_own_units(tmp_path):
     plan = make_plan(runs)
     facts = sidecars.group_contrast(plan, plan.groups[0].contrasts[0], "variance", 31.5)
     assert facts["Units"] == "(units of the run maps)^2"
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize("contrast", [FACE, ANY])
+def test_degrees_of_freedom_of_each_voxel_are_announced(contrast, combination):
+    assert group_facts(contrast, "dof", combination)["DegreesOfFreedomPerVoxel"] is True
+    assert run_facts(contrast, "dof")["DegreesOfFreedomPerVoxel"] is False
+    restricted = run_facts(contrast, "dof", AnalysisSettings(noise_model="ar1"))
+    assert restricted["DegreesOfFreedomPerVoxel"] is True
