@@ -175,6 +175,7 @@ def run_contrasts(
             condition, basis = absent
             reason = f"condition '{condition}' has no event in this run"
             if any(column.condition == condition for column in design.columns):
+                reason = f"the HRF model gives no column {condition}[{basis}]"
                 problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
             planned.append(RunContrast(contrast=contrast, reason=reason))
             continue

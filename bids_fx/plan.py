@@ -22,6 +22,8 @@ from bids_fx.model import Contrast
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 
+#: A run whose efficiency for a contrast is below this share of the runs' median is warned of.
+LITTLE_EFFICIENCY = 0.1
 #: Columns that the motion figure shows, kept whether they enter the design or not.
 MOTION_COLUMNS = (
     *("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"),
@@ -82,7 +84,9 @@ def make_plan(
         problems=tuple(problems) + group_problems,
         notices=tuple(notices) + group_notices,
     )
-    plan = replace(plan, notices=(*plan.notices, *_missing_contrasts(plan)))
+    plan = replace(
+        plan, notices=(*plan.notices, *_missing_contrasts(plan), *_telling_little(plan))
+    )
     return replace(plan, problems=_about(plan, (*plan.problems, *_collisions(plan))))
 
 
@@ -288,6 +292,32 @@ def _missing_contrasts(plan: Plan) -> list[Notice]:
         for item in run.contrasts
         if item.reason is not None
     ]
+
+
+def _telling_little(plan: Plan) -> list[Notice]:
+    """Warn of runs whose design tells far less of a contrast than the other runs' do."""
+    notices = []
+    for group in plan.written_groups:
+        for contrast in group.contrasts:
+            items = {
+                key: item
+                for key in contrast.run_keys
+                for item in plan.run(key).contrasts
+                if item.contrast.label == contrast.contrast.label and item.efficiency
+            }
+            if len(items) < 2:
+                continue
+            usual = float(np.median([min(item.efficiency) for item in items.values()]))
+            notices += [
+                Notice(
+                    text=f"{plan.run(key).entities}: its design tells little of contrast "
+                    f"'{item.contrast.name}': {min(item.efficiency) / usual:.2g} of the runs' "
+                    "median efficiency; leave it out if it blurs the others."
+                )
+                for key, item in items.items()
+                if min(item.efficiency) < LITTLE_EFFICIENCY * usual
+            ]
+    return list(dict.fromkeys(notices))
 
 
 def _collisions(plan: Plan) -> list[Problem]:

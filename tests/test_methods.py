@@ -485,7 +485,7 @@ def test_maps_made_beforehand_tell_nothing_of_a_model(tmp_path: Path) -> None:
         for i in (1, 2)
     ]
     text = render(make_plan(runs)).markdown
-    assert "fitted beforehand with other software" in text
+    assert "fitted beforehand, were the input" in text
     assert "Runs were combined as fixed effects" in text
     for word in ("linear model", "noise", "smoothed", "confounds", "inflation"):
         assert word not in text

@@ -385,3 +385,18 @@ def test_the_outline_of_a_plan_decides_the_same_without_its_arrays():
     assert outline.groups == plan.groups
     assert all(run.design is None for run in outline.runs)
     assert repr(outline.runs[0]) == "task-x_run-1_space-A"
+
+
+def test_a_run_that_tells_far_less_of_a_contrast_than_the_others_is_warned_of():
+    settings = replace(BARE, contrasts=("face",))
+    # Its one event comes 4 s before the run ends: hardly any of the response is there.
+    end = bold_run("sub-1_task-x_run-3").n_scans * 2 - 4
+    runs = [
+        bold_run(f"sub-1_task-x_run-{n}", condition("face", *onsets))
+        for n, onsets in ((1, (20, 60, 130)), (2, (30, 80, 140)), (3, (end,)))
+    ]
+    texts = [notice.text for notice in plan_of(*runs, settings=settings).notices]
+    (found,) = (text for text in texts if "tells little of contrast 'face'" in text)
+    assert found.startswith("sub-1_task-x_run-3: ")
+    even = plan_of(*runs[:2], settings=settings).notices
+    assert not any("tells little" in notice.text for notice in even)

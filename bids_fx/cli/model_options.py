@@ -121,7 +121,8 @@ def model_options() -> tuple[Option, ...]:
             metavar="MM",
             convert=number(above=0),
             value_type="Number",
-            help="leave scans with a framewise displacement above this, in mm, out of the fit",
+            help="leave scans with a framewise displacement above this, in mm, out of the fit; "
+            "scrub then takes no other outliers",
             default="what the confound strategies say",
         ),
         Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
@@ -180,6 +180,32 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
     for item in group.estimable:
         for stat in combined_stats(item):
             yield statmap(group.entities, item.contrast.label, stat)
+
+
+def superseded_by_run(run: RunPlan) -> Iterator[PurePosixPath]:
+    """Iterate over images that contradict what a run's node writes, if an earlier call left any.
+
+    They are of another test under the name of a contrast, or of another noise model's parameters.
+    """
+    written = set(run_images(run))
+    labels = [item.contrast.label for item in run.estimable]
+    yield from (path for path in _of_any_test(run.entities, labels) if path not in written)
+    for stat in dict.fromkeys(stat for stats in NOISE_STATS.values() for stat in stats):
+        if model_map(run.entities, stat) not in written:
+            yield model_map(run.entities, stat)
+
+
+def superseded_by_group(group: GroupPlan) -> Iterator[PurePosixPath]:
+    """Iterate over images that contradict what a group's node writes, as for a run."""
+    written = set(group_images(group))
+    labels = [item.contrast.label for item in group.estimable]
+    yield from (path for path in _of_any_test(group.entities, labels) if path not in written)
+
+
+def _of_any_test(entities: Entities, labels: Sequence[str]) -> Iterator[PurePosixPath]:
+    stats = (*T_STATS, *F_STATS, *COVERAGE_STATS, *HETEROGENEITY_STATS, *INFLUENCE_STATS)
+    for label in labels:
+        yield from (statmap(entities, label, stat) for stat in dict.fromkeys(stats))
 
 
 def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:

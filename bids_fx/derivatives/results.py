@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,6 +63,9 @@ class GroupResult:
         The voxels that at least one run covers; vectors below are in its C order.
     contrast_maps : dict of str to dict of str to ndarray
         By contrast label, then by ``stat-`` label; shapes as in `RunResult`.
+    gave_way : dict of str to int
+        By contrast label, the number of voxels where few degrees of freedom of a run made the
+        weighted combination a plain mean.
     influences : dict of str to tuple of InfluenceRow
         By contrast label, where two runs or more enter: what each run does to the peaks.
     hashes : dict of str to str
@@ -72,12 +75,13 @@ class GroupResult:
     grid: Grid
     mask: npt.NDArray[np.bool_]
     contrast_maps: dict[str, dict[str, FloatArray]]
+    gave_way: dict[str, int]
     influences: dict[str, tuple[InfluenceRow, ...]]
     hashes: dict[str, str]
 
 
-#: p values keep double precision, since float32 ends at 1e-38.
-_DOUBLE = {"p", "qp"}
+#: These keep double precision: float32 ends at p = 1e-38, and rows that correlate cancel.
+_DOUBLE = {"p", "qp", "covariance"}
 #: Whole numbers, 0 where there is nothing to count.
 _WHOLE = {"nruns", "zchangerun"}
 
@@ -115,6 +119,13 @@ class _ImageWriter:
         )
         write_json(self.out_dir / paths.sidecar(path), sidecar)
         return self.out_dir / path
+
+    def remove(self, images: Iterable[PurePosixPath]) -> None:
+        """Remove what an earlier call left and what is written now would contradict."""
+        for path in images:
+            # The sidecar goes first: an image without one vouches for nothing.
+            (self.out_dir / paths.sidecar(path)).unlink(missing_ok=True)
+            (self.out_dir / path).unlink(missing_ok=True)
 
     def write_mask(self, path: PurePosixPath, sidecar: Mapping[str, object]) -> None:
         """Write the mask itself."""
@@ -173,6 +184,7 @@ def write_run(
     """
     assert isinstance(run.source, BoldRun)
     writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
+    writer.remove(paths.superseded_by_run(run))
     common = sidecars.run_image(run, settings, result.hashes)
     mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
     writer.write_mask(paths.mask(run.entities), mask_sidecar)
@@ -256,6 +268,7 @@ def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path
         The contrast maps.
     """
     writer = _ImageWriter(out_dir, group.entities, result.mask, result.grid)
+    writer.remove(paths.superseded_by_group(group))
     mask_sidecar = {
         **sidecars.group_image(plan, group, None, result.hashes),
         "Type": "Brain",
@@ -269,7 +282,10 @@ def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path
         common = sidecars.group_image(plan, group, item, used)
         median = _median(result.contrast_maps[label]["dof"])
         for stat in paths.combined_stats(item):
-            particular = sidecars.group_contrast(plan, item, stat, median)
+            particular = {
+                **sidecars.group_contrast(plan, item, stat, median),
+                "VoxelsWithoutWeights": result.gave_way[label],
+            }
             path = paths.statmap(group.entities, label, stat)
             values = result.contrast_maps[label][stat]
             written.append(writer.write(path, values, {**common, **particular}, stat=stat))

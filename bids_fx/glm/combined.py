@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 #: Numbers of one array, over runs, rows and voxels, that are worked on at once: some dozen such
 #: arrays are held, which keeps them near the cache and the memory bounded.
 BLOCK = 2**16
+#: Not a map of its own: where few degrees of freedom made the weighted combination a plain mean.
+GAVE_WAY = "gaveway"
 
 
 def combined_maps(
@@ -44,7 +46,8 @@ def combined_maps(
         By ``stat-`` label: those of a t contrast; ``nruns``; Cochran's ``q``, its p ``qp``,
         ``isq`` and ``tau2``; the largest change of z by leaving out one run ``zchange``, and the
         run that makes it, counted from 1, ``zchangerun`` (0 where fewer than two runs enter). All
-        but ``nruns`` and ``zchangerun`` are NaN where they are not defined.
+        but ``nruns`` and ``zchangerun`` are NaN where they are not defined. `GAVE_WAY` is 1 where
+        few degrees of freedom made the weighted combination a plain mean.
 
     Raises
     ------
@@ -125,6 +128,7 @@ def _t_maps(
     change, run = largest_change(maps["z"], z_without)
     return maps | {
         "nruns": result.n_runs.astype(np.float64),
+        GAVE_WAY: result.plain.astype(np.float64),
         "q": result.q,
         "qp": result.q_p,
         "isq": result.isq,
@@ -147,6 +151,7 @@ def _f_maps(
     change, run = largest_change(maps["z"], f_statistics(others.f, q, others.dof).z)
     return maps | {
         "nruns": result.n_runs.astype(np.float64),
+        GAVE_WAY: result.plain.astype(np.float64),
         "zchange": change,
         "zchangerun": run,
     }

@@ -18,9 +18,11 @@ RANK_TOLERANCE = 1e-8
 #: A contrast whose part outside the design's row space is above this share of it cannot be
 #: estimated. Rounding leaves some 1e-16 over the smallest singular value, that is up to 1e-8.
 ESTIMABILITY_TOLERANCE = 1e-6
-#: Covariances of rows pass through float32 files: a smaller eigenvalue of the rows' correlations
-#: is rounding, and the rows are no q rows.
+#: Covariances of rows may have passed through float32 files: a smaller eigenvalue of the rows'
+#: correlations is rounding, and the rows are no q rows.
 MIN_EIGENVALUE = float(np.finfo(np.float32).eps)
+#: Rows are planned together only well above that: autocorrelated noise correlates them otherwise.
+_DISTINCT_EIGENVALUE = 10 * MIN_EIGENVALUE
 #: A column that varies by less than this share of its size is constant.
 _CONSTANT_TOLERANCE = 1e-10
 
@@ -191,7 +193,7 @@ def are_distinct(rows: FloatArray, space: DesignSpace) -> bool:
     -------
     bool
         Whether the correlations of their estimates, in white noise, have no eigenvalue of
-        q times `MIN_EIGENVALUE` or less: their covariance passes through float32 files.
+        1.2e-6 q or less.
 
     Examples
     --------
@@ -202,7 +204,7 @@ def are_distinct(rows: FloatArray, space: DesignSpace) -> bool:
     coordinates = space.coordinates(rows)
     unit = coordinates / np.linalg.norm(coordinates, axis=1, keepdims=True)
     smallest = np.linalg.eigvalsh(unit @ unit.T)[0]
-    return bool(smallest > len(rows) * MIN_EIGENVALUE)
+    return bool(smallest > len(rows) * _DISTINCT_EIGENVALUE)
 
 
 def contrast_vector(weights: Iterable[tuple[str, float]], names: Sequence[str]) -> FloatArray:

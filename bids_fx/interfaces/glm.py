@@ -32,7 +32,7 @@ from bids_fx.derivatives.results import (
 )
 from bids_fx.derivatives.status import map_uri
 from bids_fx.derivatives.write import sha256
-from bids_fx.glm.combined import combined_f_maps, combined_maps
+from bids_fx.glm.combined import GAVE_WAY, combined_f_maps, combined_maps
 from bids_fx.glm.influence import peak_influence, peak_influence_rows
 from bids_fx.glm.maps import ContrastRows, run_maps
 from bids_fx.inputs import BoldRun, FloatArray, Grid, RunMaps
@@ -165,11 +165,13 @@ def _combine(plan: Plan, group: GroupPlan, maps: dict[str, Path], out_dir: Path)
     grid = plan.run(group.run_keys[0]).source.grid
     combined: dict[str, tuple[IntArray, dict[str, FloatArray]]] = {}
     influences: dict[str, tuple[InfluenceRow, ...]] = {}
+    gave_way: dict[str, int] = {}
     hashes: dict[str, str] = {}
     for item in group.estimable:
         label = item.contrast.label
         estimates = _read_estimates(plan, item, maps)
         stats = _combined(item, estimates, plan.settings.combination)
+        gave_way[label] = int(stats.pop(GAVE_WAY).sum())
         influences[label] = _influence(plan, item, estimates, stats["z"], grid)
         covered = stats["nruns"] > 0
         combined[label] = (
@@ -192,7 +194,12 @@ def _combine(plan: Plan, group: GroupPlan, maps: dict[str, Path], out_dir: Path)
         places = np.searchsorted(inside, voxels)
         expanded[label] = {s: _expand(v, places, len(inside)) for s, v in stats.items()}
     return GroupResult(
-        grid=grid, mask=mask, contrast_maps=expanded, influences=influences, hashes=hashes
+        grid=grid,
+        mask=mask,
+        contrast_maps=expanded,
+        gave_way=gave_way,
+        influences=influences,
+        hashes=hashes,
     )
 
 

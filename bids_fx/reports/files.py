@@ -1,8 +1,9 @@
-"""Figures as they are embedded in the page."""
+"""Files as the page takes them up."""
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def data_uri(path: Path) -> str:
     """
     encoded = base64.b64encode(path.read_bytes()).decode("ascii")
     return f"data:{_MEDIA_TYPES[path.suffix]};base64,{encoded}"
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Return what a JSON file holds; nothing where it is missing or damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

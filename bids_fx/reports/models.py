@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
+from bids_fx.reports.files import read_json
 from bids_fx.reports.page import Picture, RunPart, Table
 from bids_fx.reports.results import embed
 from bids_fx.reports.wording import MISSING, brief
@@ -268,7 +268,7 @@ def _run_text(run: RunPlan) -> str:
     if source.design_file is not None:
         sentences.append("Its design matrix was made beforehand and used as it is.")
     for name, columns in run.confounds.by_request.items():
-        sentences.append(f"Confounds {name}: {', '.join(columns) or 'no column in this run'}.")
+        sentences.append(f"Confounds {name}: {', '.join(columns) or 'no column enters'}.")
     if run.confounds.filled:
         filled = ", ".join(f"{name} by {value}" for name, value in run.confounds.filled.items())
         sentences.append(f"Missing values were filled: {filled}.")
@@ -291,7 +291,7 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
         rows = tuple((str(item.scan), item.reason) for item in run.confounds.censored)
         caption = f"Censored scans: {len(rows)} of {run.source.n_scans} (the first scan is 0)"
         tables.append(Table(caption=caption, head=("Scan", "Reason"), rows=rows))
-    measures = _read_json(out_dir / paths.quality(run.entities))
+    measures = read_json(out_dir / paths.quality(run.entities))
     rows = tuple((measure_name(name), _measure(value)) for name, value in sorted(measures.items()))
     tables.append(
         Table(
@@ -382,12 +382,3 @@ _MEASURES = {
     "whitened_autocorrelation": "autocorrelation of the whitened residuals",
     "whitened_outside": "autocorrelations beyond white noise's 95 % limits after whitening",
 }
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    """Return what a JSON file holds; nothing where it is missing or damaged."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

@@ -18,7 +18,7 @@ from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.figures.clusters import Cluster, read_clusters
-from bids_fx.reports.files import data_uri, svg_width_pt
+from bids_fx.reports.files import data_uri, read_json, svg_width_pt
 from bids_fx.reports.page import ContrastPart, GroupPart, Picture, Table
 from bids_fx.reports.reportlets import combined_title, group_title, run_title
 from bids_fx.reports.wording import MISSING, brief, coordinates, count, number
@@ -130,6 +130,7 @@ def _contrast_part(
         notes.insert(0, f"F test of {rows} together, which has no direction.")
     if group.not_written is None:
         notes.append(_compare(item, summaries))
+        notes += _without_weights(group, item, out_dir)
     return ContrastPart(
         anchor=anchor,
         name=contrast.name,
@@ -299,6 +300,19 @@ def _cluster_cells(cluster: Cluster) -> tuple[str, ...]:
         number(cluster.size_mm3, 0),
         f"{cluster.n_voxels:,}",
     )
+
+
+def _without_weights(group: GroupPlan, item: GroupContrast, out_dir: Path) -> list[str]:
+    """Say in how many voxels weights gave way, read from the combined map's sidecar."""
+    path = paths.sidecar(paths.statmap(group.entities, item.contrast.label, "z"))
+    number = read_json(out_dir / path).get("VoxelsWithoutWeights")
+    if not isinstance(number, int) or not number:
+        return []
+    text = (
+        f"In {count(number, 'voxel')} a run has too few degrees of freedom for weights (8 or "
+        "less): there the runs count equally, so that one that tells little blurs the others."
+    )
+    return [text]
 
 
 def _influence_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nb
@@ -19,6 +20,7 @@ from bids_fx.derivatives.results import (
     write_group,
     write_run,
 )
+from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import ANY, FACE, GRID, SHAPE, influence_row, make_plan, make_run
 
@@ -76,6 +78,7 @@ def group_folder(tmp_path: Path) -> Path:
         grid=GRID,
         mask=make_mask(),
         contrast_maps={"face": stats, "any": make_stats(paths.combined_stats(either), 0.0)},
+        gave_way={"face": 3, "any": 0},
         influences={"face": rows, "any": ()},
         hashes={f"bids::x_run-{i}_contrast-face_stat-effect": "ab" for i in (1, 2)},
     )
@@ -187,3 +190,44 @@ def test_a_damaged_table_of_influence_is_refused(tmp_path, text):
     path.write_text(text.format(head="\t".join(influence_row("")._fields)))
     with pytest.raises((ValueError, TypeError)):
         read_influence(path)
+
+
+def test_the_sidecar_says_in_how_many_voxels_weights_gave_way(group_folder):
+    for label, number in (("face", 3), ("any", 0)):
+        path = group_folder / f"{ENTITIES}_contrast-{label}_stat-z_statmap.json"
+        assert json.loads(path.read_text())["VoxelsWithoutWeights"] == number
+
+
+def test_maps_of_another_test_or_noise_model_are_removed(tmp_path):
+    def names() -> set[str]:
+        return {path.name for path in tmp_path.rglob("*_statmap.*")}
+
+    def write(contrast: Contrast, noise_model: str) -> None:
+        run = make_run("sub-01_task-x_run-1", contrasts=(contrast,), noise_model=noise_model)
+        stats = make_stats(paths.contrast_stats(contrast), 0.0)
+        result = RunResult(
+            mask=make_mask(),
+            mean_image=np.ones(SHAPE, dtype=np.float32),
+            model_maps=make_stats(paths.model_stats(run), 0.0),
+            contrast_maps={contrast.label: stats},
+            dof=35.0,
+            quality={"dof": 35.0},
+            hashes={},
+        )
+        write_run(run, result, replace(OLS, noise_model=noise_model), tmp_path)
+
+    write(FACE, "ols")
+    others = names()
+    write(replace(ANY, label="cat"), "arma11")
+    assert {"stat-covariance", "stat-F", "stat-white"} <= {
+        part for name in names() for part in name.split("_")
+    }
+    write(replace(FACE, label="cat"), "ols")
+    left = {name for name in names() if "contrast-face_" not in name}
+    assert names() >= others
+    kinds = {name.split("stat-")[1] for name in left}
+    assert kinds == {
+        f"{stat}_statmap{end}"
+        for stat in (*paths.T_STATS, *paths.MODEL_STATS)
+        for end in (".nii.gz", ".json")
+    }

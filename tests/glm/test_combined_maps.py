@@ -38,7 +38,7 @@ def rows(runs: Runs, rng: np.random.Generator) -> Runs:
 def test_maps_of_t_hold_every_statistic(runs: Runs) -> None:
     found = combined_maps(*runs, combination="weighted")
     assert set(found) == {
-        *("effect", "variance", "t", "z", "p", "logp", "dof", "nruns"),
+        *("effect", "variance", "t", "z", "p", "logp", "dof", "nruns", "gaveway"),
         *("q", "qp", "isq", "tau2", "zchange", "zchangerun"),
     }
     assert found["nruns"].tolist() == [3, 3, 3, 3, 0, 1, 2, 3, 3, 3]
@@ -81,7 +81,7 @@ def test_change_is_the_largest_that_leaving_out_one_run_makes(
 def test_maps_of_f_hold_every_statistic(rows: Runs) -> None:
     found = combined_f_maps(*rows, combination="weighted")
     assert set(found) == {
-        *("effect", "covariance", "F", "z", "p", "logp", "dof", "nruns"),
+        *("effect", "covariance", "F", "z", "p", "logp", "dof", "nruns", "gaveway"),
         *("zchange", "zchangerun"),
     }
     assert [found["effect"].shape, found["covariance"].shape] == [(2, 10), (3, 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -515,6 +516,16 @@ def test_what_each_run_does_to_the_peak_is_told(published: tuple[Plan, Path]) ->
     ]
 
 
+def test_voxels_without_weights_are_told(f_contrast: tuple[Plan, Path]) -> None:
+    plan, out_dir = f_contrast
+    assert "too few degrees of freedom for weights" not in report(plan, out_dir).text
+    (group,) = plan.groups
+    path = paths.sidecar(paths.statmap(group.entities, group.contrasts[0].contrast.label, "z"))
+    (out_dir / path).parent.mkdir(parents=True, exist_ok=True)
+    (out_dir / path).write_text(json.dumps({"VoxelsWithoutWeights": 12}))
+    assert "In 12 voxels a run has too few degrees of freedom" in report(plan, out_dir).text
+
+
 def test_influence_on_an_f_contrast_is_told_by_f(f_contrast: tuple[Plan, Path]) -> None:
     assert report(*f_contrast).table("What each run does")[0] == [
         *("Run", "Peak", "F", "dof", "z of all", "z without", "Change")
@@ -575,7 +586,7 @@ def test_quality_events_and_censored_scans_are_told(tmp_path: Path) -> None:
     assert ["temporal SNR, median", "61.25"] in page.table("Quality measures")
     assert ["face", "2", "1 to 2.5"] in page.table("Events")
     assert ["3", "dummy scan"] in page.table("Censored scans: 1 of 40")
-    assert "Confounds motion6: trans_x. Confounds nss: no column in this run." in page.text
+    assert "Confounds motion6: trans_x. Confounds nss: no column enters." in page.text
 
 
 def test_missing_quality_measures_are_told(published: tuple[Plan, Path]) -> None:
