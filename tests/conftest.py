@@ -7,6 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Before the first import of numpy, nipype or matplotlib, which read it then.
 ROOT = Path(__file__).parent.parent
@@ -29,9 +35,6 @@ os.environ.update(
 for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BIDS_FX_DOCKER_TAG"):
     os.environ.pop(_name, None)
 
-import numpy as np  # noqa: E402 - the environment comes first
-import pytest  # noqa: E402 - the environment comes first
-
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -46,6 +49,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Make a skipped test fail in CI, which promises all that a test may need."""
     report = yield
+    # An expected failure (wasxfail) is reported as skipped too, and is none.
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped in CI: {report.longrepr}"
@@ -67,6 +71,8 @@ def pytest_make_collect_report(
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Return a generator that gives every test the same numbers."""
+    import numpy as np
+
     return np.random.default_rng(20251121)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -380,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=given.seed,
     )
     truth = make_dataset(given.out, spec)
-    print(*(run.bold for run in truth.runs), sep="\n")  # noqa: T201 - the program's output
+    sys.stdout.writelines(f"{run.bold}\n" for run in truth.runs)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
     HashCache,
+    contradicted,
     is_outdated,
     recorded_hashes,
     run_inputs,
@@ -186,6 +187,13 @@ class Session:
             for file in (*run_inputs(plan.run(key)).values(), *self._witness(plan.run(key)))
         }
         due = [(plan, todo) for plan, todo in work if todo]
+        for plan, todo in due:
+            for path in contradicted(plan, todo, self.out_dir):
+                logger.warning(
+                    "sub-%s: %s is of another test or noise model and will be removed.",
+                    plan.participant,
+                    path.name,
+                )
         failures = self._run_workflow(due) if due else ()
         outcomes = []
         for (plan, todo), cache in zip(work, caches, strict=True):

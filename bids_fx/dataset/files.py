@@ -167,7 +167,7 @@ def walk_results(root: Path, enters: Callable[[str], bool] = lambda _: True) -> 
 
 def absolute(root: Path) -> Path:
     """Return a path from the file system's root, without ``..``, links left as they are."""
-    return Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
+    return Path(os.path.normpath(root.absolute()))  # absolute() alone keeps ".."
 
 
 def nearest(files: Sequence[DatasetFile]) -> DatasetFile | None:

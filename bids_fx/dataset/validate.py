@@ -51,7 +51,8 @@ def validate_raw(bids_dir: Path) -> tuple[tuple[Problem, ...], tuple[Notice, ...
         return (), (Notice(text=text, warning=False),)
     command = [program, str(bids_dir), "--ignoreWarnings", "--format", "json"]
     try:
-        done = subprocess.run(  # noqa: S603  # a fixed program and the user's own folder
+        # Without a shell: the validator that is installed, and the user's own folder as one word.
+        done = subprocess.run(  # noqa: S603 - for the reason above
             command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )
         issues = json.loads(done.stdout)["issues"] if done.returncode in {_VALID, _INVALID} else {}

@@ -137,6 +137,30 @@ def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashC
     )
 
 
+def contradicted(plan: Plan, todo: Todo, out_dir: Path) -> list[Path]:
+    """Return maps of an earlier call that what is to be done replaces by others.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    todo : Todo
+        What of it is to be done.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    list of Path
+        Of another test under the name of a contrast, or of another noise model's parameters.
+    """
+    images = [path for key in todo.runs for path in paths.superseded_by_run(plan.run(key))]
+    for group in plan.written_groups:
+        if group.key in todo.groups:
+            images += paths.superseded_by_group(group)
+    return [out_dir / path for path in sorted(set(images)) if (out_dir / path).exists()]
+
+
 def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
     """Tell whether combined maps of an earlier call are of other run maps than those there are.
 

@@ -182,8 +182,11 @@ def _check_scalable(mean: FloatArray, factor: FloatArray, signal_scaling: str) -
         )
     share = float((finite & ~np.isfinite(factor)).sum() / finite.sum())
     if share > MAX_UNSCALABLE:
+        found = f"{share:.0%} of the mask's voxels have a mean of zero or less"
+        if signal_scaling == "grand-mean":
+            found = "the mean over the mask's voxels is zero or less"
         raise BIDSFXError.single(
             f"--signal-scaling {signal_scaling}",
-            f"{share:.0%} of the mask's voxels have a mean of zero or less",
+            found,
             "see that mask and series belong together, or use --signal-scaling none",
         )

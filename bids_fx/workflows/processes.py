@@ -82,7 +82,9 @@ class NodeProcesses:
         try:
             result = receiver.recv()
             process.join()
-        except Exception as error:  # noqa: BLE001 - whatever keeps a result from coming may not hang the program
+        # Unpickling a result may raise anything; whatever it is, the program may not hang, and the
+        # reader is told.
+        except Exception as error:  # noqa: BLE001 - for the reason above
             receiver.close()
             process.join()
             told = describe_exit(process.exitcode) if process.exitcode else f"no result: {error}"

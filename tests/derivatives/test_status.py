@@ -14,7 +14,13 @@ from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.status import HashCache, is_whole, stamp_of, unfinished
+from bids_fx.derivatives.status import (
+    HashCache,
+    contradicted,
+    is_whole,
+    stamp_of,
+    unfinished,
+)
 from bids_fx.derivatives.write import sha256, write_image
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
@@ -191,3 +197,14 @@ def test_a_damaged_cache_is_no_cache(tmp_path):
     file = tmp_path / "a"
     file.write_bytes(b"x")
     assert HashCache(tmp_path / "hashes.json").digest(file) == sha256(file)
+
+
+def test_maps_that_a_new_fit_replaces_by_others_are_named_before(done):
+    truth, out = done
+    assert contradicted(plan_of(truth), todo(truth, out, force=True), out) == []
+    joint = replace(SETTINGS, contrasts=("face = F(face)",), noise_model="ols")
+    left = todo(truth, out, joint)
+    names = {path.name for path in contradicted(plan_of(truth, joint), left, out)}
+    stats = {name.split("_stat-")[1].removesuffix("_statmap.nii.gz") for name in names}
+    assert stats == {"variance", "t", "q", "qp", "isq", "tau2", "ar1"}
+    assert sum("run-" not in name for name in names) == 6
