@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.write import write_table
+from bids_fx.derivatives.write import six_digits, write_table
 from bids_fx.records import RunPlan
 
 
@@ -75,9 +75,9 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
             item.reason,
             item.contrast.test,
             len(item.rows),
-            _digits(min(item.efficiency, default=None)),
-            _digits(_largest(item.inflation)),
-            _digits(dof_medians.get(item.contrast.label)),
+            six_digits(min(item.efficiency, default=None)),
+            six_digits(_largest(item.inflation)),
+            six_digits(dof_medians.get(item.contrast.label)),
         )
         for item in run.contrasts
     ]
@@ -89,11 +89,6 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
 def _largest(values: Sequence[float]) -> float | None:
     """Return the largest value; NaN where there is one, whatever its place."""
     return float(np.max(values)) if values else None
-
-
-def _digits(value: float | None) -> float | None:
-    """Return a number to six digits, since the rest is rounding."""
-    return None if value is None else float(f"{value:.6g}")
 
 
 def read_contrasts(path: Path) -> list[ContrastRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bids_fx.derivatives.write import six_digits
 from bids_fx.glm.contrasts import design_space, variance_inflation
 from bids_fx.glm.design import Column, Design
 from bids_fx.records import RunContrast
@@ -78,8 +79,8 @@ def describe_contrast(item: RunContrast) -> Json:
         "Rows": [dict(row) for row in item.rows],
         "Estimable": item.reason is None,
         "Reason": item.reason,
-        "Efficiency": [_number(value) for value in item.efficiency],
-        "VarianceInflation": [_number(value) for value in item.inflation],
+        "Efficiency": [six_digits(value) for value in item.efficiency],
+        "VarianceInflation": [six_digits(value) for value in item.inflation],
     }
 
 
@@ -92,10 +93,5 @@ def _inflation(column: Column, factor: float | None) -> Json:
     elif math.isinf(factor):
         note = "infinite: the column is a combination of others"
     else:
-        return {"VarianceInflation": _number(factor)}
+        return {"VarianceInflation": six_digits(factor)}
     return {"VarianceInflation": None, "VarianceInflationNote": note}
-
-
-def _number(value: float) -> float | None:
-    """Return a number to six digits, since the rest is rounding; None where there is none."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bids_fx.derivatives import paths, sidecars
-from bids_fx.derivatives.write import write_json, write_table
+from bids_fx.derivatives.write import six_digits, write_json, write_table
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 
 #: What the columns mean, for the table's sidecar.
@@ -90,7 +90,7 @@ def write_influence(
         The table, its numbers with six digits.
     """
     path = paths.influence_tables(group)[item.contrast.label]
-    cells = [(row.peak, row.run, *(float(f"{value:.6g}") for value in row[2:])) for row in rows]
+    cells = [(row.peak, row.run, *(six_digits(value) for value in row[2:])) for row in rows]
     write_table(out_dir / path, InfluenceRow._fields, cells)
     effect_units = sidecars.effect_units(plan)
     column_units = {"x": "mm", "y": "mm", "z": "mm", "dof": "count"}

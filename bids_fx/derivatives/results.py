@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.contrasts import write_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
-from bids_fx.derivatives.write import sha256, write_image, write_json, write_table
+from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
 from bids_fx.records import GroupPlan, Plan, RunPlan
@@ -209,7 +209,7 @@ def write_run(
                 path, values, {**common, **particular}, stat=stat, dofs=dofs
             )
     write_contrasts(run, medians, out_dir)
-    quality = {name: _rounded(value) for name, value in result.quality.items()}
+    quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
     return published
 
@@ -217,12 +217,7 @@ def write_run(
 def _median(values: FloatArray) -> float | None:
     """Return the median of the finite values to six digits, or None where there is none."""
     finite = values[np.isfinite(values)]
-    return _rounded(float(np.median(finite))) if finite.size else None
-
-
-def _rounded(value: float | None) -> float | None:
-    """Return a quality measure to six digits; the rest is rounding of the library's sums."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return six_digits(float(np.median(finite))) if finite.size else None
 
 
 def _write_mean_image(

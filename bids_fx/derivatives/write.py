@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,6 +90,19 @@ def to_json(values: Mapping[str, object]) -> str:
 def write_json(path: Path, values: Mapping[str, object]) -> None:
     """Write a JSON file."""
     write_text(path, to_json(values))
+
+
+def six_digits(value: float | None) -> float | None:
+    """Return a number to six digits, since the rest is rounding; None where there is none.
+
+    Examples
+    --------
+    >>> six_digits(1 / 3), six_digits(7), six_digits(float("nan"))
+    (0.333333, 7, None)
+    """
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
