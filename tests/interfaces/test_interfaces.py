@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nb
@@ -170,6 +171,9 @@ def test_a_voxel_counts_as_covered_where_a_run_enters_it(fitted, tmp_path):
             data = image.get_fdata(dtype=np.float32)
             data[2, 2, 1] = np.nan  # neither run
             data[2, 3, 1] = 0 if number == 0 else data[2, 3, 1]  # the second alone
+            data[3, 2, 1] = 0  # a number, but no variance: neither again
+            if name.endswith("/dof") and number == 0:
+                data[3, 3, 1] = 5  # too few for weights
             files[name] = str(tmp_path / f"{number}_{Path(file).name}")
             nb.save(nb.Nifti1Image(data, image.affine), files[name])
         changed.append(files)
@@ -179,9 +183,14 @@ def test_a_voxel_counts_as_covered_where_a_run_enters_it(fitted, tmp_path):
     changed = [{k: str(out / Path(f).name) for k, f in run.items()} for run in changed]
     combine(plan, out, changed, {group.key})
     mask = nb.load(out / paths.mask(group.entities)).get_fdata()
+    pairs = list(zip(plan.runs, changed, strict=True))
     for label in (LABEL, "any"):
         counts = read(out, group, label, "nruns")
-        assert (counts[2, 2, 1], counts[2, 3, 1]) == (0, 1)
+        assert (counts[2, 2, 1], counts[2, 3, 1], counts[3, 2, 1]) == (0, 1, 0)
+        dofs = np.stack([nb.load(run[f"{key.key}/{label}/dof"]).get_fdata() for key, run in pairs])
+        few = int(((dofs <= 8).any(axis=0) & (counts == 2)).sum())
+        path = out / paths.sidecar(paths.statmap(group.entities, label, "z"))
+        assert json.loads(path.read_text())["VoxelsWithoutWeights"] == few > 0
         np.testing.assert_array_equal(counts > 0, mask == 1)
         np.testing.assert_array_equal(np.isfinite(read(out, group, label, "z")), mask == 1)
 
