@@ -22,8 +22,9 @@ _POINTS_PER_NODE = 4
 #: Newton's method doubles its digits with each step; more steps are needed only where the function
 #: is not concave and at the bounds.
 _STEPS = 16
-#: A step shorter than this was the last: the next would be about its square.
-_CLOSE = 1e-7
+#: A step shorter than this is the last: the next would be about its square, and rounding hides
+#: whether the value has grown.
+_CLOSE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -105,14 +106,28 @@ class Axis:
     @cached_property
     def coefficients(self) -> FloatArray:
         """Matrix from values at the nodes to the coefficients of Chebyshev's polynomials."""
-        matrix = _polynomials(self.nodes, self.n_nodes)[0] * (2 / self.n_nodes)
+        matrix = _polynomials(self.nodes, self.n_nodes)[:, 0] * (2 / self.n_nodes)
         matrix[0] /= 2
         return matrix
 
     @cached_property
     def search(self) -> FloatArray:
         """Coordinates of the points of the search, bounds included."""
-        return np.cos(np.linspace(np.pi, 0.0, _POINTS_PER_NODE * self.n_nodes))
+        return self.searched(np.arange(_POINTS_PER_NODE * self.n_nodes))
+
+    def searched(self, number: npt.NDArray[np.number]) -> FloatArray:
+        """Return coordinates by the number of the search's point; fractions lie between two."""
+        angle = np.pi / (_POINTS_PER_NODE * self.n_nodes - 1) * number
+        return np.asarray(-np.cos(angle))
+
+    @cached_property
+    def search_weights(self) -> FloatArray:
+        """Weights of the nodes at the points of the search, shape (n_nodes, n_points)."""
+        return self.weights(self.search)
+
+    def weights(self, x: FloatArray) -> FloatArray:
+        """Return the weights of the nodes at coordinates, shape (n_nodes, n_points)."""
+        return np.asarray(self.coefficients.T @ _polynomials(x, self.n_nodes)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -147,11 +162,8 @@ class Box:
         ndarray of shape (n_nodes, n_points)
             A function's values at the nodes times these are its values at the points.
         """
-        along = [
-            axis.coefficients.T @ _polynomials(coordinates, axis.n_nodes)[0]
-            for axis, coordinates in zip(self.axes, x, strict=True)
-        ]
-        return reduce(_products, along)
+        pairs = zip(self.axes, x, strict=True)
+        return reduce(_products, [axis.weights(coordinates) for axis, coordinates in pairs])
 
     def coordinates(self, parameters: Sequence[FloatArray]) -> FloatArray:
         """Return the coordinates of parameters, one array of shape (n_points,) per axis."""
@@ -178,8 +190,9 @@ class Box:
         Notes
         -----
         The interpolating polynomial is searched on a grid four times as fine as the nodes and
-        then climbed by Newton's method, to its own rounding. The climb may go as far as the
-        bounds: along a slanting ridge the highest point need not be beside the grid's.
+        then climbed by Newton's method, to its own rounding; along a line from the top of the
+        parabola through the grid's best point and the two beside it. The climb may go as far as
+        the bounds: along a slanting ridge the highest point need not be beside the grid's.
         """
         start = self._best_on_grid(values)
         sizes = [axis.n_nodes for axis in self.axes]
@@ -188,20 +201,39 @@ class Box:
             polynomial = np.moveaxis(
                 np.tensordot(axis.coefficients, polynomial, axes=(1, place)), 0, place
             )
-        x = np.stack([axis.search[index] for axis, index in zip(self.axes, start, strict=True)])
-        return _climb(polynomial, x)
+        return _climb(polynomial, start)
 
-    def _best_on_grid(self, values: FloatArray) -> tuple[npt.NDArray[np.intp], ...]:
-        """Return the index along each axis of the best point of the search."""
-        along = [
-            axis.coefficients.T @ _polynomials(axis.search, axis.n_nodes)[0] for axis in self.axes
-        ]
-        sizes = [axis.search.size for axis in self.axes]
-        values = values.reshape(*(axis.n_nodes for axis in self.axes), -1)
-        for place, weights in enumerate(along):
-            values = np.moveaxis(np.tensordot(weights, values, axes=(0, place)), 0, place)
-        best = values.reshape(-1, values.shape[-1]).argmax(axis=0)
-        return np.unravel_index(best, sizes)
+    def _best_on_grid(self, values: FloatArray) -> FloatArray:
+        """Return the coordinates, shape (n_axes, n_functions), of the best of the search."""
+        *others, last = self.axes
+        n_functions = values.shape[-1]
+        # Each function's points lie side by side: that is what a maximum is found in quickly.
+        nodes = values.reshape(-1, last.n_nodes, n_functions).transpose(2, 0, 1)
+        at = nodes.reshape(-1, last.n_nodes) @ last.search_weights
+        for axis in others:
+            at = axis.search_weights.T @ at.reshape(n_functions, axis.n_nodes, -1)
+        at = at.reshape(n_functions, -1)
+        best = at.argmax(axis=1)
+        if not others:
+            return last.searched(best + _towards_top(at, best))[np.newaxis]
+        places = np.unravel_index(best, [axis.search.size for axis in self.axes])
+        return np.stack(
+            [axis.search[place] for axis, place in zip(self.axes, places, strict=True)]
+        )
+
+
+def _towards_top(at: FloatArray, best: npt.NDArray[np.intp]) -> FloatArray:
+    """Return how far from the best point, in points, the parabola through three has its top.
+
+    At a bound it has none to look for: there polynomials are even in the angle.
+    """
+    n_functions, n_points = at.shape
+    every = np.arange(n_functions)
+    here = at[every, best]
+    below = at[every, np.abs(best - 1)]
+    above = at[every, n_points - 1 - np.abs(n_points - 2 - best)]
+    bend = (here - below) + (here - above)
+    return np.asarray((above - below) / np.where(bend > 0, 2 * bend, np.inf))
 
 
 def _products(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -209,17 +241,22 @@ def _products(first: FloatArray, second: FloatArray) -> FloatArray:
     return (first[:, np.newaxis] * second).reshape(-1, first.shape[1])
 
 
-def _polynomials(x: FloatArray, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return Chebyshev's first `n` polynomials, their slopes and curvatures, each (n, ...)."""
-    value, slope, bend = (np.zeros((n, *x.shape)) for _ in range(3))
-    value[0] = 1.0
+def _polynomials(x: FloatArray, n: int, order: int = 0) -> FloatArray:
+    r"""Return Chebyshev's first `n` polynomials and their derivatives by 2x, (n, order + 1, ...).
+
+    Those of order m are divided by m!: :math:`T_k = 2x T_{k-1} - T_{k-2}` then gives
+    :math:`T_k^{(m)} = 2x T_{k-1}^{(m)} - T_{k-2}^{(m)} + T_{k-1}^{(m-1)}`.
+    """
+    found = np.empty((n, order + 1, *x.shape))
+    found[0], found[0, 0] = 0.0, 1.0
     if n > 1:
-        value[1], slope[1] = x, 1.0
+        found[1], found[1, 0], found[1, 1:2] = 0.0, x, 0.5
+    twice = 2 * x
     for k in range(2, n):
-        value[k] = 2 * x * value[k - 1] - value[k - 2]
-        slope[k] = 2 * value[k - 1] + 2 * x * slope[k - 1] - slope[k - 2]
-        bend[k] = 4 * slope[k - 1] + 2 * x * bend[k - 1] - bend[k - 2]
-    return value, slope, bend
+        np.multiply(twice, found[k - 1], out=found[k])
+        found[k] -= found[k - 2]
+        found[k, 1:] += found[k - 1, :-1]
+    return found
 
 
 def _climb(polynomial: FloatArray, x: FloatArray) -> FloatArray:
@@ -230,6 +267,19 @@ def _climb(polynomial: FloatArray, x: FloatArray) -> FloatArray:
     for _ in range(_STEPS):
         step = reach * _newton_step(gradient, hessian, x)
         trial = np.clip(x + step, -1.0, 1.0)
+        last = moving & (np.abs(step).max(axis=0) < _CLOSE)
+        x = np.where(last, trial, x)
+        moving &= ~last
+        if not moving.any():
+            break
+        if 1 < moving.sum() < left.size / 2:  # most have arrived
+            highest[:, left] = x
+            polynomial, x, trial, gradient, hessian, best, reach = (
+                np.ascontiguousarray(part[..., moving])
+                for part in (polynomial, x, trial, gradient, hessian, best, reach)
+            )
+            left = left[moving]
+            moving = np.ones(left.size, dtype=bool)
         value, trial_gradient, trial_hessian = _derivatives(polynomial, trial)
         # One that has arrived stays: how far it goes must not depend on the others.
         better = moving & (value > best)
@@ -238,17 +288,7 @@ def _climb(polynomial: FloatArray, x: FloatArray) -> FloatArray:
         gradient = np.where(better, trial_gradient, gradient)
         hessian = np.where(better, trial_hessian, hessian)
         reach = np.where(better, 1.0, reach / 4)
-        highest[:, left] = x
-        moving &= np.abs(step).max(axis=0) >= _CLOSE
-        if not moving.any():
-            break
-        if 2 * moving.sum() < left.size:  # most have arrived
-            polynomial, x, gradient, hessian = (
-                np.ascontiguousarray(part[..., moving])
-                for part in (polynomial, x, gradient, hessian)
-            )
-            best, reach, left = best[moving], reach[moving], left[moving]
-            moving = np.ones(left.size, dtype=bool)
+    highest[:, left] = x
     return highest
 
 
@@ -291,10 +331,17 @@ def _derivatives(
     polynomial: FloatArray, x: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return value (n,), gradient (d, n) and Hessian (d, d, n) of polynomials at x (d, n)."""
-    along = [_polynomials(x[i], polynomial.shape[i]) for i in range(len(x))]
+    # By x instead of 2x, and without the factorials.
+    scale = np.array([1.0, 2.0, 8.0])
     if len(x) == 1:
-        value, slope, bend = ((part * polynomial).sum(axis=0) for part in along[0])
+        parts = _polynomials(x[0], len(polynomial), 2)
+        value, slope, bend = scale[:, np.newaxis] * np.einsum("kmv,kv->mv", parts, polynomial)
         return value, slope[np.newaxis], bend[np.newaxis, np.newaxis]
+    along = [
+        scale[:, np.newaxis, np.newaxis]
+        * _polynomials(x[i], polynomial.shape[i], 2).transpose(1, 0, 2)
+        for i in range(len(x))
+    ]
     # Contracting the last axis first leaves three small sets for the other.
     inner = [np.einsum("jv,ijv->iv", part, polynomial) for part in along[1]]
     (f, fy, fyy), (fx, fxy) = (

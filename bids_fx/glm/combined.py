@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.glm import fixed_effects, joint
 from bids_fx.glm.fixed_effects import combine, leave_one_out
 from bids_fx.glm.influence import largest_change
 from bids_fx.glm.joint import combine_rows, leave_one_out_rows
@@ -15,9 +16,9 @@ from bids_fx.glm.tails import f_statistics, t_statistics
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Numbers of one array, over runs, rows and voxels, that are worked on at once: some dozen such
-#: arrays are held, which keeps them near the cache and the memory bounded.
-BLOCK = 2**16
+#: Numbers that are held for the voxels that are worked on at once, 8 MB: it bounds the memory, for
+#: any number of runs and rows of which those of one voxel fit, and is near the cache.
+BLOCK = 2**20
 #: Not a map of its own: where few degrees of freedom made the weighted combination a plain mean.
 GAVE_WAY = "gaveway"
 
@@ -57,8 +58,11 @@ def combined_maps(
     n_runs, n_voxels = np.shape(effects)
     dofs = np.broadcast_to(dofs, np.shape(effects))
     return _joined(
-        _t_maps(effects[:, part], variances[:, part], dofs[:, part], combination)
-        for part in _blocks(n_voxels, n_runs)
+        (
+            (part, _t_maps(effects[:, part], variances[:, part], dofs[:, part], combination))
+            for part in _blocks(n_voxels, fixed_effects.numbers_per_voxel(n_runs))
+        ),
+        n_voxels,
     )
 
 
@@ -97,22 +101,33 @@ def combined_f_maps(
     n_runs, q, n_voxels = np.shape(effects)
     dofs = np.broadcast_to(dofs, (n_runs, n_voxels))
     return _joined(
-        _f_maps(effects[:, :, part], covariances[:, :, part], dofs[:, part], combination)
-        for part in _blocks(n_voxels, n_runs * q * q)
+        (
+            (
+                part,
+                _f_maps(effects[:, :, part], covariances[:, :, part], dofs[:, part], combination),
+            )
+            for part in _blocks(n_voxels, joint.numbers_per_voxel(n_runs, q))
+        ),
+        n_voxels,
     )
 
 
 def _blocks(n_voxels: int, numbers_per_voxel: int) -> Iterator[slice]:
     """Iterate over blocks of voxels; one, empty, where there is no voxel."""
-    size = max(1, BLOCK // max(1, numbers_per_voxel))
+    size = max(1, BLOCK // numbers_per_voxel)
     for start in range(0, max(n_voxels, 1), size):
         yield slice(start, start + size)
 
 
-def _joined(blocks: Iterator[MapSet]) -> MapSet:
+def _joined(blocks: Iterator[tuple[slice, MapSet]], n_voxels: int) -> MapSet:
     """Join the maps of blocks of voxels."""
-    parts = list(blocks)
-    return {stat: np.concatenate([maps[stat] for maps in parts], axis=-1) for stat in parts[0]}
+    joined: MapSet = {}
+    for part, maps in blocks:
+        for stat, values in maps.items():
+            if stat not in joined:
+                joined[stat] = np.empty((*values.shape[:-1], n_voxels))
+            joined[stat][..., part] = values
+    return joined
 
 
 def _t_maps(

@@ -112,6 +112,12 @@ def autoregressive_chain(scans: IntArray, parameters: tuple[float, ...]) -> spar
     return _tridiagonal(step, 1 - step**2, first=1.0)
 
 
+def autoregressive_spectrum(scans: IntArray, rho: float) -> tuple[FloatArray, FloatArray]:
+    """Return eigenvalues (n,) and eigenvectors, columns of (n, n), of `autoregressive`'s R."""
+    values, vectors = np.linalg.eigh(_power(rho, _lags(scans)))
+    return values, vectors
+
+
 def whitened_in_pieces(scans: IntArray, parameters: tuple[float, ...]) -> Correlation:
     r"""Return what whitening by :math:`y_t - \rho y_{t-1}` takes for the correlation.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.names import COMBINATIONS, unknown_name
+from bids_fx.glm.sums import sum_first, sum_of_all, sums_of_others
 from bids_fx.glm.tails import log_sf_f
 
 FloatArray = npt.NDArray[np.float64]
@@ -144,7 +145,7 @@ def combine(
     runs = _runs(effects, variances, dofs, combination)
     scales, n_runs = _scales(runs), runs.enters.sum(axis=0, dtype=np.int64)
     terms = _terms(runs, scales, n_runs, combination)
-    effect, variance, dof, plain = _estimate(terms.sum(axis=1, initial=-0.0), scales)
+    effect, variance, dof, plain = _estimate(sum_of_all(terms)[:, 0], scales)
     q, q_p, isq, tau2 = _heterogeneity(runs, n_runs, scales.smallest)
     return CombinedEffects(
         effect=effect,
@@ -182,22 +183,23 @@ def leave_one_out(
 
     Notes
     -----
-    Sums without run i are those before it plus those after it, O(n_runs) for all of them; totals
-    minus own terms would cancel where one run has nearly all the weight.
+    The cost is O(n_runs), see `bids_fx.glm.sums.sums_of_others`.
     """
     runs = _runs(effects, variances, dofs, combination)
     scales, n_runs = _scales(runs), runs.enters.sum(axis=0, dtype=np.int64)
-    whole = _estimate(_terms(runs, scales, n_runs, combination).sum(axis=1), scales)
-    terms = _terms(runs, scales, n_runs - 1, combination)
-    others = np.zeros_like(terms)
-    others[:, 1:] = np.cumsum(terms[:, :-1], axis=1)
-    others[:, :-1] += np.cumsum(terms[:, :0:-1], axis=1)[:, ::-1]
+    whole = _estimate(sum_of_all(_terms(runs, scales, n_runs, combination))[:, 0], scales)
+    others = sums_of_others(_terms(runs, scales, n_runs - 1, combination))
     reduced = _estimate(others, scales)
     effect, variance, dof = (
         np.where(runs.enters, less, all_runs)
         for less, all_runs in zip(reduced[:3], whole[:3], strict=True)
     )
     return ReducedEffects(effect=effect, variance=variance, dof=dof)
+
+
+def numbers_per_voxel(n_runs: int) -> int:
+    """Return how many numbers are held for a voxel while its runs are combined."""
+    return 25 * n_runs + 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,16 +304,16 @@ def _heterogeneity(
     """Return Cochran's Q, its p by Welch's F, I² in percent and the variance between runs."""
     several, k = n_runs > 1, np.maximum(n_runs, 2)
     weights = np.where(runs.enters, smallest / runs.v, 0.0)
-    total = np.where(several, weights.sum(axis=0), 1.0)
-    mean = (weights * runs.x).sum(axis=0) / total
-    q = (weights * (runs.x - mean) ** 2).sum(axis=0) / smallest
-    vague = np.where(runs.enters, (1 - weights / total) ** 2 / runs.nu, 0.0).sum(axis=0)
+    total = np.where(several, sum_first(weights), 1.0)
+    mean = sum_first(weights * runs.x) / total
+    q = sum_first(weights * (runs.x - mean) ** 2) / smallest
+    vague = sum_first(np.where(runs.enters, (1 - weights / total) ** 2 / runs.nu, 0.0))
     vague = np.where(several, vague, 1.0)
     welch = q / (k - 1) / (1 + 2 * (k - 2) / (k**2 - 1) * vague)
     q_p = np.exp(log_sf_f(welch, k - 1, (k**2 - 1) / (3 * vague)))
     excess = np.maximum(q - (k - 1), 0.0)
     isq = 100 * excess / np.where(q > 0, q, 1.0)
-    spread = np.where(several, total - (weights**2).sum(axis=0) / total, 1.0)
+    spread = np.where(several, total - sum_first(weights**2) / total, 1.0)
     tau2 = smallest * excess / spread
     q, q_p, isq, tau2 = (np.where(several, part, np.nan) for part in (q, q_p, isq, tau2))
     return q, q_p, isq, tau2

@@ -57,7 +57,7 @@ class Generalized:
         Number of rows of each contrast.
     table : DesignTable
         What depends on the design alone.
-    read : callable
+    reading : Reading
         What depends on the data.
     """
 
@@ -66,7 +66,7 @@ class Generalized:
     basis: FloatArray
     sizes: tuple[int, ...]
     table: DesignTable
-    read: Reading
+    reading: Reading
 
     @classmethod
     def of(
@@ -85,17 +85,18 @@ class Generalized:
             basis=basis,
             sizes=tuple(len(rows) for rows in contrasts),
             table=table,
-            read=make_reading(model, scans, basis, table.readers),
+            reading=make_reading(model, scans, basis, table.factors, table.rows),
         )
 
     @property
     def numbers_per_voxel(self) -> int:
-        """How many numbers a voxel takes while it is fitted.
+        """How many numbers a voxel takes while it is fitted, beside its residuals.
 
-        Its rows' effects at every node, and its likelihood at every point of the search.
+        Those of the reading; or the likelihood at every point of the search, and at every node
+        the likelihood, its polynomial, and polynomials at the voxel's parameters.
         """
         search = int(np.prod([axis.search.size for axis in self.model.box.axes]))
-        return len(self.table.readers) * (sum(self.sizes) + 4) + 2 * search
+        return max(self.reading.numbers_per_voxel, search + 10 * len(self.table.factors))
 
     def fit(self, residuals: FloatArray, rss: FloatArray, usable: FloatArray) -> GeneralizedFit:
         """Fit a block of voxels.
@@ -110,15 +111,9 @@ class Generalized:
         usable : ndarray of bool, shape (n_voxels,)
             Voxels with residuals; what stands in the others means nothing.
         """
-        rank, dof = self.basis.shape[1], self.basis.shape[0] - self.basis.shape[1]
-        n_nodes = len(self.table.readers)
-        log_s = np.empty((n_nodes, rss.size))
-        added = np.empty((n_nodes, sum(self.sizes), rss.size))
-        for node, (total, mapped) in enumerate(self.read(residuals)):
-            left = total - np.einsum("rv,rv->v", mapped[:rank], mapped[:rank])
-            log_s[node] = np.log(np.where(usable, left, 1.0))
-            added[node] = mapped[rank:]
-        box = self.model.box
+        dof, box = self.basis.shape[0] - self.basis.shape[1], self.model.box
+        data = self.reading.read(residuals, rss)
+        log_s = np.log(np.where(usable, data.left, 1.0))
         if self.model.likelihood:
             determinants = self.table.log_determinants[:, np.newaxis]
             where = box.highest(-0.5 * (dof * log_s + determinants))
@@ -126,7 +121,7 @@ class Generalized:
             where = box.coordinates([_yule_walker(residuals, rss, self.scans)])
         weights = box.weights(where)
         sigmasq = np.exp(np.einsum("nv,nv->v", weights, log_s)) / dof
-        step = np.einsum("nv,nrv->rv", weights, added)
+        step = data.added(weights)
         found = [contrast.at(weights) for contrast in self.table.contrasts]
         return GeneralizedFit(
             parameters=box.parameters(where),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.glm.contrasts import MIN_EIGENVALUE
-from bids_fx.glm.fixed_effects import MIN_WEIGHTED_DOF
 from bids_fx.glm.kenward_roger import f_reference
-from bids_fx.glm.names import COMBINATIONS, unknown_name
-from bids_fx.glm.triangles import to_square, to_triangle
+from bids_fx.glm.matrices import (
+    cross,
+    inverse,
+    pair_products,
+    product,
+    quadratic_form,
+    straight,
+    to_square,
+    to_triangle,
+    trace_product,
+)
+from bids_fx.glm.run_rows import RunRows, take_rows
+from bids_fx.glm.sums import sum_of_all, sums_of_others
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -128,15 +138,16 @@ def combine_rows(
     >>> both.effect[:, 0], both.f.round(10), both.dof.round(10)
     (array([2., 1.]), array([5.]), array([80.]))
     """
-    rows = _rows(effects, covariances, dofs, combination)
-    effect, covariance, f, dof, plain = _estimate(rows, rows.enters)
+    rows = take_rows(effects, covariances, dofs, combination)
+    found = _estimate(rows, others=False)
+    scale = to_triangle(rows.units[:, np.newaxis] * rows.units)
     return CombinedRows(
-        effect=effect.T,
-        covariance=to_triangle(covariance).T,
-        f=f,
-        dof=dof,
+        effect=found.effect[:, 0] * rows.units,
+        covariance=found.covariance[:, 0] * scale,
+        f=found.f[0],
+        dof=found.dof[0],
         n_runs=rows.enters.sum(axis=0, dtype=np.int64),
-        plain=plain,
+        plain=found.plain[0],
     )
 
 
@@ -161,159 +172,169 @@ def leave_one_out_rows(
     ValueError
         As `combine_rows`.
     """
-    rows = _rows(effects, covariances, dofs, combination)
-    f, dof = np.empty(rows.enters.shape), np.empty(rows.enters.shape)
-    for i in range(len(rows.enters)):
-        others = rows.enters & (np.arange(len(rows.enters)) != i)[:, np.newaxis]
-        _, _, f[i], dof[i], _ = _estimate(rows, others)
-    return ReducedRows(f=f, dof=dof)
+    rows = take_rows(effects, covariances, dofs, combination)
+    whole, less = _estimate(rows, others=False), _estimate(rows, others=True)
+    return ReducedRows(
+        f=np.where(rows.enters, less.f, whole.f), dof=np.where(rows.enters, less.dof, whole.dof)
+    )
+
+
+def numbers_per_voxel(n_runs: int, q: int) -> int:
+    """Return how many numbers are held for a voxel while its runs are combined."""
+    elements = q * (q + 1) // 2
+    pairs = elements * (elements + 1) // 2
+    moments = 5 * pairs if _by_pairs(n_runs, q) else 8 * q * q
+    return n_runs * (moments + 9 * elements + 40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Effects (n_runs, n_voxels, q), covariances and their inverses (n_runs, n_voxels, q, q).
+class _Estimates:
+    """Sums of runs combined; the rows' triangles first, `n_sums` and `n_voxels` last."""
 
-    `enters` and `nu` have the shape (n_runs, n_voxels). What does not enter has an effect of 0,
-    a unit covariance and one degree of freedom. Effects and covariances are in `units`, shape
-    (n_voxels, q): powers of two near the rows' standard errors, so that squares neither over- nor
-    underflow and taking the units out and in again loses no bit.
-    """
-
-    x: FloatArray
-    c: FloatArray
-    precision: FloatArray
-    nu: FloatArray
-    enters: BoolArray
-    units: FloatArray
-    weighted: bool
+    effect: FloatArray
+    covariance: FloatArray
+    f: FloatArray
+    dof: FloatArray
+    plain: BoolArray
 
 
-def _rows(
-    effects: npt.ArrayLike, covariances: npt.ArrayLike, dofs: npt.ArrayLike, combination: str
-) -> _Rows:
-    """Check the arguments of `combine_rows` and see which runs enter where."""
-    if combination not in COMBINATIONS:
-        raise unknown_name("combination", combination, COMBINATIONS)
-    x, triangle, nu = (
-        np.asarray(values, dtype=np.float64) for values in (effects, covariances, dofs)
-    )
-    if x.ndim != 3 or 0 in x.shape[:2]:
-        raise ValueError(
-            "effects must have the shape (n_runs, q, n_voxels) with at least one run and row, "
-            f"found {x.shape}"
-        )
-    n_runs, q, n_voxels = x.shape
-    expected = (n_runs, q * (q + 1) // 2, n_voxels)
-    if triangle.shape != expected:
-        raise ValueError(f"covariances must have the shape {expected}, found {triangle.shape}")
-    if nu.shape not in ((n_runs, n_voxels), (n_runs, 1)):
-        raise ValueError(
-            f"degrees of freedom must have the shape {(n_runs, n_voxels)}, found {nu.shape}"
-        )
-    c, x = to_square(np.moveaxis(triangle, 1, -1), q), np.moveaxis(x, 1, -1)
-    known = np.asarray(np.isfinite(x).all(axis=-1))
-    enters = known & np.isfinite(nu) & (nu > 0) & _positive_definite(c)
-    variances = np.where(enters[..., np.newaxis], np.diagonal(c, axis1=-2, axis2=-1), 0.0)
-    units = np.ldexp(1.0, np.frexp(np.sqrt(variances.max(axis=0)))[1])
-    c = np.where(
-        enters[..., np.newaxis, np.newaxis],
-        c / units[:, :, np.newaxis] / units[:, np.newaxis],
-        np.eye(q),
-    )
-    weighted = combination == "weighted"
-    return _Rows(
-        x=np.where(enters[..., np.newaxis], x / units, 0.0),
-        c=c,
-        precision=np.asarray(np.linalg.inv(c)) if weighted else c,
-        nu=np.where(enters, nu, 1.0),
-        enters=enters,
-        units=units,
-        weighted=weighted,
+def _estimate(rows: RunRows, *, others: bool) -> _Estimates:
+    """Combine all runs in one sum, or all but one in as many sums as there are runs."""
+    q = len(rows.x)
+    counts = rows.counts
+    sums = _summed([[counts, rows.low, counts * rows.nu], rows.x, counts * rows.c], others=others)
+    (n, low, dof), effect, covariance = sums[:3], sums[3 : 3 + q], sums[3 + q :]
+    several = np.maximum(n, 1)
+    effect, covariance, dof = effect / several, covariance / several**2, dof.copy()
+    plain = (n > 1) & ((low > 0) | (not rows.weighted))
+    weighted = (n > 1) & ~plain
+    for where, combine in ((weighted, _weighted), (plain, _unweighted)):
+        at = np.flatnonzero(where.any(axis=0))
+        if at.size:
+            here = where[:, at]
+            found = combine(rows.at(at), here, others=others)
+            for into, values in zip((effect, covariance, dof), found, strict=True):
+                into[..., at] = np.where(here, values, into[..., at])
+    for values in (effect, covariance, dof):
+        values[..., n == 0] = np.nan
+    return _Estimates(
+        effect=effect,
+        covariance=covariance,
+        f=quadratic_form(to_square(covariance, q), effect) / q,
+        dof=dof,
+        plain=plain & rows.weighted,
     )
 
 
-def _positive_definite(c: FloatArray) -> BoolArray:
-    """Tell which matrices are finite and positive definite beyond the rounding of float32."""
-    q = c.shape[-1]
-    variances = np.diagonal(c, axis1=-2, axis2=-1)
-    sound = np.asarray(np.isfinite(c).all(axis=(-2, -1)) & (variances > 0).all(axis=-1))
-    errors = np.sqrt(np.where(sound[..., np.newaxis], variances, 1.0))
-    correlations = np.where(sound[..., np.newaxis, np.newaxis], c, np.eye(q))
-    correlations = correlations / errors[..., np.newaxis] / errors[..., np.newaxis, :]
-    smallest = np.linalg.eigvalsh(correlations)[..., 0]
-    return np.asarray(sound & (smallest > q * MIN_EIGENVALUE))
-
-
-def _estimate(
-    rows: _Rows, enters: BoolArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]:
-    """Return effect, covariance, F, degrees of freedom and where weights gave way.
-
-    The runs that are combined are some of those that enter.
-    """
-    n_voxels, q = rows.units.shape
-    k = enters.sum(axis=0)
-    low = (enters & (rows.nu <= MIN_WEIGHTED_DOF)).any(axis=0)
-    plain = rows.weighted & low & (k > 1)
-    weighted = rows.weighted & ~low & (k > 1)
-    effect, covariance = np.full((n_voxels, q), np.nan), np.full((n_voxels, q, q), np.nan)
-    f, dof = np.full(n_voxels, np.nan), np.full(n_voxels, np.nan)
-    for where, estimate in (
-        (weighted, _weighted),
-        ((k > 1) & ~weighted, _unweighted),
-        (k == 1, _single),
-    ):
-        at = np.flatnonzero(where)
-        effect[at], covariance[at], dof[at] = estimate(rows, enters, at)
-        solved = np.linalg.solve(covariance[at], effect[at, :, np.newaxis])[..., 0]
-        f[at] = (effect[at] * solved).sum(axis=-1) / q
-    units = rows.units
-    covariance *= units[:, :, np.newaxis] * units[:, np.newaxis]
-    return effect * units, covariance, f, dof, plain
+def _summed(terms: Sequence[npt.ArrayLike], *, others: bool) -> FloatArray:
+    """Sum terms over runs, or the others; (n, n_runs, n_voxels) each, joined along the first."""
+    joined = np.concatenate(terms)
+    return sums_of_others(joined) if others else sum_of_all(joined)
 
 
 def _weighted(
-    rows: _Rows, enters: BoolArray, at: IntArray
+    rows: RunRows, where: BoolArray, *, others: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return effect, covariance and degrees of freedom of the weighted combination at voxels."""
-    counts, nu = enters[:, at], rows.nu[:, at]
-    precision = np.where(counts[..., np.newaxis, np.newaxis], rows.precision[:, at], 0.0)
-    known = np.linalg.inv(precision.sum(axis=0))
-    effect = np.einsum("vij,kvjl,kvl->vi", known, precision, rows.x[:, at], optimize=True)
-    shares = known @ precision  # the transposed M, of the same traces
-    k = counts.sum(axis=0)
-    cochran_carroll = np.where(counts, nu - 4 * (k - 2) / (k - 1), 1.0)
-    doubt = np.einsum("kv,kvij->vij", 2 / cochran_carroll, shares - shares @ shares)
-    adjusted = known + 2 * doubt @ known  # Phi Lambda Phi = doubt Phi
-    scale, dof = _reference(shares, np.where(counts, nu - 4, 1.0))
-    return effect, adjusted / scale[:, np.newaxis, np.newaxis], dof
+    """Return effect, covariance and degrees of freedom of the weighted combination."""
+    q, m = len(rows.x), len(rows.c)
+    more = np.maximum(rows.enters.sum(axis=0) - others, 2)  # where a run is left out that enters
+    cochran_carroll = np.where(rows.low, 1.0, rows.nu - 4 * (more - 2) / (more - 1))
+    less = np.where(rows.low, 1.0, rows.nu - 4)
+    inverses = inverse(to_square(rows.c, q))
+    precision = rows.counts * to_triangle(inverses)
+    moved = product(inverses, rows.x[:, np.newaxis])[:, 0]
+    sums = _summed([precision, moved, 2 / cochran_carroll * precision], others=others)
+    total, moved, doubt = np.split(sums, [m, m + q])
+    total[..., ~where] = to_triangle(np.eye(q)[..., np.newaxis])
+    known = inverse(to_square(total, q))
+    effect = product(known, moved[:, np.newaxis])[:, 0]
+    phi = to_triangle(known)
+    (taken, _), shares = _second_moments(
+        precision, phi, (2 / cochran_carroll, 2 / less), q=q, others=others
+    )
+    doubt = to_square(doubt - taken, q)
+    adjusted = known + 2 * product(product(known, doubt), known)
+    scale, dof = _reference(*shares, phi, q, where)
+    return effect, to_triangle(adjusted) / scale, dof
 
 
 def _unweighted(
-    rows: _Rows, enters: BoolArray, at: IntArray
+    rows: RunRows, where: BoolArray, *, others: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return effect, covariance and degrees of freedom of the mean over runs at voxels."""
-    counts = enters[:, at]
-    k = counts.sum(axis=0)[:, np.newaxis]
-    effect = np.where(counts[..., np.newaxis], rows.x[:, at], 0.0).sum(axis=0) / k
-    parts = np.where(counts[..., np.newaxis, np.newaxis], rows.c[:, at], 0.0)
-    parts = parts / k[..., np.newaxis] ** 2
-    covariance = parts.sum(axis=0)
-    scale, dof = _reference(np.linalg.solve(covariance, parts), rows.nu[:, at])
-    return effect, covariance / scale[:, np.newaxis, np.newaxis], dof
+    """Return effect, covariance and degrees of freedom of the mean over runs."""
+    q = len(rows.x)
+    k = np.maximum(rows.enters.sum(axis=0) - others, 1)
+    parts = rows.counts * rows.c
+    effect, total = np.split(_summed([rows.x, parts], others=others), [q])
+    total[..., ~where] = to_triangle(np.eye(q)[..., np.newaxis])
+    phi = to_triangle(inverse(to_square(total, q)))
+    (shares,) = _second_moments(parts, phi, (2 / rows.nu,), q=q, others=others)
+    scale, dof = _reference(*shares, phi, q, where)
+    return effect / k, total / k**2 / scale, dof
 
 
-def _single(
-    rows: _Rows, enters: BoolArray, at: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return effect, covariance and degrees of freedom of the one run that enters at voxels."""
-    run = enters[:, at].argmax(axis=0)
-    return rows.x[run, at], rows.c[run, at], rows.nu[run, at]
+def _by_pairs(n_runs: int, q: int) -> bool:
+    """Tell whether `_second_moments` of all but one run are quicker by pairs of elements."""
+    return 2 * n_runs > 3 * q
 
 
-def _reference(shares: FloatArray, nu: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the reference of an F from shares of the runs, shape (n_runs, n_voxels, q, q)."""
-    first = np.einsum("kvii->kv", shares) ** 2
-    second = np.einsum("kvij,kvji->kv", shares, shares)
-    q = shares.shape[-1]
-    return f_reference((2 / nu * first).sum(axis=0), (2 / nu * second).sum(axis=0), q)
+def _second_moments(
+    parts: FloatArray,
+    phi: FloatArray,
+    weights: Sequence[FloatArray],
+    *,
+    q: int,
+    others: bool,
+) -> list[tuple[FloatArray, FloatArray]]:
+    r"""Return sums over runs of what is of second order in a run's matrix.
+
+    Parameters
+    ----------
+    parts : ndarray of shape (m, n_runs, n_voxels)
+        Triangles of each run's matrix :math:`P_i`; 0 where the run does not enter.
+    phi : ndarray of shape (m, n_sums, n_voxels)
+        Triangles of the :math:`\Phi` of each sum.
+    weights : sequence of ndarray of shape (n_runs, n_voxels)
+        Sets of weights :math:`w_i`.
+    q : int
+        Rows.
+    others : bool
+        Whether there is a sum for each run, without it, or one sum of all.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        For each set of weights :math:`\sum w_i P_i \Phi P_i`, triangles of shape
+        (m, n_sums, n_voxels), and :math:`\sum w_i \operatorname{tr}(P_i \Phi)^2`, shape
+        (n_sums, n_voxels).
+
+    Notes
+    -----
+    All sums without one run cost O(n_runs²) run by run; with sums of products of two elements of
+    :math:`P_i`, of which there are :math:`O(q^4)`, they cost O(n_runs).
+    """
+    n_runs, n_sums = parts.shape[1], phi.shape[1]
+    if others and _by_pairs(n_runs, q):
+        pairs = pair_products(parts)
+        sums = [sums_of_others(w * pairs) for w in weights]
+        return [(cross(s, phi, q), trace_product(straight(s, phi, q), phi, q)) for s in sums]
+    moments = [(np.zeros_like(phi), np.zeros(phi.shape[1:])) for _ in weights]
+    square = to_square(phi, q)
+    for i in range(n_runs):
+        part = parts[:, i, np.newaxis]
+        full = to_square(part, q)
+        crossed = to_triangle(product(product(full, square), full))
+        trace = trace_product(part, phi, q) ** 2
+        enters = (np.arange(n_sums) != i)[:, np.newaxis] if others else 1.0
+        for into, w in zip(moments, weights, strict=True):
+            for total, moment in zip(into, (crossed, trace), strict=True):
+                np.add(total, enters * w[i] * moment, out=total)
+    return moments
+
+
+def _reference(
+    crossed: FloatArray, first: FloatArray, phi: FloatArray, q: int, where: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the reference of an F from the second moments of the runs' shares."""
+    second = trace_product(crossed, phi, q)
+    return f_reference(np.where(where, first, q), np.where(where, second, 1.0), q)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from bids_fx.glm.design import Design
 from bids_fx.glm.noise import ContrastFit, RunFit, fit_run
 from bids_fx.glm.quality import quality_measures, temporal_snr
 from bids_fx.glm.scaling import scale_factor
+from bids_fx.glm.series import SeriesMatrix
 from bids_fx.glm.statistics import MapSet, f_maps, t_maps, wald_f
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,9 +50,10 @@ class RunStatistics:
     ----------
     model : dict of str to ndarray of shape (n_voxels,)
         Maps of the model, by ``stat-`` label.
-    contrasts : dict of str to dict of str to ndarray of shape (n_voxels,)
+    contrasts : mapping of str to dict of str to ndarray of shape (n_voxels,)
         Maps of each contrast, by contrast label and ``stat-`` label; of an F test ``effect`` is
-        of shape (q, n_voxels) and ``covariance`` of shape (q * (q + 1) / 2, n_voxels).
+        of shape (q, n_voxels) and ``covariance`` of shape (q * (q + 1) / 2, n_voxels). They are
+        computed whenever they are asked for and not kept.
     dof : float
         Residual degrees of freedom: kept scans minus the rank of their design.
     quality : dict of str to float
@@ -59,13 +61,53 @@ class RunStatistics:
     """
 
     model: MapSet
-    contrasts: dict[str, MapSet]
+    contrasts: Mapping[str, MapSet]
     dof: float
     quality: dict[str, float | int | None]
 
 
+class ContrastMaps(Mapping[str, MapSet]):
+    """The maps of a run's contrasts, computed whenever they are asked for.
+
+    Parameters
+    ----------
+    tests : mapping of str to str
+        ``t`` or ``F``, by contrast label.
+    fits : sequence of ContrastFit
+        Of these contrasts, in their order, in the image's own units.
+    factor : ndarray of shape (n_voxels,)
+        What scales the signal.
+    """
+
+    def __init__(
+        self,
+        tests: Mapping[str, Literal["t", "F"]],
+        fits: Sequence[ContrastFit],
+        factor: FloatArray,
+    ) -> None:
+        self._tests = dict(tests)
+        self._fits = dict(zip(tests, fits, strict=True))
+        self._factor = factor
+
+    def __getitem__(self, label: str) -> MapSet:
+        """Compute the maps of one contrast, in units of the scaled signal."""
+        fit = self._fits[label]
+        effects, covariance = fit.effects * self._factor, fit.covariance * self._factor**2
+        if self._tests[label] == "t":
+            return t_maps(effects[0], covariance[0], fit.dof)
+        return f_maps(effects, covariance, wald_f(effects, covariance), fit.dof)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the contrasts' labels."""
+        return iter(self._fits)
+
+    def __len__(self) -> int:
+        """Return the number of contrasts."""
+        return len(self._fits)
+
+
 def run_maps(
-    Y: npt.NDArray[np.float32],
+    Y: SeriesMatrix,
     mean: FloatArray,
     design: Design,
     contrasts: Mapping[str, ContrastRows],
@@ -78,7 +120,7 @@ def run_maps(
 
     Parameters
     ----------
-    Y : ndarray of float32, shape (n_kept_scans, n_voxels)
+    Y : ndarray or SeriesMatrix of float32, shape (n_kept_scans, n_voxels)
         The series of the scans that the design does not censor, each voxel's `mean` taken out.
     mean : ndarray of shape (n_voxels,)
         Each voxel's mean over the kept scans, in units of the image.
@@ -128,25 +170,19 @@ def run_maps(
         n_threads=n_threads,
     )
     model = _model_maps(fit, mean, factor)
-    maps = {
-        label: _contrast_maps(contrast.test, estimate, factor)
-        for (label, contrast), estimate in zip(contrasts.items(), fit.contrasts, strict=True)
-    }
+    tests = {label: contrast.test for label, contrast in contrasts.items()}
     measures: dict[str, float | int | None] = {
         "dof": fit.dof,
         "rank": space.rank,
         **quality_measures(model),
         **fit.whiteness,
     }
-    return RunStatistics(model=model, contrasts=maps, dof=fit.dof, quality=measures)
-
-
-def _contrast_maps(test: Literal["t", "F"], fit: ContrastFit, factor: FloatArray) -> MapSet:
-    """Return the maps of one contrast, in units of the scaled signal."""
-    effects, covariance = fit.effects * factor, fit.covariance * factor**2
-    if test == "t":
-        return t_maps(effects[0], covariance[0], fit.dof)
-    return f_maps(effects, covariance, wald_f(effects, covariance), fit.dof)
+    return RunStatistics(
+        model=model,
+        contrasts=ContrastMaps(tests, fit.contrasts, factor),
+        dof=fit.dof,
+        quality=measures,
+    )
 
 
 def _model_maps(fit: RunFit, mean: FloatArray, factor: FloatArray) -> MapSet:

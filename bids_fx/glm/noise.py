@@ -7,7 +7,7 @@ come from one rank, that of Q.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from bids_fx.glm.contrasts import DesignSpace, are_distinct, is_estimable
 from bids_fx.glm.correlation import CORRELATION_MODELS, CorrelationModel, IntArray
 from bids_fx.glm.generalized import Generalized
+from bids_fx.glm.matrices import to_triangle
 from bids_fx.glm.names import NOISE_MODELS, normalise_noise_name, unknown_name
-from bids_fx.glm.triangles import to_triangle
+from bids_fx.glm.series import BLOCK_VOXELS, SeriesMatrix
 from bids_fx.glm.whiteness import whiteness
 
 __all__ = [
@@ -39,8 +40,9 @@ _NO_NOISE = 1e-12
 _NESTING_TOLERANCE = 1e-6
 #: Voxels of which the whitened residuals are looked at: enough for shares to one percent.
 SAMPLED_VOXELS = 2000
-#: Numbers that a block of voxels may hold beside its series: 32 MB.
-_BLOCK_NUMBERS = 4_000_000
+#: Numbers that are held for the voxels that are worked on at once, 12 MB: some of them are still
+#: in the cache when they are needed again, and the calls for each array cost little.
+_WORKED_NUMBERS = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ class RunFit:
 
 
 def fit_run(
-    Y: npt.NDArray[np.floating],
+    Y: SeriesMatrix,
     space: DesignSpace,
     contrasts: Sequence[FloatArray],
     *,
@@ -108,15 +110,16 @@ def fit_run(
     noise_model: str,
     scans: IntArray | None = None,
     n_threads: int = 1,
-    block_size: int = 4096,
+    block_size: int = BLOCK_VOXELS,
     offset: FloatArray | None = None,
 ) -> RunFit:
     r"""Fit a design to every voxel of a run.
 
     Parameters
     ----------
-    Y : ndarray of shape (n_scans, n_voxels)
-        The data, usually float32 with each voxel's mean taken out; computed with in float64.
+    Y : ndarray or SeriesMatrix of shape (n_scans, n_voxels)
+        The data, usually float32 with each voxel's mean taken out; computed with in float64. Each
+        block of voxels is read once, a sample of `SAMPLED_VOXELS` once more.
     space : DesignSpace
         The design.
     contrasts : sequence of ndarray of shape (q, n_columns)
@@ -131,8 +134,7 @@ def fit_run(
     n_threads : int
         Threads; >= 1. No result depends on it by a single bit.
     block_size : int
-        Most voxels that are fitted at a time; >= 1. Results depend on it by the rounding of
-        the search for the noise parameters, about 1e-7 of a standard error.
+        Voxels that a thread reads at a time; >= 1. Results depend on it by rounding.
     offset : ndarray of shape (n_voxels,) or None
         Added to every scan of each voxel: the mean that was taken out, which matters to a design
         without a constant.
@@ -195,21 +197,22 @@ def fit_run(
                 model, geometry.scans, geometry.basis, geometry.contrasts, pool
             )
         fit = _empty_fit(geometry, model, Y.shape[1])
-        numbers = 1 if generalized is None else generalized.numbers_per_voxel
-        step = max(1, min(block_size, _BLOCK_NUMBERS // numbers))
+        beside = max(Y.shape[0], generalized.numbers_per_voxel if generalized else 0)
+        step = max(1, _WORKED_NUMBERS // (Y.shape[0] + beside))
 
         def fit_block(start: int) -> None:
-            voxels = slice(start, start + step)
-            series = Y[:, voxels].astype(np.float64, order="C")
-            if offset is not None:
-                series += offset[voxels]
-            block = _fit_block(series, geometry, generalized)
-            for into, values in zip(_arrays(fit), _arrays(block), strict=True):
-                into[..., voxels] = values
+            block = Y[:, start : start + block_size]
+            for first in range(0, block.shape[1], step):
+                data = block[:, first : first + step]
+                voxels = slice(start + first, start + first + data.shape[1])
+                means = None if offset is None else offset[voxels]
+                found = _fit_block(data, means, geometry, generalized)
+                for into, values in zip(_arrays(fit), _arrays(found), strict=True):
+                    into[..., voxels] = values
 
-        for _ in pool.map(fit_block, range(0, Y.shape[1], step)):
+        for _ in pool.map(fit_block, range(0, Y.shape[1], block_size)):
             pass
-        fit.whiteness.update(_sampled_whiteness(Y, offset, geometry, generalized, fit))
+        fit.whiteness.update(_sampled_whiteness(Y, offset, geometry, generalized, fit, pool=pool))
     return fit
 
 
@@ -249,13 +252,13 @@ def _checked_scans(scans: IntArray | None, n_scans: int) -> IntArray:
 
 
 def _geometry(
-    Y: npt.NDArray[np.floating],
+    Y: SeriesMatrix,
     space: DesignSpace,
     contrasts: Sequence[FloatArray],
     baseline: DesignSpace,
     scans: IntArray,
 ) -> _Geometry:
-    if Y.ndim != 2 or Y.shape[0] != space.n_scans:
+    if len(Y.shape) != 2 or Y.shape[0] != space.n_scans:
         raise ValueError(f"expected data of {space.n_scans} scans, found shape {Y.shape}")
     if space.rank >= space.n_scans:
         raise ValueError(f"{space.n_scans} scans leave no degree of freedom: rank {space.rank}")
@@ -309,15 +312,24 @@ def _arrays(fit: RunFit) -> list[FloatArray]:
     return arrays
 
 
-def _fit_block(series: FloatArray, geometry: _Geometry, generalized: Generalized | None) -> RunFit:
-    """Fit a block of voxels; `series` is overwritten."""
-    usable = np.isfinite(series).all(axis=0) & (series != series[0]).any(axis=0)
+def _fit_block(
+    data: npt.NDArray[np.floating],
+    offset: FloatArray | None,
+    geometry: _Geometry,
+    generalized: Generalized | None,
+) -> RunFit:
+    """Fit some voxels; those that cannot be fitted are NaN."""
+    low, high = data.min(axis=0), data.max(axis=0)  # a NaN is both
+    usable = np.isfinite(low) & np.isfinite(high) & (low < high)
+    series = data.astype(np.float64, order="C")
+    if offset is not None:
+        usable &= np.isfinite(offset)
+        series += offset
     series[:, ~usable] = 0.0
     coordinates = geometry.basis.T @ series
-    total = _sum_squares(series)
     residuals = np.subtract(series, geometry.basis @ coordinates, out=series)
     rss = _sum_squares(residuals)
-    usable &= rss > _NO_NOISE**2 * total
+    usable &= rss > _NO_NOISE**2 * (rss + _sum_squares(coordinates))
     rss[~usable] = 1.0  # any number that gives no warning
     explained = _sum_squares(geometry.task.T @ coordinates)
     plain = [rows @ coordinates for rows in geometry.contrasts]
@@ -347,11 +359,13 @@ def _fit_block(series: FloatArray, geometry: _Geometry, generalized: Generalized
 
 
 def _sampled_whiteness(
-    Y: npt.NDArray[np.floating],
+    Y: SeriesMatrix,
     offset: FloatArray | None,
     geometry: _Geometry,
     generalized: Generalized | None,
     fit: RunFit,
+    *,
+    pool: Executor,
 ) -> dict[str, float]:
     """Return the whiteness of some voxels; of nothing where none could be fitted."""
     fitted = np.flatnonzero(np.isfinite(fit.sigmasq))
@@ -359,11 +373,11 @@ def _sampled_whiteness(
         return {}
     places = np.linspace(0, fitted.size - 1, min(SAMPLED_VOXELS, fitted.size)).astype(np.intp)
     sample = fitted[places]
-    series = Y[:, sample].astype(np.float64)
+    series = Y[:, sample]
     if offset is not None:
-        series += offset[sample]
+        series = series + offset[sample]
     parameters = [values[sample] for values in fit.noise.values()]
-    return whiteness(series, geometry.basis, geometry.scans, generalized, parameters)
+    return whiteness(series, geometry.basis, geometry.scans, generalized, parameters, pool=pool)
 
 
 def _white_contrasts(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.glm.matrices import quadratic_form, to_square
 from bids_fx.glm.tails import f_statistics, t_statistics
-from bids_fx.glm.triangles import to_square
 
 FloatArray = npt.NDArray[np.float64]
 MapSet = dict[str, FloatArray]
@@ -66,9 +66,8 @@ def wald_f(effect: FloatArray, covariance: FloatArray) -> FloatArray:
     finite = np.flatnonzero(np.isfinite(effect).all(axis=0) & np.isfinite(covariance).all(axis=0))
     for first in range(0, finite.size, _BLOCK):
         voxels = finite[first : first + _BLOCK]
-        e = effect[:, voxels].T[..., np.newaxis]
-        solved = np.linalg.solve(to_square(covariance[:, voxels].T, q), e)
-        f[voxels] = (e * solved).sum(axis=(1, 2)) / q
+        e, c = (part.take(voxels, axis=-1) for part in (effect, covariance))
+        f[voxels] = quadratic_form(to_square(c, q), e) / q
     return f
 
 

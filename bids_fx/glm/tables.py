@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bids_fx.glm.correlation import Correlation, CorrelationModel, IntArray
 from bids_fx.glm.kenward_roger import f_reference
-from bids_fx.glm.triangles import to_triangle
+from bids_fx.glm.matrices import to_triangle
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,15 +52,18 @@ class DesignTable:
     ----------
     log_determinants : ndarray of shape (n_nodes,)
         :math:`\log |R| + \log |Q'R^{-1}Q|`.
-    readers : tuple of ndarray of shape (rank + n_rows, rank)
-        What takes :math:`Q'R^{-1}e` to U times it, where :math:`U'U = (Q'R^{-1}Q)^{-1}`, and
-        below to what generalised least squares adds to each row of the contrasts.
+    factors : tuple of ndarray of shape (rank, rank)
+        By node, U with :math:`U'U = (Q'R^{-1}Q)^{-1}`.
+    rows : tuple of ndarray of shape (n_rows, rank)
+        By node, what takes :math:`Q'R^{-1}e` to what generalised least squares adds to each row
+        of the contrasts.
     contrasts : tuple of ContrastTable
         In the order of the contrasts.
     """
 
     log_determinants: FloatArray
-    readers: tuple[FloatArray, ...]
+    factors: tuple[FloatArray, ...]
+    rows: tuple[FloatArray, ...]
     contrasts: tuple[ContrastTable, ...]
 
 
@@ -69,7 +72,7 @@ class _Node:
     """A design under one correlation."""
 
     log_determinant: float
-    reader: FloatArray
+    phi: FloatArray
     covariances: list[FloatArray]
     dofs: list[float]
 
@@ -139,10 +142,11 @@ def tabulate(
             return _likelihood_node(correlation, basis, contrasts)
         return _plain_node(correlation, basis, contrasts)
 
-    nodes = list(pool.map(at, model.box.nodes))
+    nodes, rank = list(pool.map(at, model.box.nodes)), basis.shape[1]
     return DesignTable(
         log_determinants=np.array([node.log_determinant for node in nodes]),
-        readers=tuple(node.reader for node in nodes),
+        factors=tuple(np.asarray(np.linalg.cholesky(node.phi).T) for node in nodes),
+        rows=tuple(np.vstack([np.empty((0, rank)), *contrasts]) @ node.phi for node in nodes),
         contrasts=tuple(
             _contrast_table([n.covariances[i] for n in nodes], [n.dofs[i] for n in nodes])
             for i in range(len(contrasts))
@@ -153,7 +157,7 @@ def tabulate(
 def _contrast_table(covariances: list[FloatArray], dofs: list[float]) -> ContrastTable:
     variances = np.array([np.diag(covariance) for covariance in covariances])
     log_scale = np.log((variances / variances[0]).mean(axis=1))
-    triangles = to_triangle(np.array(covariances))
+    triangles = np.array([to_triangle(covariance) for covariance in covariances])
     return ContrastTable(
         log_scale=log_scale,
         covariance=triangles / np.exp(log_scale)[:, np.newaxis],
@@ -168,7 +172,7 @@ def _plain_node(
     dof = float(basis.shape[0] - basis.shape[1])
     return _Node(
         log_determinant=correlation.log_determinant + log_determinant,
-        reader=_reader(phi, contrasts),
+        phi=phi,
         covariances=[rows @ phi @ rows.T for rows in contrasts],
         dofs=[dof] * len(contrasts),
     )
@@ -203,7 +207,7 @@ def _likelihood_node(
         dofs.append(dof)
     return _Node(
         log_determinant=correlation.log_determinant + log_determinant,
-        reader=_reader(phi, contrasts),
+        phi=phi,
         covariances=covariances,
         dofs=dofs,
     )
@@ -229,11 +233,6 @@ def _coefficient_covariance(normal: FloatArray) -> tuple[FloatArray, float]:
     """Return the inverse of a normal matrix, and the logarithm of its determinant."""
     values, vectors = np.linalg.eigh((normal + normal.T) / 2)
     return (vectors / values) @ vectors.T, float(np.log(values).sum())
-
-
-def _reader(phi: FloatArray, contrasts: Sequence[FloatArray]) -> FloatArray:
-    factor = np.linalg.cholesky(phi).T
-    return np.vstack([factor, *(rows @ phi for rows in contrasts)])
 
 
 def _information(

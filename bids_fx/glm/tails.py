@@ -21,8 +21,8 @@ _MAX_TERMS = 10_000
 #: From here on three terms of Stirling's series are exact to 3e-14 (the next is z**-7 / 1680).
 _LARGE_SHAPE = 30.0
 #: Up to this shape the beta distribution's tail may be taken from the rounded larger of x and
-#: 1 - x, at a relative error of 500 / 2**53; scipy's ``betaincc`` takes ten times as long.
-_FEW = 500.0
+#: 1 - x, at a relative error of 1e4 / 2**53; scipy's ``betaincc`` takes ten times as long.
+_FEW = 1e4
 #: Stands for infinite degrees of freedom.
 _MANY = 1e30
 
@@ -254,9 +254,11 @@ def _f_tails(f: FloatArray, q: FloatArray, nu: FloatArray) -> tuple[FloatArray, 
     small = np.minimum(odds, inverse)
     part = small / (1 + small)
     side = np.asarray(betainc(first, second, part))
-    large = side > 0.25  # else the difference from 1 has all digits
-    other = np.where(large, betainc(second, first, 1 / (1 + small)), 1 - side)
-    many = large & (np.maximum(a, b) > _FEW)
+    other = 1 - side
+    large = side > 0.75  # else the difference from 1 has all digits but two binary ones
+    few = large & (np.maximum(a, b) <= _FEW)
+    other[few] = betainc(second[few], first[few], 1 / (1 + small[few]))
+    many = large & ~few
     other[many] = betaincc(first[many], second[many], part[many])
     lower = np.exp(_log_beta_tail(np.where(near, side, other), b, a, odds))
     log_upper = _log_beta_tail(np.where(near, other, side), a, b, inverse)

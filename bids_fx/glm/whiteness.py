@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,20 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Lags that are looked at, in kept scans.
 LAGS = (1, 2, 3)
+#: Voxels that are whitened at a time.
+_PIECE = 250
 #: Two-sided 5 % of the normal distribution.
 _NORMAL_95 = 1.96
 
 
 def whiteness(
-    series: FloatArray,
+    series: npt.NDArray[np.floating],
     basis: FloatArray,
     scans: IntArray,
     generalized: Generalized | None,
     parameters: Sequence[FloatArray],
+    *,
+    pool: Executor,
 ) -> dict[str, float]:
     r"""Measure the autocorrelation of residuals, before and after whitening.
 
@@ -40,6 +45,8 @@ def whiteness(
         The fit's noise model; None for white noise.
     parameters : sequence of ndarray of shape (n_voxels,)
         The noise parameters of the voxels.
+    pool : Executor
+        Where pieces of the voxels are measured; no result depends on it.
 
     Returns
     -------
@@ -59,12 +66,20 @@ def whiteness(
     gaps, with the fit's own parameters, also where the fit whitened in pieces; lags are counted in
     kept scans.
     """
-    coordinates = basis.T @ series
-    residuals = series - basis @ coordinates
-    before = _excess(residuals, _left_by_design(basis, np.eye(basis.shape[1])))
-    after = before
-    if generalized is not None:
-        after = _whitened_excess(residuals, scans, generalized, parameters)
+    left = _left_by_design(basis, np.eye(basis.shape[1]))
+    measure = None if generalized is None else _whitening(scans, generalized)
+
+    def of_piece(first: int) -> tuple[FloatArray, FloatArray]:
+        voxels = slice(first, first + _PIECE)
+        data = series[:, voxels].astype(np.float64)
+        residuals = data - basis @ (basis.T @ data)
+        found = _excess(residuals, left)
+        if measure is None:
+            return found, found
+        return found, measure(residuals, [values[voxels] for values in parameters])
+
+    pieces = list(pool.map(of_piece, range(0, series.shape[1], _PIECE)))
+    before, after = (np.hstack(part) for part in zip(*pieces, strict=True))
     limit = _NORMAL_95 / np.sqrt(basis.shape[0] - basis.shape[1])
     measures = {"residual_autocorrelation_lag1": float(np.median(before[0]))}
     measures |= {
@@ -74,30 +89,34 @@ def whiteness(
     return measures | {"whitened_outside_share": float((np.abs(after) > limit).mean())}
 
 
-def _whitened_excess(
-    residuals: FloatArray,
-    scans: IntArray,
-    generalized: Generalized,
-    parameters: Sequence[FloatArray],
-) -> FloatArray:
-    """Return the excess autocorrelation of the whitened residuals, shape (n_lags, n_voxels)."""
+def _whitening(
+    scans: IntArray, generalized: Generalized
+) -> Callable[[FloatArray, Sequence[FloatArray]], FloatArray]:
+    """Return what measures whitened residuals.
+
+    It takes residuals of ordinary least squares and noise parameters to the excess
+    autocorrelation, shape (n_lags, n_voxels).
+    """
     model, basis = generalized.model, generalized.basis
-    rank = basis.shape[1]
-    factors = [reader[:rank] for reader in generalized.table.readers]
+    factors = generalized.table.factors
     covariances = [factor.T @ factor for factor in factors]
-    read = make_reading(model, scans, basis, covariances)
-    weights = model.box.weights(model.box.coordinates(parameters))
-    step = np.zeros((rank, residuals.shape[1]))
-    for node, (_, coefficients) in enumerate(read(residuals)):
-        step += weights[node] * coefficients
-    whitened = Whitener.of(scans, *parameters).whiten(residuals - basis @ step)
+    reading = make_reading(model, scans, basis, factors, covariances)
+    designs = Whitener.of(scans, *np.transpose(model.box.nodes)).whiten(basis[..., np.newaxis])
     expected = np.array(
         [
-            _left_by_design(Whitener.of(scans, *node).whiten(basis), covariance)
-            for node, covariance in zip(model.box.nodes, covariances, strict=True)
+            _left_by_design(design, covariance)
+            for design, covariance in zip(designs.transpose(2, 0, 1), covariances, strict=True)
         ]
     )
-    return _excess(whitened, expected.T @ weights)
+
+    def measure(residuals: FloatArray, parameters: Sequence[FloatArray]) -> FloatArray:
+        weights = model.box.weights(model.box.coordinates(parameters))
+        rss = np.einsum("tv,tv->v", residuals, residuals)
+        step = reading.read(residuals, rss).added(weights)
+        whitened = Whitener.of(scans, *parameters).whiten(residuals - basis @ step)
+        return _excess(whitened, expected.T @ weights)
+
+    return measure
 
 
 def _excess(residuals: FloatArray, expected: FloatArray) -> FloatArray:

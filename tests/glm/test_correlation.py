@@ -150,15 +150,19 @@ def test_reading_of_residuals_is_that_of_the_precision(
     basis = np.linalg.qr(rng.normal(size=(scans.size, 4)))[0]
     series = rng.normal(size=(scans.size, 9))
     residuals = series - basis @ (basis.T @ series)
-    readers = [rng.normal(size=(6, 4)) for _ in model.box.nodes]
-    read = make_reading(model, scans, basis, readers)(residuals)
-    for (total, mapped), theta, reader in zip(read, model.box.nodes, readers, strict=True):
+    factors, rows = ([rng.normal(size=(size, 4)) for _ in model.box.nodes] for size in (4, 2))
+    reading = make_reading(model, scans, basis, factors, rows)
+    read = reading.read(residuals, (residuals**2).sum(axis=0))
+    for node, theta in enumerate(model.box.nodes):
         precision = dense(model.at(scans, theta))
-        expected = (residuals * (precision @ residuals)).sum(axis=0)
-        np.testing.assert_allclose(total, expected, rtol=1e-8)
-        expected = reader @ basis.T @ precision @ residuals
+        moved = basis.T @ precision @ residuals
+        total, taken = (residuals * (precision @ residuals)).sum(axis=0), factors[node] @ moved
+        off = (read.left[node] - (total - (taken**2).sum(axis=0))) / total
+        np.testing.assert_allclose(off, 0.0, rtol=0, atol=1e-8)
+        expected = rows[node] @ moved
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(mapped / scale, expected / scale, rtol=0, atol=1e-7)
+        found = read.added(np.repeat(np.eye(len(factors))[:, [node]], 9, axis=1))
+        np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-7)
 
 
 @SCANS

@@ -265,10 +265,14 @@ def test_false_positives_per_1000_at_p_001(
     assert lowest <= rate <= highest
 
 
+@pytest.mark.parametrize("q", [2, 5])
 @pytest.mark.parametrize("combination", COMBINATIONS)
-def test_leaving_out_a_run_equals_combining_the_others(combination: str, runs: Runs) -> None:
+def test_leaving_out_a_run_equals_combining_the_others(
+    combination: str, q: int, rng: np.random.Generator
+) -> None:
+    runs = random_runs(rng, q)
     runs[0][1, 0, :20] = np.nan
-    runs[1][[0, 3], 2, 10:30] = 0.0
+    runs[1][[0, 3], -1, 10:30] = 0.0
     runs[0][:, :, 35] = np.nan
     runs[2][2, 30:] = 8.0
     reduced = leave_one_out_rows(*runs, combination=combination)
@@ -277,6 +281,21 @@ def test_leaving_out_a_run_equals_combining_the_others(combination: str, runs: R
         others = combine_rows(*(part[rest] for part in runs), combination=combination)
         np.testing.assert_allclose(reduced.f[i], others.f, rtol=CLOSE)
         np.testing.assert_allclose(reduced.dof[i], others.dof, rtol=CLOSE)
+
+
+@pytest.mark.parametrize("n_runs", [2, 7, 8, 64])
+def test_leaving_out_one_of_many_runs_is_as_exact(n_runs: int, rng: np.random.Generator) -> None:
+    # five rows are summed run by run up to seven runs, and by pairs of elements from eight on
+    roots = rng.normal(size=(n_runs, 5, 9, 6))
+    covariances = triangles(np.einsum("kiav,kjav->kijv", roots, roots))
+    covariances[1] *= 1e-10  # the others' sums would drown in a total
+    effects, dofs = rng.normal(size=(n_runs, 5, 6)), rng.uniform(10, 60, (n_runs, 6))
+    runs = (effects, covariances, dofs)
+    reduced = leave_one_out_rows(*runs, combination="weighted")
+    for i in (0, 1, n_runs - 1):
+        others = combine_rows(*(np.delete(p, i, 0) for p in runs), combination="weighted")
+        np.testing.assert_allclose(reduced.f[i], others.f, rtol=1e-8)
+        np.testing.assert_allclose(reduced.dof[i], others.dof, rtol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -399,3 +401,34 @@ def test_quality_summarises_every_map_of_the_model(
     lags |= {"residual_autocorrelation_lag1", "whitened_outside_share"}
     rest = {f"{name}_{what}" for name in found.model for what in ("median", "missing")}
     assert set(found.quality) == lags | rest | {"dof", "rank"}
+
+
+def test_maps_of_a_contrast_live_as_long_as_who_asked_for_them(
+    raw: FloatArray, design: Design
+) -> None:
+    found = maps(raw, design).contrasts
+    for label in CONTRASTS:
+        held = found[label]
+        watched = [weakref.ref(values) for values in held.values()]
+        assert all(watch() is not None for watch in watched)
+        del held
+        gc.collect()
+        assert [watch() for watch in watched] == [None] * len(watched)
+
+
+def test_maps_of_a_contrast_are_the_same_whenever_they_are_asked_for(
+    raw: FloatArray, design: Design
+) -> None:
+    found = maps(raw, design).contrasts
+    once = {label: found[label] for label in reversed(CONTRASTS)}
+    assert len(found) == len(CONTRASTS)
+    for label, contrast in found.items():
+        for stat, values in contrast.items():
+            np.testing.assert_array_equal(values, once[label][stat], f"{label} {stat}")
+
+
+def test_contrast_that_was_not_fitted_has_no_maps(raw: FloatArray, design: Design) -> None:
+    found = maps(raw, design).contrasts
+    assert "song" not in found
+    with pytest.raises(KeyError, match="song"):
+        found["song"]
