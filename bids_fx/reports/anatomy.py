@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from bids_fx.derivatives import paths
 from bids_fx.inputs import BoldRun
 from bids_fx.records import RunPlan
-from bids_fx.reports.maps import Volume, read_volume
 
 
 def find_anatomy(run: RunPlan) -> Path | None:
@@ -59,20 +56,3 @@ def find_template(space: str) -> Path | None:
     # Files that were never downloaded are there as empty ones.
     there = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
     return min(there, key=lambda path: (path.stat().st_size, path.name), default=None)
-
-
-def on_grid(path: Path, grid: Volume) -> Volume:
-    """Return an image resampled (linearly) to the grid of a map.
-
-    Raises
-    ------
-    OSError
-        Where the image is missing or damaged.
-    """
-    import nibabel as nb
-    from nibabel.processing import resample_from_to
-
-    volume = read_volume(path)
-    image = nb.Nifti1Image(np.nan_to_num(volume.data), volume.affine)
-    moved = resample_from_to(image, (grid.data.shape, grid.affine), order=1)
-    return Volume(data=moved.get_fdata(dtype=np.float32), affine=grid.affine)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, RunPlan
 
 FloatArray = npt.NDArray[np.floating]
+
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,25 @@ class Peak:
 
     value: float
     xyz: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The numbers by which a map is known.
+
+    Parameters
+    ----------
+    peak : Peak
+        Its largest value.
+    lowest : float
+        Its least value.
+    n_above : int
+        Voxels whose absolute value is above a threshold.
+    """
+
+    peak: Peak
+    lowest: float
+    n_above: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +111,8 @@ def combined(group: GroupPlan, label: str, stat: str, out_dir: Path) -> Volume:
     return read_volume(out_dir / paths.statmap(group.entities, label, stat))
 
 
-def background(run: RunPlan, out_dir: Path) -> Volume | None:
-    """Return the run's mean image; None for maps made beforehand, which have none."""
-    if isinstance(run.source, RunMaps):
-        return None
+def mean_image(run: RunPlan, out_dir: Path) -> Volume:
+    """Return the mean image of a run that was fitted; raises OSError where it is missing."""
     return read_volume(out_dir / paths.mean_image(run.entities))
 
 
@@ -113,14 +132,25 @@ def read_volume(path: Path) -> Volume:
 
 
 def _load(path: Path) -> tuple[FloatArray, npt.NDArray[np.float64]]:
-    """Return the values of an image and its affine."""
+    """Return the values of an image, in the order in which it is stored, and its affine."""
     import nibabel as nb
+    from isal import igzip, igzip_lib
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
+    # The library's stub declares an instance where the module has the class.
+    isal_error = cast("type[Exception]", igzip_lib.IsalError)
+    damaged = (EOFError, OSError, ValueError, ImageFileError, HeaderDataError, WrapStructError)
+    content = path.read_bytes()
     try:
-        image = nb.load(path)
-        data = image.get_fdata(dtype=np.float32)
-    except (ImageFileError, EOFError, ValueError, zlib.error) as error:
+        if content.startswith(_GZIP):
+            content = igzip.decompress(content)
+        size = {int.from_bytes(content[:4], order) for order in ("little", "big")}
+        kind = nb.Nifti2Image if nb.Nifti2Header.sizeof_hdr in size else nb.Nifti1Image
+        image = kind.from_bytes(content)
+        data = image.get_fdata(dtype=np.float32, caching="unchanged")
+    except (isal_error, *damaged) as error:
         raise OSError(f"{path.name} cannot be read as an image: {error}") from error
     return data, np.asarray(image.affine, dtype=np.float64)
 
@@ -140,11 +170,30 @@ def find_peak(values: FloatArray, affine: npt.NDArray[np.float64]) -> Peak | Non
         None where the map has no result at all.
     """
     covered = is_covered(values)
-    if not covered.any():
+    largest = float(values.max(where=covered, initial=-np.inf))
+    if math.isinf(largest):
         return None
-    index = np.unravel_index(int(np.where(covered, values, -np.inf).argmax()), values.shape)
-    x, y, z = world_coordinates(np.array(index), affine).tolist()
-    return Peak(value=float(values[index]), xyz=(x, y, z))
+    there = values == largest
+    # Plane by plane: images are stored in Fortran order, of which the first voxel is another.
+    plane = int(there.any(axis=(1, 2)).argmax())
+    place = np.array([plane, *np.argwhere(there[plane])[0]])
+    x, y, z = world_coordinates(place, affine).tolist()
+    return Peak(value=largest, xyz=(x, y, z))
+
+
+def summarize(
+    values: FloatArray, affine: npt.NDArray[np.float64], threshold: float
+) -> Summary | None:
+    """Return the numbers by which a map is known; None where it has no result at all."""
+    peak = find_peak(values, affine)
+    if peak is None:
+        return None
+    covered = is_covered(values)
+    return Summary(
+        peak=peak,
+        lowest=float(values.min(where=covered, initial=np.inf)),
+        n_above=int(np.count_nonzero(covered & (np.abs(values) > threshold))),
+    )
 
 
 def value_at(volume: Volume, xyz: tuple[float, float, float]) -> float:

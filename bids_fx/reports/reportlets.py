@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_fx.derivatives import paths
+from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.reports import maps
-from bids_fx.reports.anatomy import find_anatomy, on_grid
+from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.figures.clusters import Cluster, cluster_table, write_clusters
+from bids_fx.reports.figures.cuts import StatRow
 from bids_fx.reports.figures.designs import (
     draw_contrasts,
     draw_correlation,
     draw_design,
-    draw_motion,
 )
-from bids_fx.reports.figures.statmaps import StatRow, draw_statmaps
+from bids_fx.reports.figures.motion import draw_motion
+from bids_fx.reports.figures.statmaps import draw_statmaps
 from bids_fx.reports.figures.style import save_figure
 
 if TYPE_CHECKING:
@@ -87,9 +91,10 @@ def draw_group_contrast(
     is_f = item.contrast.test == "F"
     name = f"{item.contrast.name}   ·   F test" if is_f else item.contrast.name
     title = f"{name}   ·   {group_title(group)}"
-    figure = draw_statmaps(_rows(plan, group, item, out_dir), title=title, one_sided=is_f)
+    shown = _Shown.of(plan, group, item, out_dir)
+    figure = draw_statmaps(shown, title=title, one_sided=is_f)
     figure_file = save_figure(figure, out_dir / paths.group_figures(group)[label])
-    table = _clusters(plan, group, item, out_dir)
+    table = _clusters(shown)
     return figure_file, write_clusters(out_dir / paths.group_clusters(group)[label], table)
 
 
@@ -120,30 +125,72 @@ def run_title(run: RunPlan, group: GroupPlan) -> str:
     return str(own).replace("_", " ") or "single run"
 
 
-def _rows(plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path) -> list[StatRow]:
-    """Return the combined map, if it is written, and each run's."""
-    label = item.contrast.label
-    rows = []
-    for key in item.run_keys:
-        run = plan.run(key)
-        z, grey = maps.run_z(run, label, out_dir), maps.background(run, out_dir)
-        rows.append(
-            StatRow(
-                name=run_title(run, group),
-                z=z.data,
-                background=None if grey is None else grey.data,
-                affine=z.affine,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """The maps of a contrast: each run's is read whenever it is asked for, then let go.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        One of its groups.
+    item : GroupContrast
+        One of its contrasts.
+    out_dir : Path
+        The output folder.
+    combined : Volume or None
+        The combined z map, if it is written.
+    """
+
+    plan: Plan
+    group: GroupPlan
+    item: GroupContrast
+    out_dir: Path
+    combined: maps.Volume | None
+
+    @classmethod
+    def of(cls, plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path) -> _Shown:
+        """Read the combined map."""
+        combined = None
+        if group.not_written is None:
+            combined = maps.combined(group, item.contrast.label, "z", out_dir)
+        return cls(plan=plan, group=group, item=item, out_dir=out_dir, combined=combined)
+
+    @property
+    def runs(self) -> list[RunPlan]:
+        """The runs that enter."""
+        return [self.plan.run(key) for key in self.item.run_keys]
+
+    def __iter__(self) -> Iterator[StatRow]:
+        """Iterate over the combined map and each run's."""
+        if self.combined is not None:
+            yield StatRow(
+                name=combined_title(len(self.item.run_keys)),
+                z=self.combined.data,
+                affine=self.combined.affine,
+                background=self._behind_combined(),
             )
-        )
-    if group.not_written is not None:
-        return rows
-    z = maps.combined(group, label, "z", out_dir)
-    anatomy = find_anatomy(plan.run(item.run_keys[0]))
-    behind = rows[0].background if anatomy is None else on_grid(anatomy, z).data
-    combined = StatRow(
-        name=combined_title(len(item.run_keys)), z=z.data, background=behind, affine=z.affine
-    )
-    return [combined, *rows]
+        for run in self.runs:
+            z = maps.run_z(run, self.item.contrast.label, self.out_dir)
+            yield StatRow(
+                name=run_title(run, self.group),
+                z=z.data,
+                affine=z.affine,
+                background=self._mean_image(run),
+            )
+
+    def _behind_combined(self) -> Callable[[], maps.Volume] | None:
+        """Return what reads the anatomy or, where there is none, the first run's mean image."""
+        first = self.runs[0]
+        anatomy = find_anatomy(first)
+        return self._mean_image(first) if anatomy is None else partial(maps.read_volume, anatomy)
+
+    def _mean_image(self, run: RunPlan) -> Callable[[], maps.Volume] | None:
+        """Return what reads a run's mean image; maps made beforehand have none."""
+        if isinstance(run.source, RunMaps):
+            return None
+        return partial(maps.mean_image, run, self.out_dir)
 
 
 def combined_title(n_runs: int) -> str:
@@ -157,25 +204,25 @@ def combined_title(n_runs: int) -> str:
     return f"combined ({n_runs} run{'' if n_runs == 1 else 's'})"
 
 
-def _clusters(
-    plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
-) -> list[tuple[str, Cluster]]:
+def _clusters(shown: _Shown) -> list[tuple[str, Cluster]]:
     """Return the clusters of the combined map, or of each run where none is written."""
-    label = item.contrast.label
-    has_effect = item.contrast.test == "t"
-    if group.not_written is None:
-        z = maps.combined(group, label, "z", out_dir)
-        effect = maps.combined(group, label, "effect", out_dir) if has_effect else None
-        return [(COMBINED, cluster) for cluster in _of(z, effect)]
+    contrast, out_dir = shown.item.contrast, shown.out_dir
+    # The effects of an F contrast are not one a voxel.
+    has_effect = contrast.test == "t"
+    if shown.combined is not None:
+        effect = None
+        if has_effect:
+            effect = maps.combined(shown.group, contrast.label, "effect", out_dir)
+        return [(COMBINED, cluster) for cluster in _of(shown.combined, effect)]
     found = []
-    for run in map(plan.run, item.run_keys):
-        effect = maps.run_effect(run, label, out_dir) if has_effect else None
-        clusters = _of(maps.run_z(run, label, out_dir), effect)
+    for run in shown.runs:
+        effect = maps.run_effect(run, contrast.label, out_dir) if has_effect else None
+        clusters = _of(maps.run_z(run, contrast.label, out_dir), effect)
         found += [(run.key, cluster) for cluster in clusters]
     return found
 
 
 def _of(z: maps.Volume, effect: maps.Volume | None) -> list[Cluster]:
-    """Return the clusters of one map; the effects of an F contrast are not one a voxel."""
+    """Return the clusters of one map."""
     effects = None if effect is None else effect.data
     return cluster_table(z.data, z.affine, maps.is_covered(z.data), effect=effects)

@@ -9,8 +9,6 @@ from functools import partial
 from itertools import compress
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
 from bids_fx.inputs import RunMaps
@@ -51,7 +49,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Summary:
+class _Line:
     """One map's row in the table of peaks; `peak` is None where there is no result."""
 
     name: str
@@ -174,7 +172,7 @@ def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
 
 def _summaries(
     plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
-) -> Iterator[_Summary]:
+) -> Iterator[_Line]:
     """Read the combined map and each run's, one at a time, for the table of peaks."""
     label = item.contrast.label
     readers: list[tuple[str, Callable[[], maps.Volume]]] = []
@@ -190,31 +188,31 @@ def _summaries(
         try:
             volume = read()
         except OSError:
-            yield _Summary(name=name, cells=(MISSING,) * 5, peak=None)
+            yield _Line(name=name, cells=(MISSING,) * 5, peak=None)
             continue
-        peak = maps.find_peak(volume.data, volume.affine)
-        if index == 0 and peak is not None:
-            place = peak.xyz
-        yield _Summary(name=name, cells=_peak_cells(volume, peak, place), peak=peak)
+        found = maps.summarize(volume.data, volume.affine, Z_THRESHOLD)
+        if index == 0 and found is not None:
+            place = found.peak.xyz
+        peak = None if found is None else found.peak
+        yield _Line(name=name, cells=_peak_cells(volume, found, place), peak=peak)
 
 
 def _peak_cells(
-    volume: maps.Volume, peak: maps.Peak | None, place: tuple[float, float, float] | None
+    volume: maps.Volume, found: maps.Summary | None, place: tuple[float, float, float] | None
 ) -> tuple[str, ...]:
     """Return peak, its place, minimum, number of voxels and value at the combined peak."""
-    if peak is None:
+    if found is None:
         return ("n/a",) * 5
-    values = volume.data[maps.is_covered(volume.data)]
     return (
-        number(peak.value),
-        coordinates(peak.xyz),
-        number(float(values.min())),
-        f"{int((np.abs(values) > Z_THRESHOLD).sum()):,}",
+        number(found.peak.value),
+        coordinates(found.peak.xyz),
+        number(found.lowest),
+        f"{found.n_above:,}",
         number(float("nan") if place is None else maps.value_at(volume, place)),
     )
 
 
-def _peak_table(group: GroupPlan, item: GroupContrast, summaries: list[_Summary]) -> Table:
+def _peak_table(group: GroupPlan, item: GroupContrast, summaries: list[_Line]) -> Table:
     """Return the table of peaks; without a combined map there is no combined peak.
 
     The z of an F test is never negative, so that it has no minimum worth a column.
@@ -234,7 +232,7 @@ def _peak_table(group: GroupPlan, item: GroupContrast, summaries: list[_Summary]
     )
 
 
-def _compare(item: GroupContrast, summaries: list[_Summary]) -> str:
+def _compare(item: GroupContrast, summaries: list[_Line]) -> str:
     """Say whether the combined map has the higher peak, as it should."""
     combined, *runs = summaries
     known = [run for run in runs if run.peak is not None]

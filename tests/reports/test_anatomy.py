@@ -12,8 +12,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from bids_fx.reports.anatomy import find_anatomy, find_template, on_grid
-from bids_fx.reports.maps import Volume
+from bids_fx.reports.anatomy import find_anatomy, find_template
 from tests.small_plans import make_run
 
 SPACE = "MNI152NLin2009cAsym"
@@ -55,13 +54,3 @@ def test_the_participants_own_anatomy_comes_first(archive, tmp_path):
     run = make_run(f"sub-01_task-x_run-1_space-{SPACE}")
     own = replace(run, source=replace(run.source, t1w=tmp_path / "t1w.nii.gz"))
     assert find_anatomy(own) == tmp_path / "t1w.nii.gz"
-
-
-def test_an_anatomy_is_brought_to_the_grid_of_the_map(tmp_path):
-    ramp = np.indices((10, 10, 10))[0].astype(np.float32)
-    nb.save(nb.Nifti1Image(ramp, np.eye(4)), tmp_path / "a.nii.gz")
-    affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    affine[0, 3] = 1.0
-    grid = Volume(data=np.zeros((4, 5, 5), np.float32), affine=affine)
-    moved = on_grid(tmp_path / "a.nii.gz", grid)
-    np.testing.assert_allclose(moved.data[:, 2, 2], [1, 3, 5, 7], atol=1e-6)

@@ -47,6 +47,23 @@ def test_equal_peaks_come_in_the_order_of_their_places() -> None:
     assert [list(place) for place in places] == expected
 
 
+def test_of_equal_peaks_in_a_cluster_the_first_in_c_order_counts() -> None:
+    z = np.zeros(SHAPE, order="F")
+    z[2, 5:8, 4] = z[3, 2:6, 4] = 4.0
+    (cluster,) = cluster_table(z, np.eye(4), MASK, 3.0, effect=z)
+    assert cluster.xyz == (2.0, 5.0, 4.0)
+    assert cluster.n_voxels == 7
+
+
+def test_order_in_which_a_map_is_stored_changes_nothing(rng: np.random.Generator) -> None:
+    z = np.round(rng.standard_normal((12, 13, 14)) * 2)
+    stored = np.asfortranarray(z)
+    mask = np.ones(z.shape, dtype=bool)
+    table = cluster_table(z, AFFINE, mask, 3.0, effect=z)
+    assert cluster_table(stored, AFFINE, mask, 3.0, effect=stored) == table
+    assert len(table) > 20
+
+
 def test_voxels_that_touch_by_an_edge_alone_are_two_clusters() -> None:
     z = np.zeros(SHAPE)
     z[2, 2, 2] = z[3, 3, 2] = 4.0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bids_fx.glm.design import Column, Design
 from bids_fx.inputs import ConfoundTable
@@ -19,13 +20,30 @@ from bids_fx.reports.figures import (
     draw_motion,
     save_figure,
 )
+from bids_fx.reports.figures.labels import Labels
+from bids_fx.reports.figures.places import POINTS_PER_INCH, longest_inches
+from bids_fx.reports.figures.style import ROLE_COLOURS
 from tests.small_plans import ANY, FACE, FACE_HOUSE, N_SCANS, make_contrast, make_design, make_run
 
 RUN = "sub-01_task-x_run-1"
 
 
 def texts(axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
+    """Return the values in the cells."""
+    return [text for labels in axes.artists if labels.align == "center" for text in labels.texts]
+
+
+def names(axes, axis: str) -> Labels:
+    """Return the names of the columns or rows of a matrix."""
+    (labels,) = (one for one in axes.artists if one.align == ("left" if axis == "x" else "right"))
+    return labels
+
+
+def rectangles(labels: Labels, figure: Figure) -> list[tuple[float, float]]:
+    """Return how far names that are read upwards reach from left to right, in pixels."""
+    middles = labels.get_transform().transform(labels.places)[:, 0]
+    half = labels.size / POINTS_PER_INCH * figure.dpi / 2
+    return [(x - half, x + half) for x in middles]
 
 
 def columns_of(*names: str, role="confound") -> tuple[Column, ...]:
@@ -42,10 +60,11 @@ def with_confounds(run: RunPlan, **values: np.ndarray) -> RunPlan:
 
 def test_design_names_every_column_at_its_place() -> None:
     strip, _ = draw_design(make_design(censored=(3,))).axes
-    assert [label.get_text() for label in strip.get_xticklabels()] == [
-        *("face", "house", "trans_x", "censored_scan_0003", "drift_1", "constant")
-    ]
-    assert strip.get_xticks().tolist() == [0, 1, 2, 3, 4, 5]
+    labels = names(strip, "x")
+    assert labels.texts == (
+        *("face", "house", "trans_x", "censored_scan_0003", "drift_1", "constant"),
+    )
+    assert labels.places[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_design_shows_each_column_divided_by_its_largest_absolute_value() -> None:
@@ -65,21 +84,33 @@ def test_design_colours_and_names_the_roles_that_occur() -> None:
     ]
 
 
-def test_design_of_sixty_columns_and_five_hundred_scans_has_room_for_every_name() -> None:
-    names = [f"a_comp_cor_{i:02d}" for i in range(60)]
-    matrix = np.random.default_rng(1).standard_normal((500, 60))
-    figure = draw_design(Design(matrix=matrix, columns=columns_of(*names)))
+@pytest.mark.parametrize("n_roles", [3, 6])
+def test_legend_of_roles_stands_clear_of_the_matrix(n_roles: int) -> None:
+    columns = tuple(Column(name=role, role=role) for role in ROLE_COLOURS)[:n_roles]
+    figure = draw_design(Design(matrix=np.ones((50, n_roles)), columns=columns))
     figure.draw_without_rendering()
-    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
-    assert len(boxes) == 60
-    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y0 >= 0
+    assert legend.get_window_extent().y1 < figure.axes[1].get_window_extent().y0
+
+
+def test_design_of_sixty_columns_and_five_hundred_scans_has_room_for_every_name() -> None:
+    columns = [f"a_comp_cor_{i:02d}" for i in range(60)]
+    matrix = np.random.default_rng(1).standard_normal((500, 60))
+    figure = draw_design(Design(matrix=matrix, columns=columns_of(*columns)))
+    labels = names(figure.axes[0], "x")
+    ends = rectangles(labels, figure)
+    assert len(ends) == 60
+    assert all(left[1] <= right[0] for left, right in pairwise(ends))
+    _, top = labels.get_transform().transform(labels.places[0])
+    longest = longest_inches(columns, labels.size) * figure.dpi
+    assert top + longest < figure.bbox.height
 
 
 def test_long_column_name_is_shortened_in_its_middle() -> None:
     name = "condition_with_a_very_long_name_that_goes_on_and_on"
     strip, _ = draw_design(Design(matrix=np.ones((3, 1)), columns=columns_of(name))).axes
-    (label,) = strip.get_xticklabels()
-    shown = label.get_text()
+    (shown,) = names(strip, "x").texts
     assert len(shown) == 30
     assert shown.startswith("condition_with")
     assert shown.endswith("on_and_on")
@@ -119,9 +150,8 @@ def test_correlations_are_those_of_the_columns() -> None:
 
 def test_correlation_leaves_out_intercept_and_censored_scans() -> None:
     axes, _ = draw_correlation(make_design(censored=(3,))).axes
-    shown = [label.get_text() for label in axes.get_yticklabels()]
-    assert shown == ["face", "house", "trans_x", "drift_1"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == shown
+    assert names(axes, "y").texts == ("face", "house", "trans_x", "drift_1")
+    assert names(axes, "x").texts == names(axes, "y").texts
 
 
 def test_correlation_with_a_column_that_does_not_vary_is_blank() -> None:
@@ -133,20 +163,19 @@ def test_correlation_with_a_column_that_does_not_vary_is_blank() -> None:
 
 
 def test_correlation_of_many_columns_writes_out_those_between_conditions_only() -> None:
-    names = [f"confound_{i}" for i in range(30)]
-    design = make_design(confounds=names)
+    design = make_design(confounds=[f"confound_{i}" for i in range(30)])
     axes, _ = draw_correlation(design).axes
     assert len(texts(axes)) == 4
 
 
 def test_conditions_are_in_bold() -> None:
     axes, _ = draw_correlation(make_design()).axes
-    weights = {label.get_text(): label.get_fontweight() for label in axes.get_xticklabels()}
-    assert weights == {
-        "face": "bold",
-        "house": "bold",
-        "trans_x": "normal",
-        "drift_1": "normal",
+    labels = names(axes, "x")
+    assert dict(zip(labels.texts, labels.bold, strict=True)) == {
+        "face": True,
+        "house": True,
+        "trans_x": False,
+        "drift_1": False,
     }
 
 
@@ -162,20 +191,20 @@ def test_contrast_weights_stand_at_their_columns() -> None:
     (image,) = axes.images
     assert image.get_array().tolist() == [[1, 0], [1, -1]]
     assert image.get_clim() == (-1, 1)
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["face", "face - house"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["face", "house"]
+    assert names(axes, "y").texts == ("face", "face - house")
+    assert names(axes, "x").texts == ("face", "house")
     assert texts(axes) == ["1", "1", "\N{MINUS SIGN}1"]
 
 
 def test_contrast_that_cannot_be_estimated_is_not_drawn() -> None:
     axes, _ = draw_contrasts(make_run(RUN, reasons={FACE_HOUSE.label: "no event"})).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["face"]
+    assert names(axes, "y").texts == ("face",)
 
 
 def test_an_f_contrast_is_drawn_by_its_rows() -> None:
     run = make_run(RUN, contrasts=(FACE, ANY))
     axes, _ = draw_contrasts(run).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["face", "any [1]", "any [2]"]
+    assert names(axes, "y").texts == ("face", "any [1]", "any [2]")
     assert axes.images[0].get_array().tolist() == [[1, 0], [1, 0], [0, 1]]
 
 
@@ -202,8 +231,8 @@ def test_rotations_are_in_degrees_and_translations_in_millimetres() -> None:
 
 
 def test_motion_parameters_under_their_older_names_are_found() -> None:
-    names = ("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement")
-    run = with_confounds(make_run(RUN), **dict.fromkeys(names, np.zeros(N_SCANS)))
+    older = ("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement")
+    run = with_confounds(make_run(RUN), **dict.fromkeys(older, np.zeros(N_SCANS)))
     assert [len(axes.lines) for axes in draw_motion(run).axes] == [3, 3, 1]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nb
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -16,6 +19,7 @@ from bids_fx.reports import maps, reportlets
 from bids_fx.reports.figures import StatRow, read_clusters
 from bids_fx.reports.reportlets import draw_group_contrast, draw_run_figures
 from tests.small_plans import (
+    AFFINE,
     ANY,
     FACE,
     SHAPE,
@@ -194,6 +198,46 @@ def test_outline_of_the_plan_is_enough(tmp_path: Path) -> None:
     assert draw_first(plan, tmp_path)[0].read_bytes() == first
 
 
+def test_each_map_is_read_as_often_as_it_is_gone_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    read = []
+    read_volume = maps.read_volume
+
+    def record(path: Path) -> maps.Volume:
+        read.append(path.name)
+        return read_volume(path)
+
+    monkeypatch.setattr(maps, "read_volume", record)
+    draw_first(plan, tmp_path)
+    group, runs = plan.groups[0].entities, [run.entities for run in plan.runs]
+    # Runs' maps are let go and read again, so that memory does not grow with their number.
+    assert Counter(read) == {
+        paths.statmap(group, "face", "z").name: 1,
+        paths.statmap(group, "face", "effect").name: 1,
+        **{paths.statmap(run, "face", "z").name: 2 for run in runs},
+        paths.mean_image(runs[0]).name: 2,  # behind the combined map too
+        paths.mean_image(runs[1]).name: 1,
+    }
+
+
+def test_anatomy_behind_the_combined_map_keeps_its_own_grid(
+    tmp_path: Path, rows: list[StatRow]
+) -> None:
+    nb.save(nb.Nifti1Image(np.ones((9, 8, 7), np.float32), np.eye(4)), tmp_path / "t1w.nii.gz")
+    plan = make_plan()
+    runs = tuple(
+        replace(run, source=replace(run.source, t1w=tmp_path / "t1w.nii.gz")) for run in plan.runs
+    )
+    plan = replace(plan, runs=runs)
+    publish_maps(plan, tmp_path)
+    draw_first(plan, tmp_path)
+    shapes = [row.background().data.shape for row in rows if row.background is not None]
+    assert shapes == [(9, 8, 7), SHAPE, SHAPE]
+
+
 def test_missing_map_is_an_error_that_names_it(tmp_path: Path) -> None:
     plan = make_plan()
     publish_maps(plan, tmp_path)
@@ -234,6 +278,26 @@ def test_map_with_a_fourth_axis_of_one_is_read(tmp_path: Path) -> None:
     assert maps.read_volume(tmp_path / "a.nii.gz").data.shape == SHAPE
 
 
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii"])
+@pytest.mark.parametrize("kind", [nb.Nifti1Image, nb.Nifti2Image])
+def test_values_and_affine_are_read_of_any_nifti_file(tmp_path: Path, name: str, kind) -> None:
+    values = np.random.default_rng(2).integers(-500, 500, SHAPE).astype(np.int16)
+    image = kind(values, AFFINE)
+    image.header.set_slope_inter(0.5, 3.0)
+    nb.save(image, tmp_path / name)
+    volume = maps.read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.data, nb.load(tmp_path / name).get_fdata())
+    np.testing.assert_array_equal(volume.affine, AFFINE)
+
+
+def test_file_that_is_no_image_is_an_error_that_names_it(tmp_path: Path) -> None:
+    for content in (b"", b"x" * 1000, gzip.compress(b"x" * 1000), b"\x1f\x8b" + b"x" * 1000):
+        path = tmp_path / "a_statmap.nii.gz"
+        path.write_bytes(content)
+        with pytest.raises(OSError, match="a_statmap"):
+            maps.read_volume(path)
+
+
 def test_damaged_map_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a_statmap.nii.gz"
     write_map(path, np.random.default_rng(0).standard_normal(SHAPE))
@@ -247,6 +311,14 @@ def test_peak_is_the_largest_value_and_not_the_largest_absolute_one() -> None:
     values[1, 2, 3], values[4, 4, 4] = 2.0, -9.0
     peak = maps.find_peak(values, np.diag([2.0, 3.0, 4.0, 1.0]))
     assert peak == maps.Peak(value=2.0, xyz=(2.0, 6.0, 12.0))
+
+
+def test_of_equal_values_the_peak_is_the_first_in_c_order_however_the_map_is_stored() -> None:
+    values = np.zeros(SHAPE)
+    values[1, 5, 3] = values[2, 0, 0] = values[1, 5, 4] = 7.0
+    for stored in (values, np.asfortranarray(values)):
+        peak = maps.find_peak(stored, np.eye(4))
+        assert peak == maps.Peak(value=7.0, xyz=(1.0, 5.0, 3.0))
 
 
 def test_map_of_nothing_but_negative_values_has_its_peak_among_them() -> None:

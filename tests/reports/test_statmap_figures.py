@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from bids_fx.reports.figures import StatRow, choose_cuts, draw_statmaps, save_figure
+from bids_fx.reports.figures.cuts import Window, find_extent, sample
+from bids_fx.reports.maps import Volume
 from tests.small_plans import AFFINE, SHAPE, z_values
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,35 +36,45 @@ def rotated(affine: FloatArray, degrees: float) -> FloatArray:
 
 
 def make_row(z: FloatArray, affine: FloatArray = STRAIGHT, name: str = "combined") -> StatRow:
-    return StatRow(name=name, z=z, background=np.ones(z.shape), affine=affine)
+    background = Volume(data=np.ones(z.shape), affine=affine)
+    return StatRow(name=name, z=z, affine=affine, background=lambda: background)
 
 
 def noise(seed: int = 0) -> FloatArray:
     return np.random.default_rng(seed).uniform(0.1, 1.0, LARGE)
 
 
-def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if len(axes.images) == 2]
+def window_of(row: StatRow, width: int = 150) -> Window:
+    low, high = find_extent(np.isfinite(row.z), row.affine)
+    return Window.around(low[:2], high[:2], width)
 
 
-def overlay(axes: Axes) -> np.ma.MaskedArray:
-    return np.ma.masked_invalid(axes.images[1].get_array())
+def coloured(row: StatRow, level: float, threshold: float = 3.29) -> tuple[FloatArray, Window]:
+    """Return what is coloured at one cut, NaN elsewhere, and the window it is seen through."""
+    window = window_of(row)
+    _, z = sample(row, [level], window, threshold)
+    return z[0], window
 
 
-def shown_place(axes: Axes) -> tuple[float, float]:
-    """Return the world x and y of the middle of what is coloured."""
-    rows, columns = np.nonzero(~overlay(axes).mask)
-    n_rows, n_columns = overlay(axes).shape
-    left, right, back, front = axes.images[1].get_extent()
-    x = left + (columns.mean() + 0.5) / n_columns * (right - left)
-    y = back + (rows.mean() + 0.5) / n_rows * (front - back)
-    return x, y
+def shades(row: StatRow, level: float) -> tuple[FloatArray, Window]:
+    """Return the background at one cut."""
+    window = window_of(row)
+    grey, _ = sample(row, [level], window, 3.29)
+    return grey[0], window
+
+
+def strips(figure: Figure) -> list[npt.NDArray[np.uint8]]:
+    """Return the rows' images, without their opacity."""
+    return [image.get_array()[..., :3] for image in figure.images]
+
+
+def is_hot(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    red, _, blue = np.moveaxis(pixels.astype(int), -1, 0)
+    return red > blue + 60
 
 
 def column_heads(figure: Figure) -> list[str]:
-    return [
-        axes.get_title(loc="center") for axes in panels(figure) if axes.get_title(loc="center")
-    ]
+    return [text.get_text() for text in figure.texts if text.get_text().startswith("z = ")]
 
 
 def row_texts(figure: Figure) -> str:
@@ -101,12 +116,35 @@ def test_cuts_of_an_empty_map_are_still_seven() -> None:
 
 def test_every_row_is_drawn_at_the_same_cuts_and_place() -> None:
     tilted = rotated(STRAIGHT, 20)
-    figure = draw_statmaps([make_row(noise()), make_row(noise(1), tilted, "run-1")], title="t")
-    every = panels(figure)
-    assert len(every) == 14
-    extents = {tuple(axes.images[0].get_extent()) for axes in every}
-    assert len(extents) == 1
+    z, turned = noise(), noise(1)
+    z[10, 12, 7] = turned[10, 12, 7] = 7.0
+    figure = draw_statmaps([make_row(z), make_row(turned, tilted, "run-1")], title="t")
+    first, second = figure.images
+    assert first.get_array().shape == second.get_array().shape
+    assert first.ox == second.ox
     assert len(column_heads(figure)) == 7
+
+
+def test_rows_that_are_read_anew_are_drawn_alike_and_let_go_one_after_the_other() -> None:
+    held = []
+
+    class Anew:
+        def __iter__(self) -> Iterator[StatRow]:
+            read: list[weakref.ref[FloatArray]] = []
+            for seed in range(5):
+                row = make_row(noise(seed), name=f"run-{seed}")
+                read.append(weakref.ref(row.z))
+                held.append(sum(z() is not None for z in read))
+                yield row
+                del row
+
+    kept = [make_row(noise(seed), name=f"run-{seed}") for seed in range(5)]
+    anew = strips(draw_statmaps(Anew(), title="t"))
+    for a, b in zip(anew, strips(draw_statmaps(kept, title="t")), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Twice through the rows; the one before is held until the next has been read.
+    assert len(held) == 10
+    assert max(held) == 2
 
 
 def test_cut_through_the_peak_is_marked_and_says_where_it_is() -> None:
@@ -125,49 +163,97 @@ def test_voxel_is_coloured_where_the_world_has_it(affine: FloatArray) -> None:
     z = noise()
     z[3, 16, 6] = 7.0
     x, y, up = (affine @ [3, 16, 6, 1])[:3]
-    figure = draw_statmaps([make_row(z, affine)], title="t", cuts=[up])
-    (axes,) = panels(figure)
-    # A voxel is 3 mm wide, sampled every 1 mm; a tilted one is cut unevenly.
-    assert shown_place(axes) == pytest.approx((x, y), abs=1.5)
+    shown, window = coloured(make_row(z, affine), up)
+    rows, columns = np.nonzero(np.isfinite(shown))
+    place = (window.xs[columns].mean(), window.ys[rows].mean())
+    # A voxel is 3 mm wide; a tilted one is cut unevenly.
+    assert place == pytest.approx((x, y), abs=1.0)
+
+
+@pytest.mark.parametrize("degrees", [0, 15, -40])
+def test_extent_is_that_of_all_voxels_with_a_result(degrees: float) -> None:
+    covered = np.random.default_rng(0).random(LARGE) > 0.97
+    affine = rotated(STRAIGHT * [[-1], [1], [1], [1]], degrees)
+    every = np.argwhere(covered) @ affine[:3, :3].T + affine[:3, 3]
+    low, high = find_extent(covered, affine)
+    np.testing.assert_array_equal(low, every.min(axis=0))
+    np.testing.assert_array_equal(high, every.max(axis=0))
+
+
+def test_pixels_are_squares_and_their_window_has_a_margin_on_all_sides() -> None:
+    window = Window.around(np.array([-70.0, -100.0]), np.array([70.0, 72.0]), 153)
+    assert window.shape == (round(153 * 180 / 148), 153)
+    assert np.diff(window.xs) == pytest.approx(148 / 153)
+    assert np.diff(window.ys) == pytest.approx(-148 / 153)
+    half = window.pixel_mm / 2
+    assert (window.xs[0] - half, window.xs[-1] + half) == pytest.approx((-74.0, 74.0))
+    # Whole pixels: the height is right to half of one at either end.
+    assert (window.ys[-1] - half, window.ys[0] + half) == pytest.approx((-104.0, 76.0), abs=half)
 
 
 def test_left_is_left_and_marked() -> None:
-    axes = panels(draw_statmaps([make_row(noise())], title="t"))[0]
-    left, right, _, _ = axes.images[0].get_extent()
-    assert left < right
-    assert axes.images[0].origin == "lower"
-    marks = {text.get_text(): text.get_position()[0] for text in axes.texts}
-    assert marks["L"] < 0.1
-    assert marks["R"] > 0.9
+    z = noise()
+    z[2, 20, 6] = 7.0  # x = -24 and y = 20 mm: at the left and in front
+    figure = draw_statmaps([make_row(z)], title="t", cuts=[-2.0])
+    (strip,) = strips(figure)
+    rows, columns = np.nonzero(is_hot(strip))
+    height, width = strip.shape[:2]
+    assert columns.max() < width / 4
+    assert rows.max() < height / 4
+    marks = {text.get_text(): text.get_window_extent() for text in figure.texts}
+    left = figure.images[0].ox
+    assert left < marks["L"].x0 < marks["L"].x1 < left + 0.2 * width
+    assert left + 0.8 * width < marks["R"].x0 < marks["R"].x1 < left + width
 
 
 def test_axes_swapped_in_the_file_change_nothing() -> None:
     z = noise()
     z[3, 16, 6] = 7.0
-    swapped = StatRow(
-        name="combined",
-        z=z.transpose(2, 0, 1),
-        background=np.ones((15, 21, 25)),
-        affine=STRAIGHT[:, [2, 0, 1, 3]],
-    )
-    first = panels(draw_statmaps([make_row(z)], title="t"))
-    second = panels(draw_statmaps([swapped], title="t"))
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(overlay(a).filled(0), overlay(b).filled(0))
+    swapped = make_row(z.transpose(2, 0, 1), STRAIGHT[:, [2, 0, 1, 3]])
+    (first,) = strips(draw_statmaps([make_row(z)], title="t"))
+    (second,) = strips(draw_statmaps([swapped], title="t"))
+    np.testing.assert_array_equal(first, second)
+    assert is_hot(first).any()
 
 
 def test_only_voxels_beyond_the_threshold_are_coloured() -> None:
     z = noise()
     z[3, 16, 6], z[10, 16, 6], z[12, 5, 6] = 3.3, 3.28, -3.3
-    (axes,) = panels(draw_statmaps([make_row(z)], title="t", cuts=[-2.0]))
-    assert set(overlay(axes).compressed()) == {3.3, -3.3}
+    shown, _ = coloured(make_row(z), -2.0)
+    assert set(shown[np.isfinite(shown)]) == {3.3, -3.3}
+
+
+def test_a_pixel_has_the_colour_of_its_value_and_the_grey_of_its_background() -> None:
+    z = np.full(LARGE, 1.0)
+    z[:7], z[14:] = 6.0, -6.0
+    figure = draw_statmaps([make_row(z)], title="t", cuts=[-2.0])
+    (strip,) = strips(figure)
+    middle = strip[len(strip) // 2]
+    width = len(middle)
+    assert is_hot(middle[width // 5])
+    assert is_hot(middle[width - width // 5][::-1])
+    red, green, blue = middle[width // 2].tolist()
+    # The background is 1 throughout, which is 1 / 1.3 of white.
+    assert red == green == blue == round(255 / 1.3)
 
 
 def test_all_rows_share_one_symmetric_scale_that_ends_beyond_the_largest_value() -> None:
     low, high = noise(), noise(1)
     low[3, 3, 3], high[4, 4, 4] = 4.0, -9.4
     figure = draw_statmaps([make_row(low), make_row(high)], title="t")
-    assert {axes.images[1].get_clim() for axes in panels(figure)} == {(-10.0, 10.0)}
+    (bar,) = figure.axes
+    assert bar.get_ylim() == (-10.0, 10.0)
+    assert {image.get_clim() for image in bar.images} == {(0.0, 1.0)}
+
+
+def test_same_value_has_the_same_colour_in_every_row() -> None:
+    low, high = noise(), noise(1)
+    low[3, 16, 6] = high[3, 16, 6] = 4.0
+    high[12, 5, 3] = 9.4
+    first, second = strips(draw_statmaps([make_row(low), make_row(high)], title="t", cuts=[-2.0]))
+    hot = is_hot(first)
+    assert hot.any()
+    np.testing.assert_array_equal(first[hot], second[hot])
 
 
 def test_colour_bar_is_labelled_and_marks_the_threshold() -> None:
@@ -183,10 +269,10 @@ def test_scale_of_an_f_test_starts_at_zero_and_has_no_cold_end() -> None:
     z = noise()
     z[3, 3, 3] = 9.4
     figure = draw_statmaps([make_row(z)], title="t", threshold=2.5, one_sided=True)
-    assert {axes.images[1].get_clim() for axes in panels(figure)} == {(0.0, 10.0)}
     (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
+    assert bar.get_ylim() == (0.0, 10.0)
     assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "2.5", "10"]
-    colours = panels(figure)[0].images[1].get_cmap()
+    colours = bar.images[0].get_cmap()
     red, _, blue, _ = colours(0.3)  # z = 3
     assert red > 2 * blue
     assert colours(0.1) == colours(0.2)  # z = 1 and z = 2 are below the threshold
@@ -217,7 +303,8 @@ def test_texts_of_flat_rows_do_not_overlap() -> None:
     name = "ses-pre_acq-multiband4 dir-LR run-01 of a long name that takes lines"
     figure = draw_statmaps([make_row(z, name=name), make_row(z, name=name)], title="t")
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in figure.texts]
+    left = [text for text in figure.texts if text.get_position()[0] < 0.1]
+    boxes = [text.get_window_extent() for text in left]
     assert len(boxes) == 5
     assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
 
@@ -234,21 +321,57 @@ def test_map_without_any_result_says_so() -> None:
 def test_without_background_the_voxels_with_a_result_are_grey() -> None:
     z = noise()
     z[:10] = np.nan
-    row = StatRow(name="a", z=z, background=None, affine=STRAIGHT)
-    (axes,) = panels(draw_statmaps([row], title="t", cuts=[1.0]))
-    grey = axes.images[0].get_array()
-    left, right, _, _ = axes.images[0].get_extent()
-    x = np.linspace(left, right, grey.shape[1])
+    row = StatRow(name="a", z=z, affine=STRAIGHT, background=None)
+    grey, window = shades(row, 1.0)
+    x = window.xs
     assert grey[:, x < -2].max() == 0  # voxel 9 ends at x = -1.5
-    assert grey[:, (x > 2) & (x < 28)].max() == pytest.approx(0.3)
+    inside = np.abs(window.ys + 4.0) < 37  # the margin around 25 voxels is empty
+    assert grey[inside][:, (x > -1) & (x < 31)].min() == pytest.approx(0.3)
 
 
 def test_background_may_hold_nan() -> None:
     background = np.full(LARGE, 100.0)
     background[2] = np.nan
-    row = StatRow(name="a", z=noise(), background=background, affine=STRAIGHT)
-    (axes,) = panels(draw_statmaps([row], title="t", cuts=[1.0]))
-    assert np.isfinite(axes.images[0].get_array()).all()
+    row = StatRow(
+        name="a",
+        z=noise(),
+        affine=STRAIGHT,
+        background=lambda: Volume(data=background, affine=STRAIGHT),
+    )
+    grey, _ = shades(row, 1.0)
+    assert np.isfinite(grey).all()
+    assert grey.max() == pytest.approx(1 / 1.3)
+
+
+def test_background_on_a_finer_grid_is_shown_where_the_world_has_it() -> None:
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = (-40.0, -50.0, -30.0)
+    x = affine[0, 3] + np.arange(80.0)
+    fine = np.broadcast_to(x[:, None, None] + 40.0, (80, 100, 60))
+    row = StatRow(
+        name="a",
+        z=noise(),
+        affine=STRAIGHT,
+        background=lambda: Volume(data=fine, affine=affine),
+    )
+    grey, window = shades(row, -2.0)
+    # White is 1.3 times the 99.5th percentile of what is in the map: x from -30 to 30 mm.
+    expected = (window.xs + 40.0) / (1.3 * 70.0)
+    np.testing.assert_allclose(grey, np.broadcast_to(expected, grey.shape), rtol=1e-12)
+
+
+def test_background_that_ends_before_the_map_is_black_beyond() -> None:
+    row = StatRow(
+        name="a",
+        z=noise(),
+        affine=STRAIGHT,
+        background=lambda: Volume(data=np.ones((11, 25, 15)), affine=STRAIGHT),
+    )
+    grey, window = shades(row, -2.0)
+    inside = np.abs(window.ys + 4.0) < 35
+    # The middles of its voxels are from x = -30 to 0.
+    assert grey[inside][:, (window.xs > -30) & (window.xs < 0)].min() > 0.5
+    assert grey[:, window.xs > 0.1].max() == 0
 
 
 def test_whole_brain_at_two_millimetres_makes_a_small_file(tmp_path: Path) -> None:
@@ -261,8 +384,10 @@ def test_whole_brain_at_two_millimetres_makes_a_small_file(tmp_path: Path) -> No
     rows = []
     for name in ("combined (2 runs)", "run-1", "run-2"):
         z = np.where(inside, rng.standard_normal(shape), np.nan)
-        background = np.where(inside, rng.normal(1000, 60, shape), rng.normal(20, 10, shape))
-        rows.append(StatRow(name=name, z=z, background=background, affine=affine))
+        mean = np.where(inside, rng.normal(1000, 60, shape), rng.normal(20, 10, shape))
+        volume = Volume(data=mean, affine=affine)
+        read = partial(replace, volume)
+        rows.append(StatRow(name=name, z=z, affine=affine, background=read))
     path = save_figure(draw_statmaps(rows, title="noise"), tmp_path / "a.png")
     assert path.stat().st_size <= 400_000
     with Image.open(path) as image:

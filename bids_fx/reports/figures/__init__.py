@@ -7,13 +7,14 @@ from bids_fx.reports.figures.clusters import (
     read_clusters,
     write_clusters,
 )
+from bids_fx.reports.figures.cuts import StatRow, choose_cuts
 from bids_fx.reports.figures.designs import (
     draw_contrasts,
     draw_correlation,
     draw_design,
-    draw_motion,
 )
-from bids_fx.reports.figures.statmaps import StatRow, choose_cuts, draw_statmaps
+from bids_fx.reports.figures.motion import draw_motion
+from bids_fx.reports.figures.statmaps import draw_statmaps
 from bids_fx.reports.figures.style import save_figure
 
 __all__ = [

@@ -1,27 +1,24 @@
-"""Figures of a run's model: design matrix, correlations, contrast weights and motion."""
+"""Figures of a run's model: design matrix, correlations and contrast weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, get_args
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.design import Column, Design, Role
-from bids_fx.inputs import BoldRun
 from bids_fx.records import RunContrast, RunPlan
-from bids_fx.reports.figures.style import (
-    INK,
-    ROLE_COLOURS,
-    message_figure,
-    styled,
-)
-from bids_fx.reports.wording import MINUS, shorten
+from bids_fx.reports.figures.places import Room, add_axes, longest_inches
+from bids_fx.reports.figures.style import INK, ROLE_COLOURS, colour_bar, message_figure, styled
+from bids_fx.reports.wording import MINUS, brief, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,11 +32,9 @@ _DIVERGING = "RdBu_r"
 #: End of the colours of a scaled design: its darkest would make all else look pale.
 _PALER = 1.25
 
-#: fMRIPrep's names of the motion parameters, and those of its releases before 1.4.
-_TRANSLATIONS = (("trans_x", "trans_y", "trans_z"), ("X", "Y", "Z"))
-_ROTATIONS = (("rot_x", "rot_y", "rot_z"), ("RotX", "RotY", "RotZ"))
-_DISPLACEMENTS = (("framewise_displacement",), ("FramewiseDisplacement",))
-_AXIS_COLOURS = ("#0072b2", "#d55e00", "#009e73")
+#: Size in points of contrasts' names; inches between names and what they name, and for a colour
+#: bar with its numbers.
+_NAME_SIZE, _NAME_GAP, _BAR_INCHES = 9.0, 0.1, 0.95
 
 
 @styled
@@ -58,15 +53,18 @@ def draw_design(design: Design) -> Figure:
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     n_scans, n_columns = design.matrix.shape
     size = (max(5.5, 1.4 + 0.24 * n_columns), float(np.clip(3.2 + 0.012 * n_scans, 4.0, 8.0)))
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0.0))
-    strip, axes = figure.subplots(2, 1, sharex=True, height_ratios=[1, 28])
+    figure = Figure(figsize=size)
+    legend = _role_legend(figure, design.columns)
+    room = Room(left=0.75, right=0.1, top=_names_room(design.columns) + 0.3, bottom=legend)
+    strip = add_axes(figure, room.above(figure, gap=0.06, height=0.16))
+    axes = add_axes(figure, room.within(figure))
     roles = [_ROLES.index(column.role) for column in design.columns]
     colours = ListedColormap([ROLE_COLOURS[role] for role in _ROLES])
     strip.imshow([roles], aspect="auto", cmap=colours, vmin=-0.5, vmax=len(_ROLES) - 0.5)
+    strip.set_xticks([])
     strip.set_yticks([])
     axes.imshow(
         _scaled(design.matrix),
@@ -76,12 +74,11 @@ def draw_design(design: Design) -> Figure:
         vmax=_PALER,
         interpolation="nearest",
     )
+    axes.set_xticks([])
     axes.set_ylabel("scan (the first is 0)")
-    axes.tick_params(axis="x", bottom=False, labelbottom=False)
     _name_columns(strip, design.columns, axis="x")
     for edge in _role_edges(design.columns):
         axes.axvline(edge, color=INK, linewidth=0.8)
-    _role_legend(figure, design.columns)
     return figure
 
 
@@ -107,12 +104,15 @@ def draw_correlation(design: Design) -> Figure:
     if not columns:
         return message_figure("The design has no column but the intercept and censored scans.")
     values = _correlation(design.matrix[:, kept])
-    cell = 0.34 if len(kept) <= ALL_VALUES else 0.22
-    side = max(3.2, cell * len(kept)) + 1.9
-    figure = Figure(figsize=(side + 0.6, side), layout="compressed")
-    axes = figure.subplots()
+    side = max(3.2, (0.34 if len(kept) <= ALL_VALUES else 0.22) * len(kept)) + 1.9
+    figure = Figure(figsize=(side + 0.6, side))
+    names = _names_room(columns)
+    room = Room(left=names, right=_BAR_INCHES, top=names, bottom=0.1).square(figure)
+    axes = add_axes(figure, room.within(figure))
     axes.set_facecolor("#d8dce0")
-    image = axes.imshow(values, cmap=_DIVERGING, vmin=-1, vmax=1, interpolation="nearest")
+    axes.imshow(values, cmap=_DIVERGING, vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    axes.set_xticks([])
+    axes.set_yticks([])
     _name_columns(axes, columns, axis="x")
     _name_columns(axes, columns, axis="y")
     for edge in _role_edges(columns):
@@ -120,8 +120,8 @@ def draw_correlation(design: Design) -> Figure:
         axes.axhline(edge, color=INK, linewidth=0.8)
     is_shown = np.array([column.role == "condition" for column in columns])
     shown = is_shown[:, None] & is_shown[None, :] | (len(kept) <= ALL_VALUES)
-    _write_values(axes, values, shown, limit=1.0, size=6.5 if cell > 0.3 else 5.0)
-    figure.colorbar(image, ax=axes, label="correlation r", fraction=0.04, shrink=0.7)
+    _write_values(axes, values, shown, limit=1.0, size=6.5 if len(kept) <= ALL_VALUES else 5.0)
+    _draw_bar(figure, room, "correlation r", limit=1.0, share=0.7)
     return figure
 
 
@@ -151,67 +151,28 @@ def draw_contrasts(run: RunPlan) -> Figure:
     values = np.array([[row.get(c.name, 0.0) for c in columns] for row in rows])
     limit = float(np.abs(values).max()) or 1.0
     width = max(5.5, 3.4 + 0.42 * len(columns))
-    figure = Figure(figsize=(width, 1.9 + 0.27 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(
+    figure = Figure(figsize=(width, 1.9 + 0.27 * len(rows)))
+    shown = [shorten(name, 44) for name in names]
+    room = Room(
+        left=longest_inches(shown, _NAME_SIZE) + _NAME_GAP,
+        right=_BAR_INCHES,
+        top=_names_room(columns),
+        bottom=0.1,
+    )
+    axes = add_axes(figure, room.within(figure))
+    axes.imshow(
         values, aspect="auto", cmap=_DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest"
     )
-    axes.set_yticks(range(len(rows)))
-    axes.set_yticklabels([shorten(name, 44) for name in names])
+    axes.set_xticks([])
+    axes.set_yticks([])
+    _name_rows(axes, shown, size=_NAME_SIZE, colours=[INK] * len(shown))
     _name_columns(axes, columns, axis="x")
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.0)
-    axes.tick_params(which="minor", length=0)
+    for edge in range(1, len(columns)):
+        axes.axvline(edge - 0.5, color="white", linewidth=1.0)
+    for edge in range(1, len(rows)):
+        axes.axhline(edge - 0.5, color="white", linewidth=1.0)
     _write_values(axes, values, values != 0, limit=limit, size=7.5)
-    figure.colorbar(image, ax=axes, label="weight", fraction=0.04)
-    return figure
-
-
-@styled
-def draw_motion(run: RunPlan) -> Figure:
-    """Draw the motion parameters and the framewise displacement of a run.
-
-    Parameters
-    ----------
-    run : RunPlan
-        Its confounds table may lack any of these columns. Scans that are censored, for
-        whatever reason, are marked in every panel, and the displacement's threshold, if there
-        is one, is a line in its panel.
-
-    Returns
-    -------
-    Figure
-        One axes for each of translation (mm), rotation (degrees) and displacement (mm) that is
-        there; a message where none is.
-    """
-    from matplotlib.figure import Figure
-
-    table = run.source.confounds if isinstance(run.source, BoldRun) else None
-    values: Mapping[str, FloatArray] = table.values if table is not None else {}
-    panels = [
-        (label, _first_there(values, names), scale)
-        for label, names, scale in (
-            ("translation (mm)", _TRANSLATIONS, 1.0),
-            ("rotation (degrees)", _ROTATIONS, 180.0 / np.pi),
-            ("framewise\ndisplacement (mm)", _DISPLACEMENTS, 1.0),
-        )
-    ]
-    panels = [panel for panel in panels if panel[1]]
-    if not panels:
-        return message_figure("The confounds table has no motion parameters.")
-    figure = Figure(figsize=(7.6, 0.8 + 1.55 * len(panels)), layout="constrained")
-    every = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (label, names, scale) in zip(every, panels, strict=True):
-        _draw_traces(axes, label, {name: values[name] * scale for name in names})
-        _mark_censored(axes, [item.scan for item in run.confounds.censored])
-        threshold = run.confounds.fd_threshold_mm
-        if threshold is not None and len(names) == 1:
-            axes.axhline(threshold, color="#d55e00", linewidth=1.0, linestyle="--")
-    every[-1].set_xlabel("scan (the first is 0)")
-    n_scans = len(values[panels[0][1][0]])
-    every[-1].set_xlim(-0.5, n_scans - 0.5)
-    every[0].set_title(_censored_title(len(run.confounds.censored), n_scans))
+    _draw_bar(figure, room, "weight", limit=limit, share=1.0)
     return figure
 
 
@@ -246,50 +207,117 @@ def _role_edges(columns: Sequence[Column]) -> list[float]:
     return [i + 0.5 for i in range(len(roles) - 1) if roles[i] != roles[i + 1]]
 
 
-def _name_columns(axes: Axes, columns: Sequence[Column], *, axis: str) -> None:
+def _name_size(columns: Sequence[Column]) -> float:
+    """Return the size of columns' names in points."""
+    return 8.0 if len(columns) <= ALL_VALUES else 6.5
+
+
+def _names_room(columns: Sequence[Column]) -> float:
+    """Return the room that columns' names take along their line, in inches."""
+    names = [shorten(column.name, NAME_LENGTH) for column in columns]
+    bold = [column.role == "condition" for column in columns]
+    return longest_inches(names, _name_size(columns), bold) + _NAME_GAP
+
+
+def _name_columns(axes: Axes, columns: Sequence[Column], *, axis: Literal["x", "y"]) -> None:
     """Write the columns' names at their places, conditions in bold, roles by colour."""
-    size = 8.0 if len(columns) <= ALL_VALUES else 6.5
-    ticks = axes.xaxis if axis == "x" else axes.yaxis
-    if axis == "x":
-        # Before the labels are set: those below and above the axes are different texts.
-        axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False)
-    ticks.set_ticks(range(len(columns)))
-    labels = ticks.set_ticklabels([shorten(c.name, NAME_LENGTH) for c in columns])
-    for label, column in zip(labels, columns, strict=True):
-        label.set_fontsize(size)
-        label.set_color(INK if column.role in {"condition", "derivative"} else "#59626b")
-        label.set_fontweight("bold" if column.role == "condition" else "normal")
-        if axis == "x":
-            label.set_rotation(90)
+    from bids_fx.reports.figures.labels import Labels
+
+    names = [shorten(column.name, NAME_LENGTH) for column in columns]
+    colours = [INK if c.role in {"condition", "derivative"} else "#59626b" for c in columns]
+    bold = [column.role == "condition" for column in columns]
+    size = _name_size(columns)
+    if axis == "y":
+        _name_rows(axes, names, size=size, colours=colours, bold=bold)
+        return
+    labels = Labels(
+        np.column_stack([np.arange(len(names)), np.ones(len(names))]),
+        names,
+        transform=axes.get_xaxis_transform() + _shift(axes, 0.0, _NAME_GAP / 2),
+        size=size,
+        colours=colours,
+        bold=bold,
+        align="left",
+        upwards=True,
+    )
+    axes.add_artist(labels)
 
 
-def _role_legend(figure: Figure, columns: Sequence[Column]) -> None:
-    """Name the roles that occur by their colours, below the figure."""
+def _name_rows(
+    axes: Axes,
+    names: Sequence[str],
+    *,
+    size: float,
+    colours: Sequence[str],
+    bold: Sequence[bool] | None = None,
+) -> None:
+    """Write the rows' names at their left."""
+    from bids_fx.reports.figures.labels import Labels
+
+    labels = Labels(
+        np.column_stack([np.zeros(len(names)), np.arange(len(names))]),
+        names,
+        transform=axes.get_yaxis_transform() + _shift(axes, -_NAME_GAP / 2, 0.0),
+        size=size,
+        colours=colours,
+        bold=bold,
+        align="right",
+    )
+    axes.add_artist(labels)
+
+
+def _shift(axes: Axes, x: float, y: float) -> Transform:
+    """Return a shift by inches."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(x, y, axes.figure.dpi_scale_trans)
+
+
+def _role_legend(figure: Figure, columns: Sequence[Column]) -> float:
+    """Name the roles that occur by their colours at the foot; return the room in inches."""
     from matplotlib.patches import Patch
 
     present = [role for role in _ROLES if any(c.role == role for c in columns)]
     patches = [Patch(color=ROLE_COLOURS[role], label=role) for role in present]
     n_columns = min(len(present), 6 if figure.get_figwidth() > 7 else 4)
-    figure.legend(
-        handles=patches, loc="outside lower center", ncols=n_columns, frameon=False, fontsize=8
-    )
+    figure.legend(handles=patches, loc="lower center", ncols=n_columns, frameon=False, fontsize=8)
+    return 0.23 + 0.17 * math.ceil(len(present) / n_columns)
 
 
 def _write_values(
     axes: Axes, values: FloatArray, shown: npt.NDArray[np.bool_], *, limit: float, size: float
 ) -> None:
     """Write values into their cells, white on the dark ends of the colours."""
-    for row, column in np.argwhere(shown & np.isfinite(values)):
-        value = float(values[row, column])
-        axes.text(
-            column,
-            row,
-            _brief(value),
-            ha="center",
-            va="center",
-            fontsize=size,
-            color="white" if abs(value) > 0.65 * limit else INK,
-        )
+    from bids_fx.reports.figures.labels import Labels
+
+    cells = np.argwhere(shown & np.isfinite(values))
+    written = values[tuple(cells.T)]
+    labels = Labels(
+        cells[:, ::-1].astype(np.float64),
+        [_brief(value) for value in written.tolist()],
+        transform=axes.transData,
+        size=size,
+        colours=["white" if dark else INK for dark in np.abs(written) > 0.65 * limit],
+    )
+    axes.add_artist(labels)
+
+
+def _draw_bar(figure: Figure, room: Room, label: str, *, limit: float, share: float) -> None:
+    """Draw the colour bar of a matrix at its right; `share` is its height of the matrix's."""
+    left, bottom, width, height = room.within(figure)
+    inches = figure.get_figwidth()
+    middle, length = bottom + height / 2, height * share
+    ticks = np.linspace(-limit, limit, 5).tolist()
+    axes = colour_bar(
+        figure,
+        (left + width + 0.15 / inches, middle - length / 2, 0.17 / inches, length),
+        _DIVERGING,
+        (-limit, limit),
+        {tick: brief(tick) for tick in ticks},
+    )
+    axes.yaxis.set_label_position("right")
+    axes.yaxis.set_label_coords(1 + 0.5 / 0.17, 0.5)
+    axes.set_ylabel(label, va="top")
 
 
 def _brief(value: float) -> str:
@@ -304,37 +332,3 @@ def _brief(value: float) -> str:
     text = "0" if text in {"-0", ""} else text
     sign, digits = (MINUS, text[1:]) if text.startswith("-") else ("", text)
     return sign + (digits[1:] if digits.startswith("0.") else digits)
-
-
-def _first_there(
-    values: Mapping[str, FloatArray], choices: Sequence[tuple[str, ...]]
-) -> tuple[str, ...]:
-    """Return the columns of the first naming that the table has at all."""
-    for names in choices:
-        there = tuple(name for name in names if name in values)
-        if there:
-            return there
-    return ()
-
-
-def _draw_traces(axes: Axes, label: str, traces: Mapping[str, FloatArray]) -> None:
-    """Draw the columns of one panel over the scans."""
-    for colour, (name, trace) in zip(_AXIS_COLOURS, traces.items(), strict=False):
-        axes.plot(trace, color=INK if len(traces) == 1 else colour, linewidth=1.0, label=name)
-    axes.set_ylabel(label)
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(traces) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-
-
-def _mark_censored(axes: Axes, scans: Sequence[int]) -> None:
-    """Shade the scans that are censored."""
-    for scan in scans:
-        axes.axvspan(scan - 0.5, scan + 0.5, color="#d55e00", alpha=0.25, linewidth=0)
-
-
-def _censored_title(n_censored: int, n_scans: int) -> str:
-    """Say how many scans are censored."""
-    if not n_censored:
-        return "no scan is censored"
-    return f"{n_censored} of {n_scans} scans are censored (shaded)"
