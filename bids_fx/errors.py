@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -108,3 +110,14 @@ class BIDSFXError(Exception):
     ) -> BIDSFXError:
         """Return an error of one problem."""
         return cls([Problem(where=where, found=found, remedy=remedy, code=code)])
+
+
+def output_error(path: Path, error: OSError) -> BIDSFXError:
+    """Return the error that tells what could not be written, and why."""
+    is_writing = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+    return BIDSFXError.single(
+        str(path),
+        f"cannot be written ({error.strerror or error})",
+        "see that the folder exists, is writable for this user and has space left",
+        ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
+    )

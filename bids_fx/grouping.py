@@ -196,7 +196,6 @@ def _make_group(
                 "runs": {run.key: run.settings_hash for run in runs},
             }
         ),
-        mem_gb=_combination_mem_gb(runs),
     )
 
 
@@ -259,18 +258,3 @@ def _check_group(
         )
         return group, None, Notice(text=text)
     return group, None, None
-
-
-def _combination_mem_gb(runs: Sequence[RunPlan]) -> float:
-    """Return the memory of a join in GB.
-
-    Effects, their (co)variances and dof of one contrast, of all runs on the whole grid and again
-    in the voxels that count, taken for half of the grid; its results twice, and those of every
-    contrast in the mask.
-    """
-    n_contrasts = max(len(run.contrasts) for run in runs)
-    n_rows = max((len(item.rows) for run in runs for item in run.contrasts), default=1) or 1
-    estimates = n_rows + n_rows * (n_rows + 1) // 2 + 1
-    results = max(14, estimates + 8)
-    vectors = 1.5 * estimates * len(runs) + results * (2 + n_contrasts / 2)
-    return 0.3 + runs[0].source.grid.n_voxels * 8 * vectors / 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class ConfoundTable:
     ----------
     path : Path
         The file it was read from.
-    values : dict of str to ndarray of shape (n_scans,)
+    values : mapping of str to ndarray of shape (n_scans,)
         Columns by name, in the file's order. A column that still holds NaN may not be used.
     filled : dict of str to str
         Columns whose missing values were filled, and with what (``"0"`` or ``"mean"``).
@@ -66,7 +67,7 @@ class ConfoundTable:
     """
 
     path: Path
-    values: dict[str, FloatArray]
+    values: Mapping[str, FloatArray]
     filled: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, dict[str, object]] = field(default_factory=dict)
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from bids_fx import __version__
-from bids_fx.censoring import censored_by, check_scans, explain_missing, warn_of_censoring
-from bids_fx.confounds import ConfoundStrategy, resolve_confounds
+from bids_fx.censoring import check_scans, explain_missing, warn_of_censoring
+from bids_fx.confounds import ConfoundStrategy
 from bids_fx.contrasts import run_contrasts, task_contrasts
+from bids_fx.drafts import MOTION_COLUMNS, Draft, draft_plan
 from bids_fx.entities import Entities
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.glm.contrasts import design_space
@@ -24,11 +25,6 @@ from bids_fx.settings import AnalysisSettings, digest
 
 #: A run whose efficiency for a contrast is below this share of the runs' median is warned of.
 LITTLE_EFFICIENCY = 0.1
-#: Columns that the motion figure shows, kept whether they enter the design or not.
-MOTION_COLUMNS = (
-    *("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"),
-    *("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement"),
-)
 
 
 def make_plan(
@@ -38,16 +34,22 @@ def make_plan(
     *,
     known_conditions: Mapping[str, Sequence[str]],
 ) -> Plan:
-    """Decide everything for one participant.
+    """Decide everything for one participant: `draft_plan`, then `finish_plan`."""
+    draft = draft_plan(found, settings, strategies)
+    return finish_plan(draft, settings, known_conditions=known_conditions)
+
+
+def finish_plan(
+    draft: Draft, settings: AnalysisSettings, *, known_conditions: Mapping[str, Sequence[str]]
+) -> Plan:
+    """Decide everything else for one participant.
 
     Parameters
     ----------
-    found : Found
-        What the dataset holds for the participant.
+    draft : Draft
+        As `draft_plan` returns it.
     settings : AnalysisSettings
-        The choices that change numbers.
-    strategies : mapping of str to ConfoundStrategy
-        The named confound strategies.
+        The choices that it was made with.
     known_conditions : mapping of str to sequence of str
         By task, the conditions of the whole dataset as far as they are known; a contrast may
         name one of these that the participant has not.
@@ -57,27 +59,30 @@ def make_plan(
     Plan
         With all problems in one list; nothing is to be computed if there is any.
     """
-    sources: tuple[BoldRun | RunMaps, ...] = found.runs
-    entities = number_runs([source.entities for source in sources], found.left_out)
-    problems = list(found.problems)
-    notices = [*found.notices, *_renamed(sources, entities)]
+    sources = draft.sources
+    entities = number_runs([source.entities for source in sources], draft.left_out)
+    problems = list(draft.problems)
+    notices = [*draft.notices, *_renamed(sources, entities)]
     tasks = task_contrasts(sources, settings, known_conditions)
     problems += tasks.problems
     notices += tasks.notices
     runs: list[RunPlan] = []
-    for source, names in zip(sources, entities, strict=True):
+    for drafted, names in zip(draft.runs, entities, strict=True):
+        source = drafted.source
         if isinstance(source, RunMaps):
             runs.append(_plan_given_maps(source, names))
             continue
         contrasts = tasks.by_task.get(source.entities.get("task", ""), ())
-        run, run_problems, run_notices = _plan_run(source, names, contrasts, settings, strategies)
+        run, run_problems, run_notices = _plan_run(
+            source, names, drafted.confounds, contrasts, settings
+        )
         runs.append(run)
-        problems += run_problems
-        notices += [*source.notices, *run_notices]
-    collapsed = collapse_lone_runs(runs, settings, found.left_out)
-    groups, group_problems, group_notices = group_runs(collapsed, found.left_out, settings)
+        problems += (*drafted.problems, *run_problems)
+        notices += (*source.notices, *drafted.notices, *run_notices)
+    collapsed = collapse_lone_runs(runs, settings, draft.left_out)
+    groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings)
     plan = Plan(
-        participant=found.participant,
+        participant=draft.participant,
         settings=settings,
         runs=collapsed,
         groups=groups,
@@ -126,23 +131,22 @@ def _plan_given_maps(source: RunMaps, entities: Entities) -> RunPlan:
 def _plan_run(
     source: BoldRun,
     entities: Entities,
+    choice: ConfoundChoice,
     contrasts: Sequence[Contrast],
     settings: AnalysisSettings,
-    strategies: Mapping[str, ConfoundStrategy],
 ) -> tuple[RunPlan, list[Problem], list[Notice]]:
-    """Plan the model of one run: its confounds, design and contrasts."""
+    """Plan the model of one run: its design and contrasts."""
     name = str(source.entities)
-    choice, problems, notices = _choose_confounds(source, settings, strategies)
     try:
         design = source.design or _make_design(source, choice, settings)
     except ValueError as error:
         remedy = "rename the condition, or choose other confounds"
         fault = Problem(where=name, found=f"no design matrix can be built: {error}", remedy=remedy)
-        return _without_design(source, entities), [*problems, fault], notices
+        return _without_design(source, entities), [fault], []
     fitted = design.fitted
     space = design_space(fitted.matrix)
-    problems += check_scans(source, space, choice, settings.noise_model)
-    notices += warn_of_censoring(source, choice)
+    problems = list(check_scans(source, space, choice, settings.noise_model))
+    notices = list(warn_of_censoring(source, choice))
     if source.design is not None and not (source.names_conditions or settings.contrasts):
         problems.append(_unnamed_design(name, source))
     planned, wrong = run_contrasts(source, fitted, space, contrasts)
@@ -153,37 +157,16 @@ def _plan_run(
     run = RunPlan(
         key=str(entities.without("sub")),
         entities=entities,
-        source=replace(source, confounds=_used_columns(source.confounds, choice)),
+        source=source,
         design=design,
         rank=space.rank + len(choice.censored),
         confounds=choice,
         contrasts=planned,
         noise_model=settings.noise_model,
         settings_hash=_run_hash(source, design, planned, settings),
-        mem_gb=_fit_mem_gb(source, space.n_scans, planned),
         notes=() if entities == source.entities else (f"BOLD file of {source.entities}",),
     )
     return run, problems, notices
-
-
-def _choose_confounds(
-    source: BoldRun, settings: AnalysisSettings, strategies: Mapping[str, ConfoundStrategy]
-) -> tuple[ConfoundChoice, list[Problem], list[Notice]]:
-    """Resolve the confounds and censored scans of a run; a design made beforehand has its own."""
-    if source.design is not None:
-        return ConfoundChoice(censored=censored_by(source.design)), [], []
-    choice, faults, texts = resolve_confounds(
-        source.confounds,
-        settings.confounds,
-        strategies,
-        n_scans=source.n_scans,
-        fd_threshold_mm=settings.fd_threshold_mm,
-        dummy_scans=settings.dummy_scans,
-        own_drift=settings.drift_model != "none",
-        high_pass_s=settings.high_pass_s,
-    )
-    problems = [replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults]
-    return choice, problems, [Notice(text=text) for text in texts]
 
 
 def _without_design(source: BoldRun, entities: Entities) -> RunPlan:
@@ -206,18 +189,6 @@ def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSett
         confounds=values,
         confound_names=choice.columns,
         censored=tuple(item.scan for item in choice.censored),
-    )
-
-
-def _used_columns(table: ConfoundTable | None, choice: ConfoundChoice) -> ConfoundTable | None:
-    """Return the confounds that enter the design or the motion figure, to keep the plan small."""
-    if table is None:
-        return None
-    kept = {*choice.columns, *MOTION_COLUMNS}
-    return replace(
-        table,
-        values={name: column for name, column in table.values.items() if name in kept},
-        metadata={name: entry for name, entry in table.metadata.items() if name in kept},
     )
 
 
@@ -264,24 +235,6 @@ def _motion_hash(table: ConfoundTable | None) -> str | None:
         return None
     shown = [table.values[name] for name in MOTION_COLUMNS if name in table.values]
     return hashlib.sha256(b"".join(c.astype("<f8").tobytes() for c in shown)).hexdigest()
-
-
-def _fit_mem_gb(source: BoldRun, n_kept: int, contrasts: Sequence[RunContrast]) -> float:
-    """Estimate the peak memory of a fit in GB.
-
-    The masked float32 series of the kept scans, some whole volumes in float64, the float64
-    vectors of each contrast (its estimates as fitted and as scaled, and the maps of its test) and
-    of the model, and the scans' correlations, of which some threads hold about ten each; 0.3 GB
-    for the libraries and the blocks of the fit. Without a mask a brain is taken to fill half of
-    the grid.
-    """
-    n_voxels = source.n_mask_voxels or source.grid.n_voxels // 2
-    series = n_kept * n_voxels * 4
-    volumes = source.grid.n_voxels * 8 * 6
-    rows = [len(item.rows) for item in contrasts]
-    vectors = 8 + sum(2 * (q + q * (q + 1) // 2) + 6 for q in rows)
-    correlations = 4 * 10 * n_kept**2 * 8
-    return 0.3 + (series + volumes + n_voxels * 8 * vectors + correlations) / 1e9
 
 
 def _missing_contrasts(plan: Plan) -> list[Notice]:

@@ -121,6 +121,8 @@ class RunPlan:
         Hash of all that changes this run's numbers but the images themselves.
     mem_gb : float
         Estimated peak memory of its node in GB.
+    on_disk : bool
+        Whether its series is kept on disk while it is fitted, since it does not fit in memory.
     notes : tuple of str
         What the sidecars must say beyond the settings.
     """
@@ -136,11 +138,16 @@ class RunPlan:
     noise_model: str | None = None
     settings_hash: str = ""
     mem_gb: float = 0.0
+    on_disk: bool = False
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the key alone, since it names folders and stands in logs and crash files."""
         return self.key
+
+    def __deepcopy__(self, memo: object) -> RunPlan:
+        """Return the record itself, which nobody changes; nipype copies every node's inputs."""
+        return self
 
     def outline(self) -> RunPlan:
         """Return the plan without its tables and matrices, to be passed around."""
@@ -257,6 +264,10 @@ class Plan:
     def __repr__(self) -> str:
         """Return the participant alone, since logs and crash files show it."""
         return f"Plan({self.participant!r})"
+
+    def __deepcopy__(self, memo: object) -> Plan:
+        """Return the record itself, which nobody changes; nipype copies every node's inputs."""
+        return self
 
     @property
     def written_groups(self) -> tuple[GroupPlan, ...]:

@@ -34,15 +34,21 @@ MAY_IMPORT = {
             "dataset",
             "derivatives",
             "plan",
+            "memory",
+            "drafts",
             "records",
             "inputs",
         ),
         *("contrasts", "model", "settings", "entities", "suggest", "glm.names", "cli", ""),
     ),
-    "workflows": ("interfaces", "plan", "records", "inputs", "settings", "workflows"),
+    "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
         *("glm", "dataset.tables", "dataset.images", "derivatives", "plan", "records", "inputs"),
-        *("reports.figures", "reports.reportlets", "settings", "interfaces"),
+        *("reports.figures", "reports.reportlets", "settings", "joining", "interfaces"),
+    ),
+    "joining": (
+        *("glm.combined", "glm.influence", "glm.peaks", "dataset.estimates", "derivatives"),
+        *("records", "inputs", "threads"),
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
@@ -53,18 +59,20 @@ MAY_IMPORT = {
     "fragments": ("records", "inputs", "settings", "boilerplate"),
     "boilerplate": (),
     "derivatives": (
-        *("records", "inputs", "model", "entities", "settings", "derivatives", ""),
+        *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
     ),
     "dataset": (
-        *("inputs", "entities", "settings", "confounds", "glm.design", "dataset"),
+        *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
         "glm.contrasts",  # degrees of freedom of run maps come from the one rank
         "glm.smoothing",  # a series is smoothed while it is read, volume by volume
     ),
     "plan": (
         *("model", "settings", "entities", "records", "inputs", "glm"),
-        *("grouping", "contrasts", "censoring", "confounds", ""),
+        *("drafts", "grouping", "contrasts", "censoring", "confounds", ""),
     ),
+    "drafts": ("censoring", "confounds", "entities", "records", "inputs", "settings"),
+    "memory": ("records", "inputs", "glm.series", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),
     "grouping": ("model", "settings", "entities", "records", "inputs"),
     "contrasts": ("model", "settings", "records", "inputs", "glm"),
@@ -79,6 +87,7 @@ MAY_IMPORT = {
     "suggest": (),
     "entities": (),
     "errors": (),
+    "threads": (),
     "glm": ("glm",),
     "__main__": ("cli",),
     "": (),

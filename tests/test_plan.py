@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,15 +224,6 @@ def test_a_contrast_that_only_censored_scans_tell_says_so():
     assert with_all.runs[0].contrasts[1].reason is None
 
 
-def test_censored_scans_need_no_memory():
-    large = bold_run("sub-1_task-x", n_mask_voxels=200_000)
-    whole, part = (
-        plan_of(large, settings=replace(BARE, dummy_scans=n)).runs[0].mem_gb for n in (0, 50)
-    )
-    correlations = 4 * 10 * 8 * (large.n_scans**2 - (large.n_scans - 50) ** 2)
-    assert whole - part == pytest.approx((50 * 200_000 * 4 + correlations) / 1e9)
-
-
 def test_two_contrasts_of_one_label_are_a_problem_without_regard_to_case():
     settings = replace(BARE, contrasts=("a = face", "A = house"))
     problems = plan_of(bold_run("sub-1_task-x"), settings=settings).problems
@@ -400,3 +392,11 @@ def test_a_run_that_tells_far_less_of_a_contrast_than_the_others_is_warned_of():
     assert found.startswith("sub-1_task-x_run-3: ")
     even = plan_of(*runs[:2], settings=settings).notices
     assert not any("tells little" in notice.text for notice in even)
+
+
+def test_plans_are_shared_by_all_nodes_that_get_them():
+    plan = plan_of(bold_run("sub-1_task-x"))
+    inputs = {"plan": plan, "runs": {run.key: run for run in plan.runs}}
+    copied = copy.deepcopy(inputs)
+    assert copied["plan"] is plan
+    assert all(copied["runs"][run.key] is run for run in plan.runs)

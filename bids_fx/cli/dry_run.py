@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import indent
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
@@ -16,13 +17,13 @@ from bids_fx.settings import AnalysisSettings
 HIGH_INFLATION = 10.0
 
 
-def as_json(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
+def as_json(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
     """Return the plans as one JSON document.
 
     Parameters
     ----------
-    plans : sequence of Plan
-        One per participant.
+    plans : iterable of Plan
+        One per participant; each becomes text before the next is drawn.
     settings : AnalysisSettings
         The choices they were made with.
 
@@ -31,29 +32,29 @@ def as_json(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
     str
         An object with `version`, `settings` and `participants`.
     """
-    document = {
-        "version": __version__,
-        "settings": settings.to_json(),
-        "participants": [_plan_json(plan) for plan in plans],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    head = _dumped({"version": __version__, "settings": settings.to_json()}).removesuffix("\n}")
+    participants = ",\n".join([indent(_dumped(_plan_json(plan)), "    ") for plan in plans])
+    return f'{head},\n  "participants": [\n{participants}\n  ]\n}}'
 
 
-def as_text(plans: Sequence[Plan], settings: AnalysisSettings) -> str:
+def as_text(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
     """Return the plans as text: what would be read, computed and written.
 
     Parameters
     ----------
-    plans : sequence of Plan
-        One per participant.
+    plans : iterable of Plan
+        One per participant; each becomes text before the next is drawn.
     settings : AnalysisSettings
         The choices they were made with.
     """
     lines = [f"bids_fx {__version__}, dry run: nothing is computed or written.", "", "Settings"]
     lines += [f"  {key}: {_show(value)}" for key, value in settings.to_json().items()]
-    for plan in plans:
-        lines += ["", *_plan_lines(plan)]
+    lines += ["\n".join(["", *_plan_lines(plan)]) for plan in plans]
     return "\n".join(lines)
+
+
+def _dumped(document: dict[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _show(value: object) -> str:

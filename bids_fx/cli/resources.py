@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bids_fx.memory import Machine
+    from bids_fx.settings import ExecutionSettings
+
+#: What numerical libraries read, when they are loaded, for the number of their threads.
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
+)
 
 #: Where a container's memory limit stands: cgroup version 2, then 1.
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+
+def keep_libraries_single(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let no numerical library start threads, here and in processes started from here.
+
+    The program's own threads and processes use what it may use; a library's would come on top,
+    with buffers for each. Whatever the user has set, results do not depend on it so.
+    """
+    environment.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def this_machine(execution: ExecutionSettings) -> Machine:
+    """Return what the program may use of this machine by its settings."""
+    from bids_fx.memory import Machine
+
+    limit_mb = execution.mem_mb
+    return Machine(
+        n_procs=execution.n_procs or available_processors(),
+        n_threads=execution.omp_nthreads,
+        total_gb=available_memory_gb() if limit_mb is None else limit_mb / 1e3,
+        is_limit=limit_mb is not None,
+    )
 
 
 def available_processors() -> int:

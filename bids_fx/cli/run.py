@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
+from bids_fx.cli.resources import keep_libraries_single, this_machine
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
 if TYPE_CHECKING:
-    from bids_fx.inputs import Found
+    from bids_fx.drafts import Draft
     from bids_fx.records import Plan
     from bids_fx.settings import Invocation
 
@@ -33,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
+    keep_libraries_single()
     interruption = Interruption()
     interruption.install()
     try:
@@ -62,22 +66,25 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     BIDSFXError
         With all problems that keep every participant from being run.
     """
-    from bids_fx.cli import dry_run
     from bids_fx.cli.progress import start_logging
-    from bids_fx.cli.session import Session
+    from bids_fx.memory import allow
 
     execution = invocation.execution
     start_logging(execution.verbosity)
     for notice in invocation.notices:
         logger.info(notice.text)
-    _validate(invocation)
-    plans = _plan_all(invocation)
     if execution.dry_run is not None:
-        show = dry_run.as_json if execution.dry_run == "json" else dry_run.as_text
-        print(show(plans, invocation.analysis))
-        return _foreseen(plans)
+        with _validated(invocation):
+            text, code = _shown(_plan_all(invocation), invocation)
+        print(text)
+        return code
+    with _validated(invocation):
+        plans = list(_plan_all(invocation))
+    allowance, plans = allow(plans, this_machine(execution))
     runnable = _runnable(plans, invocation)
-    session = Session(invocation, interruption)
+    from bids_fx.cli.session import Session
+
+    session = Session(invocation, interruption, allowance)
     if execution.boilerplate_only:
         print(session.write_citation(runnable))
         return ExitCode.OK
@@ -86,67 +93,67 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     return ExitCode.OK if succeeded else ExitCode.FAILED
 
 
-def _validate(invocation: Invocation) -> None:
-    """Validate the raw dataset if that is asked for and possible."""
-    from bids_fx.dataset.validate import validate_raw
+@contextmanager
+def _validated(invocation: Invocation) -> Iterator[None]:
+    """Validate the raw dataset meanwhile, if that is asked for and possible.
+
+    Raises
+    ------
+    BIDSFXError
+        With the validator's problems and those that were raised meanwhile, all in one list.
+    """
+    from bids_fx.dataset.validate import Validation
 
     data, execution = invocation.data, invocation.execution
     if execution.skip_bids_validation or execution.reports_only or not data.bids_dir.is_dir():
+        yield
         return
-    problems, notices = validate_raw(data.bids_dir)
-    if problems:
-        raise BIDSFXError(problems)
+    others: tuple[Problem, ...] = ()
+    with Validation(data.bids_dir) as validation:
+        try:
+            yield
+        except BIDSFXError as error:
+            others = error.problems
+        problems, notices = validation.result()
+    if problems or others:
+        raise BIDSFXError((*problems, *others))
     for notice in notices:
         logger.info(notice.text)
 
 
-def _plan_all(invocation: Invocation) -> list[Plan]:
-    """Find the data of every participant and decide what is to be done with them."""
+def _plan_all(invocation: Invocation) -> Iterator[Plan]:
+    """Find the data of every participant and decide what is to be done with them, one by one.
+
+    All data are found before the first plan is made, since contrasts are read against the
+    conditions of all participants. Of each, what the plan needs is kept and no more.
+    """
     from bids_fx.contrasts import are_readable
     from bids_fx.dataset.conditions import list_conditions
     from bids_fx.dataset.confounds import load_strategies
     from bids_fx.dataset.index import find_all, list_participants
-    from bids_fx.plan import make_plan
+    from bids_fx.drafts import draft_plan
+    from bids_fx.plan import finish_plan
 
     data, analysis = invocation.data, invocation.analysis
-    found = list(find_all(data, list_participants(data), analysis=analysis))
-    known = _known_conditions(found)
+    strategies = load_strategies()
+    found = find_all(data, list_participants(data), analysis=analysis)
+    drafts = [draft_plan(item, analysis, strategies) for item in found]
+    known = _known_conditions(drafts)
     if not are_readable(analysis.contrasts, known):
         # A condition that these participants lack may be one that others have, and no slip.
         known = _merged(known, list_conditions(data.bids_dir))
-    strategies = load_strategies()
-    plans = [make_plan(item, analysis, strategies, known_conditions=known) for item in found]
-    return [_within_memory(plan, invocation.execution.mem_mb) for plan in plans]
+    for draft in drafts:
+        yield finish_plan(draft, analysis, known_conditions=known)
 
 
-def _within_memory(plan: Plan, mem_mb: float | None) -> Plan:
-    """Add a problem for each node of a plan that needs more memory than may be used."""
-    if mem_mb is None:
-        return plan
-    needs = [(run.entities, run.mem_gb) for run in plan.runs]
-    needs += [(group.entities, group.mem_gb) for group in plan.written_groups]
-    problems = [
-        Problem(
-            where="--mem-mb",
-            found=f"{entities} needs about {1e3 * mem_gb:.0f} MB, but {mem_mb:.0f} MB may be used",
-            remedy=f"allow {1e3 * mem_gb:.0f} MB, or leave it out",
-            code=ExitCode.USAGE,
-            participant=plan.participant,
-        )
-        for entities, mem_gb in needs
-        if 1e3 * mem_gb > mem_mb
-    ]
-    return replace(plan, problems=(*plan.problems, *problems))
-
-
-def _known_conditions(found: Iterable[Found]) -> dict[str, list[str]]:
+def _known_conditions(drafts: Iterable[Draft]) -> dict[str, list[str]]:
     """Gather each task's conditions over all participants."""
     from bids_fx.contrasts import conditions_of
     from bids_fx.inputs import BoldRun
 
     known: dict[str, set[str]] = {}
-    for item in found:
-        for source in item.runs:
+    for draft in drafts:
+        for source in draft.sources:
             if isinstance(source, BoldRun):
                 names = conditions_of(source)
                 known.setdefault(source.entities.get("task", ""), set()).update(names)
@@ -162,13 +169,26 @@ def _merged(
     }
 
 
-def _foreseen(plans: Sequence[Plan]) -> ExitCode:
-    """Return the exit code that the input's problems alone would cause."""
-    problems = [problem for plan in plans for problem in plan.problems]
-    if not problems:
-        return ExitCode.OK
-    some_run = any(not plan.problems for plan in plans)
-    return ExitCode.FAILED if some_run else BIDSFXError(problems).exit_code
+def _shown(plans: Iterable[Plan], invocation: Invocation) -> tuple[str, ExitCode]:
+    """Return the plans as text, and the exit code that their problems alone would cause."""
+    from bids_fx.cli import dry_run
+    from bids_fx.memory import allow
+
+    machine = this_machine(invocation.execution)
+    faults: list[tuple[Problem, ...]] = []
+
+    def noted(plan: Plan) -> Plan:
+        _, (plan,) = allow([plan], machine)
+        faults.append(plan.problems)
+        return plan
+
+    show = dry_run.as_json if invocation.execution.dry_run == "json" else dry_run.as_text
+    text = show(map(noted, plans), invocation.analysis)
+    if not any(faults):
+        return text, ExitCode.OK
+    some_run = not all(faults)
+    code = BIDSFXError(chain.from_iterable(faults)).exit_code
+    return text, ExitCode.FAILED if some_run else code
 
 
 def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:

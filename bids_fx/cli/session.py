@@ -15,7 +15,6 @@ from typing import Any
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
-from bids_fx.cli.resources import available_memory_gb, available_processors
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
@@ -30,15 +29,16 @@ from bids_fx.derivatives.status import (
 from bids_fx.derivatives.write import (
     WORK_AREA,
     locked,
-    output_error,
     remove_unfinished,
     write_json,
     write_text,
 )
-from bids_fx.errors import BIDSFXError, ExitCode, Notice
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_error
+from bids_fx.memory import Allowance
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.reports.html import Failure, missing_outputs, write_report
 from bids_fx.settings import Invocation, digest
+from bids_fx.workflows.server import start_server
 
 logger = logging.getLogger("bids_fx")
 
@@ -77,11 +77,16 @@ class Session:
         The command line as settings.
     interruption : Interruption
         Tells of signals that end the program.
+    allowance : Allowance
+        What its nodes may use.
     """
 
-    def __init__(self, invocation: Invocation, interruption: Interruption) -> None:
+    def __init__(
+        self, invocation: Invocation, interruption: Interruption, allowance: Allowance
+    ) -> None:
         self.invocation = invocation
         self.interruption = interruption
+        self.allowance = allowance
         self.out_dir = invocation.execution.out_dir
         self.work_dir = invocation.execution.work_dir or self.out_dir / WORK_AREA
         # Scratch may be shared by calls with other output folders.
@@ -200,7 +205,7 @@ class Session:
             for key in todo.runs:
                 self._learn(plan.run(key), cache, stamps)
             own = [item for item in failures if item.participant == plan.participant]
-            outcomes.append(self._conclude(plan, own, cache))
+            outcomes.append(self._conclude(plan, todo, own, cache))
         return outcomes
 
     def _witness(self, run: RunPlan) -> tuple[Path, ...]:
@@ -219,6 +224,9 @@ class Session:
 
     def _run_workflow(self, due: Sequence[tuple[Plan, Todo]]) -> Sequence[Any]:
         """Build and run the workflow; return its failures."""
+        if self.allowance.n_procs > 1 and self.plugin is None:
+            # It imports what the nodes need while this process imports nipype.
+            start_server()
         from bids_fx.workflows.base import (
             WORKFLOW,
             Resources,
@@ -228,13 +236,9 @@ class Session:
         )
 
         execution = self.invocation.execution
-        n_procs = execution.n_procs or available_processors()
-        n_fits = max(1, sum(len(todo.runs) for _, todo in due))
-        memory = available_memory_gb() if execution.mem_mb is None else execution.mem_mb / 1e3
         resources = Resources(
-            n_procs=n_procs,
-            n_threads=execution.omp_nthreads or max(1, n_procs // n_fits),
-            mem_gb=memory,
+            n_procs=self.allowance.n_procs,
+            mem_gb=self.allowance.mem_gb,
             plugin=self.plugin,
             stop_on_first_crash=execution.stop_on_first_crash,
         )
@@ -246,7 +250,7 @@ class Session:
             for folder in folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
         workflow = init_bids_fx_wf(
-            due, out_dir=self.out_dir, work_dir=self.nipype_dir, n_threads=resources.n_threads
+            due, out_dir=self.out_dir, work_dir=self.nipype_dir, allowance=self.allowance
         )
         if execution.write_graph:
             self._write_graph(workflow)
@@ -268,10 +272,14 @@ class Session:
         except OSError as error:
             logger.warning("%s was written, but not drawn: %s", path, error)
 
-    def _conclude(self, plan: Plan, failures: Sequence[Any], cache: HashCache) -> Outcome:
+    def _conclude(
+        self, plan: Plan, todo: Todo, failures: Sequence[Any], cache: HashCache
+    ) -> Outcome:
         """See whether every planned output is there and of this analysis; write the report."""
         reasons = [f"{item.task}: {item.message}" for item in failures]
-        left = unfinished(plan, self.out_dir, cache, force=False, only_figures=False)
+        left = todo
+        if todo or self.invocation.execution.reports_only:
+            left = unfinished(plan, self.out_dir, cache, force=False, only_figures=False)
         stale = [key for key in sorted(left.runs | left.groups) if not self._lacks(plan, key)]
         told = [
             Failure(record=item.task, message=item.message, details=item.details)

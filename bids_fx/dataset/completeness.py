@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from bids_fx.dataset.files import NIFTI, TABLES, Dataset, DatasetFile
-from bids_fx.dataset.folders import label_key, labels_in
+from bids_fx.dataset.listing import Survey
 from bids_fx.dataset.matching import find_events, run_entities
 from bids_fx.dataset.selection import is_wanted_run
-from bids_fx.entities import Entities, canonical_label, parse_name, same_label
+from bids_fx.entities import Entities, canonical_label, same_label
 from bids_fx.errors import BIDSFXError, Notice
 from bids_fx.settings import DataSelection
 
-#: So many other participants are asked whether a task has events at all.
-_ASKED = 20
-
 
 def tasks_without_events(
-    series: Sequence[DatasetFile], raw: Dataset, data: DataSelection, participant: str
+    series: Sequence[DatasetFile],
+    raw: Dataset,
+    survey: Survey,
+    data: DataSelection,
+    participant: str,
 ) -> tuple[set[str], tuple[Notice, ...]]:
     """Tell which tasks have no events because they are no tasks (rest).
 
@@ -27,7 +27,9 @@ def tasks_without_events(
     series : sequence of DatasetFile
         All series of the participant, also those that filters leave out.
     raw : Dataset
-        Where the events are.
+        Where the participant's events are.
+    survey : Survey
+        Knows the events of others.
     data : DataSelection
         A task that it asks for counts as one in any case.
     participant : str
@@ -48,7 +50,7 @@ def tasks_without_events(
         if (
             any(same_label(task, asked) for asked in data.tasks)
             or any(_has_events(file, raw) for file in runs)
-            or _has_events_elsewhere(task, raw.root, participant)
+            or survey.has_events_elsewhere(task, participant)
         ):
             continue
         tasks.add(task)
@@ -102,15 +104,3 @@ def _has_events(file: DatasetFile, raw: Dataset) -> bool:
         return find_events(file, raw) is not None
     except BIDSFXError:  # two of them: told when the run is read
         return True
-
-
-def _has_events_elsewhere(task: str, root: Path, participant: str) -> bool:
-    """Tell whether some other participant has events of a task."""
-    others = sorted(labels_in(root) - {participant}, key=label_key)
-    return any(
-        parsed.suffix == "events" and same_label(parsed.entities.get("task", ""), task)
-        for label in others[:_ASKED]
-        for pattern in ("func/*_events.tsv*", "ses-*/func/*_events.tsv*")
-        for path in (root / f"sub-{label}").glob(pattern)
-        for parsed in [parse_name(path.name)]
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from bids_fx.dataset.nifti import (
     read_header,
     scale,
 )
+from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.dataset.streams import bad_file
 from bids_fx.glm.smoothing import kernel_radius, sigma_voxels, smooth_volume
 from bids_fx.inputs import FloatArray, Grid
+from bids_fx.threads import map_in_order
 
 __all__ = [
     "ImageHeader",
@@ -66,7 +68,7 @@ class MaskedSeries:
 
     Parameters
     ----------
-    values : ndarray of float32, shape (n_kept, n_voxels)
+    values : ndarray of float32 or StoredMatrix, shape (n_kept, n_voxels)
         Smoothed if that was asked for, less the voxel's mean. Voxels in the order of
         ``volume[mask]``. NaN throughout in a voxel that is not finite, or too far from its mean
         for a float32, in some kept scan.
@@ -84,7 +86,7 @@ class MaskedSeries:
         Hash of the mask file's bytes; None where the mask was computed.
     """
 
-    values: FloatImage
+    values: FloatImage | StoredMatrix
     mean: FloatArray
     mask: BoolArray
     grid: Grid
@@ -170,7 +172,15 @@ def compute_mask(mean_image: npt.NDArray[Any]) -> BoolArray:
     return np.asarray(mask.dataobj).astype(bool)
 
 
-def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArray) -> MaskedSeries:
+def read_series(
+    bold: Path,
+    mask: Path | None,
+    *,
+    fwhm_mm: float,
+    kept: BoolArray,
+    n_threads: int = 1,
+    folder: Path | None = None,
+) -> MaskedSeries:
     """Stream the kept scans of a BOLD series into the voxels of a mask.
 
     Parameters
@@ -185,16 +195,22 @@ def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArra
         0 means not at all.
     kept : ndarray of bool, shape (n_scans,)
         Scans that are stored and over which means are taken; at least one.
+    n_threads : int
+        Threads that smooth; no result depends on it.
+    folder : Path or None
+        Where the matrix is kept on disk; None keeps it in memory.
 
     Returns
     -------
     MaskedSeries
-        The 4D array is never held: memory is the matrix of the kept scans and a few volumes.
+        The 4D array is never held: memory is the matrix of the kept scans, unless that is on
+        disk, and a few volumes.
 
     Raises
     ------
     BIDSFXError
-        If a file is truncated or corrupt, not what its place asks for, or on another grid.
+        If a file is truncated or corrupt, not what its place asks for, or on another grid; if
+        the matrix cannot be kept on disk.
     ValueError
         If `kept` does not fit the series or keeps nothing.
 
@@ -218,79 +234,139 @@ def read_series(bold: Path, mask: Path | None, *, fwhm_mm: float, kept: BoolArra
         volume = read_volume(mask)
         check_same_grid(mask, volume.grid, bold, header.grid)
         inside, mask_sha256 = mask_of(volume, mask), volume.sha256
-    return _gather(header, inside, mask_sha256, _picker(header, inside, fwhm_mm), kept)
-
-
-def _gather(
-    header: ImageHeader,
-    inside: BoolArray,
-    mask_sha256: str | None,
-    pick: Callable[[RawArray], FloatArray],
-    kept: BoolArray,
-) -> MaskedSeries:
-    """Stream the kept scans into a matrix of the voxels that `pick` takes from each volume."""
-    values = np.empty((np.count_nonzero(kept), np.count_nonzero(inside)), dtype=np.float32)
-    rows = iter(values)
-    first = int(np.argmax(kept))
-    total = np.zeros(inside.size)
-    summed = np.zeros(values.shape[1])
-    reference = np.zeros_like(summed)
-    with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
-        for scan, raw in enumerate(volumes):
-            if not kept[scan]:
-                continue
-            voxels = pick(raw)
-            if scan == first:
-                reference = voxels
-            difference = voxels - reference
-            next(rows)[:] = difference
-            summed += difference
-            total += raw
-        # A row of float32 less a row of float64 is computed in float64, then rounded once.
-        offset = summed / len(values)
-        mean = reference + offset
-        broken = ~np.isfinite(mean)
-        for row in values:
-            np.subtract(row, offset, out=row, casting="same_kind")
-            broken |= ~np.isfinite(row)
-    values[:, broken] = np.nan
-    mean[broken] = np.nan
+    shape = int(np.count_nonzero(kept)), int(np.count_nonzero(inside))
+    values = np.empty(shape, np.float32) if folder is None else StoredMatrix(folder, shape)
+    picker = _Picker.of(header, inside, fwhm_mm)
+    total, mean, bold_sha256 = _gather(header, picker, kept, values, n_threads)
     return MaskedSeries(
         values=values,
         mean=mean,
         mask=inside,
         grid=header.grid,
         mean_image=_finish_mean(header, total, kept),
-        bold_sha256=file.sha256,
+        bold_sha256=bold_sha256,
         mask_sha256=mask_sha256,
     )
 
 
-def _picker(
-    header: ImageHeader, inside: BoolArray, fwhm_mm: float
-) -> Callable[[RawArray], FloatArray]:
-    """Return a function from a stored volume to the (smoothed) values in the mask."""
-    places = np.nonzero(inside)
-    if fwhm_mm <= 0:
-        stored = np.ravel_multi_index(places, inside.shape, order="F")
-        return lambda raw: scale(raw[stored], header)
-    sigma = sigma_voxels(fwhm_mm, header.grid.voxel_sizes_mm)
-    # Smoothing acts along one axis after the other, so that within the mask's box padded by the
-    # kernel's radius every voxel of the mask sees what it sees in the whole volume.
-    box = tuple(
-        slice(max(0, int(along.min()) - radius), int(along.max()) + radius + 1)
-        for along, radius in zip(places, kernel_radius(sigma), strict=True)
-    )
-    within = inside[box]
+def _gather(
+    header: ImageHeader,
+    picker: _Picker,
+    kept: BoolArray,
+    values: npt.NDArray[Any] | StoredMatrix,
+    n_threads: int,
+) -> tuple[FloatArray, FloatArray, str]:
+    """Fill a matrix with the kept scans; return the volumes' sum, the means and the hash."""
+    total = np.zeros(int(np.prod(header.shape[:3])))
 
-    def pick(raw: RawArray) -> FloatArray:
-        volume = scale(raw.reshape(inside.shape, order="F")[box], header)
-        if not np.isfinite(volume[within]).any():
-            # Smoothing takes NaN as 0, which would make a scan of zeros of one without numbers.
-            return np.full(np.count_nonzero(within), np.nan)
-        return smooth_volume(volume.astype(np.float32), sigma)[within].astype(np.float64)
+    def parts(volumes: Iterator[RawArray]) -> Iterator[RawArray]:
+        for scan, raw in enumerate(volumes):
+            if kept[scan]:
+                np.add(total, raw, out=total)
+                yield picker.part(raw)
 
-    return pick
+    n_rows, n_voxels = values.shape
+    summed = np.zeros(n_voxels)
+    reference = np.zeros(n_voxels)
+    with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
+        for row, voxels in enumerate(map_in_order(picker.pick, parts(volumes), n_threads)):
+            if row == 0:
+                reference[:] = voxels
+            difference = np.subtract(voxels, reference, out=voxels)
+            values[row] = difference
+            summed += difference
+        # A row of float32 less a row of float64 is computed in float64, then rounded once.
+        offset = summed / n_rows
+        mean = reference + offset
+        broken = ~np.isfinite(mean)
+        for row in range(n_rows):
+            centred = (values[row] - offset).astype(np.float32)
+            values[row] = centred
+            finite = np.isfinite(centred)
+            if not finite.all():
+                broken |= ~finite
+    if broken.any():
+        for row in range(n_rows):
+            values[row] = np.where(broken, np.float32(np.nan), values[row])
+        mean[broken] = np.nan
+    return total, mean, file.sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Picker:
+    """What takes the (smoothed) values in the mask from stored volumes.
+
+    Parameters
+    ----------
+    header : ImageHeader
+        Of the series.
+    sigma : tuple of float
+        Width of the kernel along each axis, in voxels; zeros smooth nothing.
+    box : tuple of slice
+        The part of a volume that is needed: the mask's box padded by the kernel's radius.
+        Smoothing acts along one axis after the other, so that in it every voxel of the mask sees
+        what it sees in the whole volume.
+    inner : tuple of slice
+        The mask's box in that part.
+    places : ndarray of int, shape (n_voxels,)
+        The mask's voxels in the mask's box, in Fortran order of that box as volumes are stored,
+        listed in C order of the grid as the rows of the matrix are.
+    """
+
+    header: ImageHeader
+    sigma: tuple[float, ...]
+    box: tuple[slice, ...]
+    inner: tuple[slice, ...]
+    places: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, header: ImageHeader, inside: BoolArray, fwhm_mm: float) -> _Picker:
+        """Find the boxes of a mask."""
+        sigma = sigma_voxels(fwhm_mm, header.grid.voxel_sizes_mm)
+        along = np.nonzero(inside)
+        ends = [(int(places.min()), int(places.max()) + 1) for places in along]
+        padded = [
+            (max(0, start - radius), min(size, stop + radius))
+            for (start, stop), radius, size in zip(
+                ends, kernel_radius(sigma), inside.shape, strict=True
+            )
+        ]
+        return cls(
+            header=header,
+            sigma=sigma,
+            box=tuple(slice(*one) for one in padded),
+            inner=tuple(
+                slice(start - first, stop - first)
+                for (start, stop), (first, _) in zip(ends, padded, strict=True)
+            ),
+            places=np.ravel_multi_index(
+                tuple(places - start for places, (start, _) in zip(along, ends, strict=True)),
+                [stop - start for start, stop in ends],
+                order="F",
+            ),
+        )
+
+    def part(self, raw: RawArray) -> RawArray:
+        """Copy what is needed out of the buffer of a volume."""
+        return raw.reshape(self.header.shape[:3], order="F")[self.box].copy(order="K")
+
+    def pick(self, part: RawArray) -> FloatArray:
+        """Return the values of the mask's voxels, float64."""
+        # Threads have error states of their own.
+        with np.errstate(invalid="ignore", over="ignore"):
+            if not any(self.sigma):
+                return self._inside(scale(part[self.inner], self.header))
+            volume = scale(part, self.header, np.float32)
+            if part.dtype.kind == "f" and not np.isfinite(self._inside(volume[self.inner])).any():
+                # Smoothing takes NaN as 0, which would make a scan of zeros of one without
+                # numbers.
+                return np.full(self.places.size, np.nan)
+            smoothed = smooth_volume(volume, self.sigma, self.inner)
+            return self._inside(smoothed).astype(np.float64)
+
+    def _inside(self, box: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the mask's voxels from the values in its box."""
+        return np.ravel(box, order="F").take(self.places)
 
 
 def _mean_image(header: ImageHeader, kept: BoolArray) -> FloatImage:

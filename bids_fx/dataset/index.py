@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
 from bids_fx.dataset.completeness import runs_without_series, tasks_without_events
-from bids_fx.dataset.files import (
-    NIFTI,
-    Dataset,
-    DatasetFile,
-    Faults,
-    absolute,
-    dataset_file,
-    list_tree,
-)
+from bids_fx.dataset.files import NIFTI, DatasetFile, Faults, absolute, list_tree
 from bids_fx.dataset.folders import (
     DESCRIPTION,
     empty_derivatives,
@@ -28,6 +20,7 @@ from bids_fx.dataset.folders import (
     matching_labels,
     unknown_label,
 )
+from bids_fx.dataset.listing import IGNORED, Listing, Survey, list_paths
 from bids_fx.dataset.matching import Sources
 from bids_fx.dataset.runmaps import find_run_maps, list_mapped
 from bids_fx.dataset.runs import load_run
@@ -41,12 +34,9 @@ __all__ = ["find_all", "find_run_maps", "find_runs", "list_participants"]
 
 #: Name of the raw dataset in BIDS URIs.
 RAW = "raw"
-#: pybids searches these in paths from the dataset's root, which begin with a slash.
-_IGNORED = (
-    r"^/\.",
-    r"^/(code|stimuli|sourcedata|models|derivatives)(/|$)",
-    r"/(figures|log|logs|fmap|dwi|perf|meg|eeg|ieeg|beh)(/|$)",
-)
+#: Participants that are listed at once: pybids looks at every name in a dataset's folder each
+#: time, and holds the files of those who are listed.
+LISTED = 50
 
 
 def list_participants(data: DataSelection) -> tuple[str, ...]:
@@ -89,14 +79,43 @@ def list_participants(data: DataSelection) -> tuple[str, ...]:
 
 
 def find_all(
-    data: DataSelection, participants: Iterable[str], *, analysis: AnalysisSettings
+    data: DataSelection, participants: Sequence[str], *, analysis: AnalysisSettings
 ) -> Iterator[Found]:
     """Iterate over what is found for each participant, runs or run maps."""
-    find = find_runs if data.run_maps_dir is None else find_run_maps
-    return (find(data, participant, analysis=analysis) for participant in participants)
+    if data.run_maps_dir is not None:
+        yield from (find_run_maps(data, one, analysis=analysis) for one in participants)
+        return
+    for start in range(0, len(participants), LISTED):
+        some = participants[start : start + LISTED]
+        survey = survey_datasets(data, some)
+        yield from (find_runs(data, one, analysis=analysis, survey=survey) for one in some)
 
 
-def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettings) -> Found:
+def survey_datasets(data: DataSelection, participants: Sequence[str]) -> Survey:
+    """List the files of some participants, and what all share.
+
+    Raises
+    ------
+    BIDSFXError
+        If a dataset is not there at all, or a folder of it cannot be listed.
+    """
+    _require(folder_problems(data))
+    return Survey(
+        raw=_list_dataset(RAW, data.bids_dir, participants, data.database_dir),
+        derivatives=tuple(
+            _list_dataset(name, root, participants, data.database_dir)
+            for name, root in data.derivatives
+        ),
+    )
+
+
+def find_runs(
+    data: DataSelection,
+    participant: str,
+    *,
+    analysis: AnalysisSettings,
+    survey: Survey | None = None,
+) -> Found:
     """Find a participant's BOLD runs and everything that belongs to them.
 
     Parameters
@@ -107,6 +126,8 @@ def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettin
         Label without ``sub-``, as `list_participants` returns it.
     analysis : AnalysisSettings
         For the slice time reference.
+    survey : Survey or None
+        What `survey_datasets` lists for this participant and others; None lists it now.
 
     Returns
     -------
@@ -124,9 +145,12 @@ def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettin
     A task without any events (rest) is left out with a notice, unless it is asked for, or another
     participant shows that it should have some.
     """
-    _require(folder_problems(data))
-    sources, notices = _list_sources(data, participant)
+    survey = survey or survey_datasets(data, [participant])
     faults = Faults(participant)
+    sources = faults.attempt(_list_sources, survey, data, participant)
+    if sources is None:
+        return Found(participant=participant, problems=faults.problems)
+    notices = _listing_notices(sources, data)
     series = [file for file in _series(sources, data) if is_wanted_series(file, data)]
     named = [file for file in series if "task" in file.entities]
     faults.add(*(_no_task(file) for file in series if file not in named))
@@ -141,7 +165,7 @@ def find_runs(data: DataSelection, participant: str, *, analysis: AnalysisSettin
     notices += (*selection.notices, *runs_without_series(series, sources.raw, data, participant))
     rest: set[str] = set()
     if sources.designs is None:
-        rest, told = tasks_without_events(named, sources.raw, data, participant)
+        rest, told = tasks_without_events(named, sources.raw, survey, data, participant)
         notices += told
     runs = []
     for entities in selection.chosen:
@@ -175,17 +199,21 @@ def _participants_with_data(data: DataSelection) -> set[str]:
     return {label for root in roots for label in labels_in(root)}
 
 
-def _list_sources(data: DataSelection, participant: str) -> tuple[Sources, tuple[Notice, ...]]:
+def _list_sources(survey: Survey, data: DataSelection, participant: str) -> Sources:
     """List all datasets for one participant."""
-    raw = _list_dataset(RAW, data.bids_dir, participant, data.database_dir)
-    derivatives = tuple(
-        _list_dataset(name, root, participant, data.database_dir)
-        for name, root in data.derivatives
-    )
     designs = list_tree("design", data.design_dir, participant) if data.design_dir else None
+    return Sources(
+        raw=survey.raw.of(participant),
+        derivatives=tuple(listing.of(participant) for listing in survey.derivatives),
+        designs=designs,
+    )
+
+
+def _listing_notices(sources: Sources, data: DataSelection) -> tuple[Notice, ...]:
+    """Tell what the reader must know of how the files were listed."""
     texts = [
         f"The derivatives {one.name} have no {DESCRIPTION}."
-        for one in derivatives
+        for one in sources.derivatives
         if not (one.root / DESCRIPTION).is_file()
     ]
     if data.database_dir is not None:
@@ -193,8 +221,7 @@ def _list_sources(data: DataSelection, participant: str) -> tuple[Sources, tuple
             "Files are listed as the kept pybids index has them; files that came later are in it "
             "only once it is deleted."
         )
-    notices = tuple(Notice(text=text, warning=False) for text in texts)
-    return Sources(raw=raw, derivatives=derivatives, designs=designs), notices
+    return tuple(Notice(text=text, warning=False) for text in texts)
 
 
 def _series(sources: Sources, data: DataSelection) -> Iterator[DatasetFile]:
@@ -203,8 +230,10 @@ def _series(sources: Sources, data: DataSelection) -> Iterator[DatasetFile]:
     return (file for dataset in datasets for file in dataset.select("bold", NIFTI))
 
 
-def _list_dataset(name: str, root: Path, participant: str, database_dir: Path | None) -> Dataset:
-    """List the files of a dataset that are a participant's or everybody's, by pybids.
+def _list_dataset(
+    name: str, root: Path, participants: Sequence[str], database_dir: Path | None
+) -> Listing:
+    """List the files of a dataset that are some participants' or everybody's, by pybids.
 
     Notes
     -----
@@ -213,14 +242,13 @@ def _list_dataset(name: str, root: Path, participant: str, database_dir: Path | 
     for data files that are there, and raw images need not be.
     """
     root = absolute(root)
-    others = re.compile(rf"/sub-(?!{re.escape(participant)}(?:[/_.]|$))")
     if database_dir is None:
+        labels = "|".join(map(re.escape, participants))
+        others = re.compile(rf"/sub-(?!(?:{labels})(?:[/_.]|$))")
         paths = _index(root, ignore=[others], database=None)
     else:
-        kept = _index_kept(root, database_dir / f"{name}-{digest(str(root))[:12]}")
-        paths = [path for path in kept if not others.search(path.removeprefix(str(root)))]
-    files = (dataset_file(name, root, Path(path)) for path in paths)
-    return Dataset(name=name, root=root, files=tuple(sorted(files, key=lambda f: f.relative)))
+        paths = _index_kept(root, database_dir / f"{name}-{digest(str(root))[:12]}")
+    return list_paths(name, root, paths)
 
 
 def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) -> list[str]:
@@ -230,17 +258,25 @@ def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) 
         from bids import BIDSLayout, BIDSLayoutIndexer
         from bids.layout.models import BIDSFile
 
-        layout = BIDSLayout(
-            root,
-            validate=False,
-            is_derivative=False,
-            database_path=database,
-            indexer=BIDSLayoutIndexer(
+        try:
+            layout = BIDSLayout(
+                root,
                 validate=False,
-                index_metadata=False,
-                ignore=[*map(re.compile, _IGNORED), *ignore],
-            ),
-        )
+                is_derivative=False,
+                database_path=database,
+                indexer=BIDSLayoutIndexer(
+                    validate=False,
+                    index_metadata=False,
+                    ignore=[*map(re.compile, IGNORED), *ignore],
+                ),
+            )
+        except OSError as error:
+            raise BIDSFXError.single(
+                str(error.filename),
+                f"it cannot be listed ({error.strerror})",
+                "make the folder readable",
+                ExitCode.MISSING_INPUT,
+            ) from error
         paths = [path for (path,) in layout.session.query(BIDSFile.path)]
         layout.session.close()
         layout.connection_manager.engine.dispose()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bids_fx.dataset.streams import CHUNK, HashedFile, bad_file, is_gzip, open_stream, truncated
 from bids_fx.errors import BIDSFXError
-from bids_fx.inputs import FloatArray, Grid
+from bids_fx.inputs import Grid
 
 RawArray = npt.NDArray[Any]
 
@@ -144,14 +144,16 @@ def check_complete(path: Path, header: ImageHeader) -> None:
         raise truncated(path, f"{size} of {header.n_bytes} bytes")
 
 
-def scale(raw: RawArray, header: ImageHeader) -> FloatArray:
-    """Return stored values in the image's units, as float64."""
-    values: FloatArray = raw.astype(np.float64)
-    if header.slope != 1:
-        values *= header.slope
-    if header.inter != 0:
-        values += header.inter
-    return values
+def scale(
+    raw: RawArray, header: ImageHeader, dtype: type[np.floating] = np.float64
+) -> npt.NDArray[Any]:
+    """Return stored values in the image's units, computed in float64 and rounded once."""
+    if header.slope == 1 and header.inter == 0:
+        return raw.astype(dtype)
+    values = raw.astype(np.float64)
+    values *= header.slope
+    values += header.inter
+    return values.astype(dtype, copy=False)
 
 
 @contextmanager

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bids_fx.errors import BIDSFXError, ExitCode
 
+if TYPE_CHECKING:
+    from isal.igzip_lib import IgzipDecompressor
+
 CHUNK = 1 << 20
+#: Bytes that are read at once of each of many files.
+PIECE = 1 << 15
 _GZIP = b"\x1f\x8b"
 
 
@@ -39,6 +45,85 @@ class HashedFile(io.RawIOBase):
         return self._digest.hexdigest()
 
 
+class ReopenedFile(io.RawIOBase):
+    """A file that is open only while a piece of it is read: many take no more than one descriptor.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+        self._stamp: tuple[int, ...] = ()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read a piece into a buffer and return the number of bytes; another file is refused."""
+        with self._path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._stamp and stamp != self._stamp:
+                raise bad_file(self._path, "changed while it was read", "run again")
+            file.seek(self._place)
+            count = file.readinto(memoryview(buffer)[:PIECE])
+        self._stamp = stamp
+        self._place += count
+        return count
+
+
+class InflatedFile(io.RawIOBase):
+    """The uncompressed bytes of a gzip file, of which little is held at a time.
+
+    Parameters
+    ----------
+    file : RawIOBase
+        The file as stored; it may have several members, and zeros after each.
+
+    Notes
+    -----
+    `isal.igzip.IGzipFile` is as fast but has a buffer of 512 kB.
+    """
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file = file
+        self._member = self._begin()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer and return the number of bytes."""
+        piece = b""
+        while not piece:
+            if self._member.eof:
+                stored = self._member.unused_data.lstrip(b"\0")
+                while not stored:
+                    if not (stored := self._file.read(PIECE) or b""):
+                        return 0
+                    stored = stored.lstrip(b"\0")
+                self._member = self._begin()
+            else:
+                stored = b""
+                if self._member.needs_input and not (stored := self._file.read(PIECE) or b""):
+                    raise EOFError
+            piece = self._member.decompress(stored, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    @staticmethod
+    def _begin() -> IgzipDecompressor:
+        from isal import igzip_lib
+
+        return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+
 @contextmanager
 def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOBase, HashedFile]]:
     """Open a file for reading; gzip is told by the first bytes, not by the name.
@@ -62,19 +147,33 @@ def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOB
     BIDSFXError
         If the file is absent or cannot be read, or its compressed data are truncated or corrupt.
     """
-    from isal import igzip, igzip_lib
+    from isal import igzip
+
+    with reading(path), path.open("rb", buffering=0) as raw:
+        file = HashedFile(raw)
+        source = io.BufferedReader(file, chunk)
+        if source.peek(2)[:2] != _GZIP:
+            yield source, file
+            return
+        with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
+            yield stream, file
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into an error that names it.
+
+    Raises
+    ------
+    BIDSFXError
+        If the file is absent or cannot be read, or its compressed data are truncated or corrupt.
+    """
+    from isal import igzip_lib
 
     # The library's stub declares an instance where the module has the class.
     isal_error = cast("type[Exception]", igzip_lib.IsalError)
     try:
-        with path.open("rb", buffering=0) as raw:
-            file = HashedFile(raw)
-            source = io.BufferedReader(file, chunk)
-            if source.peek(2)[:2] != _GZIP:
-                yield source, file
-                return
-            with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
-                yield stream, file
+        yield
     except FileNotFoundError:
         found = "a link to a file that is not there" if path.is_symlink() else "no such file"
         remedy = "fetch it (datalad get, git annex get) or restore it"

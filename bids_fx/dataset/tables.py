@@ -6,14 +6,15 @@ Everything that is decided about missing values in tables is decided here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.dataset.tsv import Table, read_json, read_table
+from bids_fx.dataset.tsv import LazyColumns, Table, read_json, read_table
 from bids_fx.errors import BIDSFXError, ExitCode, Notice
 from bids_fx.glm.design import Column, Condition, Design, Role
 from bids_fx.inputs import ConfoundTable, FloatArray
@@ -166,16 +167,8 @@ def read_confounds(path: Path, n_scans: int) -> ConfoundTable:
             f"{table.n_rows} rows, but the BOLD series has {n_scans} volumes",
             "give the confounds of this run, one row per volume",
         )
-    values: dict[str, FloatArray] = {}
-    filled: dict[str, str] = {}
-    for name in table.columns:
-        column = _confound_column(table, name)
-        if np.isnan(column[0]):
-            if _DERIVATIVES.fullmatch(name):
-                column[0], filled[name] = 0.0, "0"
-            elif _CHANGES.fullmatch(name) and not np.isnan(column[1:]).all():
-                column[0], filled[name] = np.nanmean(column[1:]), "mean"
-        values[name] = column
+    values = LazyColumns(table.columns, partial(_confound_column, table))
+    filled = {name: how for name in values for how in [_fill_first(name, values)] if how}
     sidecar = sidecar_of(path)
     described = read_json(sidecar) if sidecar.exists() else {}
     metadata = {
@@ -314,6 +307,18 @@ def _confound_column(table: Table, name: str) -> FloatArray:
         return np.full(table.n_rows, np.nan)
     column[np.isinf(column)] = np.nan
     return column
+
+
+def _fill_first(name: str, values: Mapping[str, FloatArray]) -> str | None:
+    """Fill the first value of a column where it must be missing; return with what, if so."""
+    is_derivative = _DERIVATIVES.fullmatch(name) is not None
+    if not (is_derivative or _CHANGES.fullmatch(name)):
+        return None
+    column = values[name]
+    if not np.isnan(column[0]) or (not is_derivative and np.isnan(column[1:]).all()):
+        return None
+    column[0] = 0.0 if is_derivative else np.nanmean(column[1:])
+    return "0" if is_derivative else "mean"
 
 
 def _guess_columns(names: tuple[str, ...], matrix: FloatArray) -> tuple[Column, ...]:

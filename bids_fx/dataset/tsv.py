@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,8 +16,49 @@ from bids_fx.dataset.streams import bad_file, open_stream
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import FloatArray
 
+T = TypeVar("T")
+
 #: Spellings of a missing number; BIDS has only ``n/a``, R and pandas write the others.
 MISSING_NUMBERS = frozenset({"", "n/a", "N/A", "na", "NA", "nan", "NaN", "NAN"})
+
+
+class LazyColumns(Mapping[str, T]):
+    """Columns by name, each made when it is first asked for.
+
+    Confounds tables have hundreds, and few are used.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of the columns, in the file's order.
+    make : callable
+        Makes a column from its name.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], T]) -> None:
+        self._names = dict.fromkeys(names)
+        self._make = make
+        self._made: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        """Return a column."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a column; that of other mappings would make it."""
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +69,14 @@ class Table:
     ----------
     path : Path
         The file it was read from.
-    columns : dict of str to tuple of str
+    columns : mapping of str to tuple of str
         Cells of each column without surrounding blanks, in the file's order.
     lines : tuple of int
         Line number in the file of each row, from 1, for messages.
     """
 
     path: Path
-    columns: dict[str, tuple[str, ...]]
+    columns: Mapping[str, tuple[str, ...]]
     lines: tuple[int, ...]
 
     @property
@@ -59,12 +102,13 @@ class Table:
         BIDSFXError
             If a cell holds neither a number nor a missing value.
         """
-        numbers = [_number(cell) for cell in self.columns[name]]
+        cells = self.columns[name]
+        numbers = [_number(cell) for cell in cells]
         if None in numbers:
             row = numbers.index(None)
             raise bad_file(
                 self.path,
-                f"column '{name}' holds {self.columns[name][row]!r} in line {self.lines[row]}",
+                f"column '{name}' holds {cells[row]!r} in line {self.lines[row]}",
                 "write numbers with a decimal point, and n/a where there is none",
             )
         return np.array(numbers, dtype=np.float64)
@@ -122,17 +166,18 @@ def read_table(path: Path) -> Table:
     ``pandas.read_csv`` fills the end of a short row without a word and renames the second of two
     columns of one name: a table that was cut off would pass for a whole one.
     """
-    lines = [_split_line(line) for line in re.split(r"\r\n|\n|\r", read_text(path))]
-    while lines and lines[-1] == [""]:
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    lines = [_split_line(line) for line in text.split("\n")]
+    while lines and _is_blank(lines[-1]):
         lines.pop()
     if not lines:
         raise bad_file(path, "an empty file", "restore the file")
-    header = lines[0]
+    header = [cell.strip() for cell in lines[0]]
     _check_header(path, header)
     rows = [
         (number, cells)
         for number, cells in enumerate(lines[1:], start=2)
-        if len(header) == 1 or cells != [""]
+        if len(header) == 1 or not _is_blank(cells)
     ]
     for number, cells in rows:
         if len(cells) != len(header):
@@ -141,8 +186,17 @@ def read_table(path: Path) -> Table:
                 f"line {number} has {len(cells)} cells and the header has {len(header)}",
                 "separate the cells by single tabs and write n/a into empty ones",
             )
-    columns = {name: tuple(cells[i] for _, cells in rows) for i, name in enumerate(header)}
-    return Table(path=path, columns=columns, lines=tuple(number for number, _ in rows))
+    places = {name: place for place, name in enumerate(header)}
+
+    def cells_of(name: str) -> tuple[str, ...]:
+        place = places[name]
+        return tuple([cells[place].strip() for _, cells in rows])
+
+    return Table(
+        path=path,
+        columns=LazyColumns(header, cells_of),
+        lines=tuple(number for number, _ in rows),
+    )
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -165,8 +219,12 @@ def read_json(path: Path) -> dict[str, object]:
 
 def _split_line(line: str) -> list[str]:
     """Split a line at its tabs; quotes are honoured, but never across lines."""
-    cells = next(csv.reader([line], delimiter="\t")) if '"' in line else line.split("\t")
-    return [cell.strip() for cell in cells]
+    return next(csv.reader([line], delimiter="\t")) if '"' in line else line.split("\t")
+
+
+def _is_blank(cells: Sequence[str]) -> bool:
+    """Tell whether a line holds nothing."""
+    return len(cells) == 1 and not cells[0].strip()
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -177,7 +235,7 @@ def _check_header(path: Path, header: list[str]) -> None:
             f"column {header.index('') + 1} of {len(header)} has no name",
             "name it in the header line or leave the column out",
         )
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise bad_file(
             path, f"columns of one name: {', '.join(twice)}", "rename or remove the copies"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from bids_fx.errors import ExitCode, Notice, Problem
 
@@ -26,51 +27,75 @@ _VALID, _INVALID = 0, 16
 _TIMEOUT_S = 600
 
 
-def validate_raw(bids_dir: Path) -> tuple[tuple[Problem, ...], tuple[Notice, ...]]:
-    """Run the BIDS validator on the raw dataset.
+class Validation:
+    """The BIDS validator at work on the raw dataset, while other things are done.
 
     Parameters
     ----------
     bids_dir : Path
         The raw dataset.
-
-    Returns
-    -------
-    problems : tuple of Problem
-        The validator's errors, with exit code 16; those about raw images do not count.
-    notices : tuple of Notice
-        Why the dataset was not validated, where it was not.
     """
-    beside = Path(sys.executable).parent / VALIDATOR
-    program = str(beside) if beside.exists() else shutil.which(VALIDATOR)
-    if program is None:
-        text = (
-            f"The raw dataset was not validated: {VALIDATOR} is not installed "
-            "(pip install 'bids_fx[validator]')."
+
+    def __init__(self, bids_dir: Path) -> None:
+        self._bids_dir = bids_dir
+        self._process: subprocess.Popen[str] | None = None
+        self._failure = _not_validated(
+            f"{VALIDATOR} is not installed (pip install 'bids_fx[validator]')", warning=False
         )
-        return (), (Notice(text=text, warning=False),)
-    command = [program, str(bids_dir), "--ignoreWarnings", "--format", "json"]
-    try:
-        # Without a shell: the validator that is installed, and the user's own folder as one word.
-        done = subprocess.run(  # noqa: S603 - for the reason above
-            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
-        issues = json.loads(done.stdout)["issues"] if done.returncode in {_VALID, _INVALID} else {}
-    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
-        return (), (_not_validated(str(error)),)
-    if done.returncode not in {_VALID, _INVALID}:
-        return (), (_not_validated(f"it ended with exit code {done.returncode}"),)
-    messages = issues.get("codeMessages", {})
-    return tuple(
-        Problem(
-            where=f"{bids_dir}{issue.get('location', '')}",
-            found=_describe(issue, messages),
-            remedy="mend the dataset, or skip this check with --skip-bids-validation",
-            code=ExitCode.INVALID_BIDS,
-        )
-        for issue in issues.get("issues", [])
-        if issue.get("severity") == "error" and issue["code"] not in HARMLESS
-    ), ()
+        beside = Path(sys.executable).parent / VALIDATOR
+        program = str(beside) if beside.exists() else shutil.which(VALIDATOR)
+        if program is None:
+            return
+        command = [program, str(bids_dir), "--ignoreWarnings", "--format", "json"]
+        try:
+            # Without a shell: the validator that is installed, and the user's folder as one word.
+            self._process = subprocess.Popen(  # noqa: S603 - for the reason above
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+        except OSError as error:
+            self._failure = _failed(str(error))
+
+    def __enter__(self) -> Self:
+        """Return the validation."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the validator, if it is still at work."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+
+    def result(self) -> tuple[tuple[Problem, ...], tuple[Notice, ...]]:
+        """Wait for the validator's result.
+
+        Returns
+        -------
+        problems : tuple of Problem
+            The validator's errors, with exit code 16; those about raw images do not count.
+        notices : tuple of Notice
+            Why the dataset was not validated, where it was not.
+        """
+        if self._process is None:
+            return (), (self._failure,)
+        try:
+            output, _ = self._process.communicate(timeout=_TIMEOUT_S)
+            code = self._process.returncode
+            issues = json.loads(output)["issues"] if code in {_VALID, _INVALID} else None
+        except (ValueError, KeyError, subprocess.TimeoutExpired) as error:
+            return (), (_failed(str(error)),)
+        if issues is None:
+            return (), (_failed(f"it ended with exit code {code}"),)
+        messages = issues.get("codeMessages", {})
+        return tuple(
+            Problem(
+                where=f"{self._bids_dir}{issue.get('location', '')}",
+                found=_describe(issue, messages),
+                remedy="mend the dataset, or skip this check with --skip-bids-validation",
+                code=ExitCode.INVALID_BIDS,
+            )
+            for issue in issues.get("issues", [])
+            if issue.get("severity") == "error" and issue["code"] not in HARMLESS
+        ), ()
 
 
 def _describe(issue: Mapping[str, object], messages: Mapping[str, str]) -> str:
@@ -82,5 +107,9 @@ def _describe(issue: Mapping[str, object], messages: Mapping[str, str]) -> str:
     return f"{code}: {' '.join(' '.join(details).split())}"
 
 
-def _not_validated(reason: str) -> Notice:
-    return Notice(text=f"The raw dataset was not validated: {VALIDATOR} failed ({reason}).")
+def _not_validated(reason: str, *, warning: bool = True) -> Notice:
+    return Notice(text=f"The raw dataset was not validated: {reason}.", warning=warning)
+
+
+def _failed(reason: str) -> Notice:
+    return _not_validated(f"{VALIDATOR} failed ({reason})")

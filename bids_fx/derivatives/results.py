@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
-from bids_fx.records import GroupPlan, Plan, RunPlan
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
+from bids_fx.threads import map_in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,38 +47,35 @@ class RunResult:
     mask: npt.NDArray[np.bool_]
     mean_image: npt.NDArray[np.float32]
     model_maps: dict[str, FloatArray]
-    contrast_maps: dict[str, dict[str, FloatArray]]
+    contrast_maps: Mapping[str, Mapping[str, FloatArray]]
     dof: float
     quality: dict[str, float | int | None]
     hashes: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupResult:
-    """The numbers of one combination, ready to be written.
+class CombinedContrast:
+    """The numbers of one contrast combined over runs, ready to be written.
 
     Parameters
     ----------
-    grid : Grid
-        The grid of the run maps.
     mask : ndarray of bool, 3D
         The voxels that at least one run covers; vectors below are in its C order.
-    contrast_maps : dict of str to dict of str to ndarray
-        By contrast label, then by ``stat-`` label; shapes as in `RunResult`.
-    gave_way : dict of str to int
-        By contrast label, the number of voxels where few degrees of freedom of a run made the
-        weighted combination a plain mean.
-    influences : dict of str to tuple of InfluenceRow
-        By contrast label, where two runs or more enter: what each run does to the peaks.
+    maps : dict of str to ndarray
+        By ``stat-`` label; shapes as in `RunResult`, types as computed or `as_published`.
+    gave_way : int
+        Number of voxels where few degrees of freedom of a run made the weighted combination a
+        plain mean.
+    influence : tuple of InfluenceRow
+        Where two runs or more enter: what each run does to the peaks.
     hashes : dict of str to str
         SHA-256 of each run map that was read, by its BIDS URI.
     """
 
-    grid: Grid
     mask: npt.NDArray[np.bool_]
-    contrast_maps: dict[str, dict[str, FloatArray]]
-    gave_way: dict[str, int]
-    influences: dict[str, tuple[InfluenceRow, ...]]
+    maps: Mapping[str, npt.NDArray[Any]]
+    gave_way: int
+    influence: tuple[InfluenceRow, ...]
     hashes: dict[str, str]
 
 
@@ -84,6 +83,20 @@ class GroupResult:
 _DOUBLE = {"p", "qp", "covariance"}
 #: Whole numbers, 0 where there is nothing to count.
 _WHOLE = {"nruns", "zchangerun"}
+
+
+def as_published(stat: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a statistic's values as its image holds them.
+
+    Examples
+    --------
+    >>> as_published("nruns", np.array([2.0, np.nan]))
+    array([2, 0], dtype=int16)
+    """
+    if stat in _WHOLE:
+        values = np.nan_to_num(values)
+    dtype = np.int16 if stat in _WHOLE else np.float64 if stat in _DOUBLE else np.float32
+    return values.astype(dtype, copy=False)
 
 
 class _ImageWriter:
@@ -99,23 +112,21 @@ class _ImageWriter:
     def write(
         self,
         path: PurePosixPath,
-        values: FloatArray,
+        values: npt.NDArray[Any],
         sidecar: Mapping[str, object],
         *,
         stat: str = "",
         dofs: tuple[float, ...] | None = None,
     ) -> Path:
         """Write one image; the sidecar comes last, so that it vouches for a whole image."""
-        is_whole = stat in _WHOLE
-        dtype = np.float64 if stat in _DOUBLE else np.float32
         write_image(
             self.out_dir / path,
-            np.nan_to_num(values).astype(np.int16) if is_whole else values.astype(dtype),
+            as_published(stat, values),
             self.mask,
             self.grid,
             standard_space=self.standard_space,
             intent=sidecars.intent(stat, dofs),
-            outside=0 if is_whole else np.nan,
+            outside=0 if stat in _WHOLE else np.nan,
         )
         write_json(self.out_dir / paths.sidecar(path), sidecar)
         return self.out_dir / path
@@ -194,19 +205,18 @@ def write_run(
         writer.write(
             paths.model_map(run.entities, stat), result.model_maps[stat], sidecar, stat=stat
         )
-    medians = {label: _median(maps["dof"]) for label, maps in result.contrast_maps.items()}
+    medians: dict[str, float | None] = {}
     published = {}
     for item in run.estimable:
+        label = item.contrast.label
+        maps = result.contrast_maps[label]
+        medians[label] = _median(maps["dof"])
         dofs = sidecars.constant_dofs(item, settings, result.dof)
         for stat in paths.contrast_stats(item.contrast):
-            path = paths.statmap(run.entities, item.contrast.label, stat)
-            values = result.contrast_maps[item.contrast.label][stat]
-            particular = sidecars.run_contrast(
-                item, stat, settings, result.dof, medians[item.contrast.label]
-            )
-            key = map_key(run.key, item.contrast.label, stat)
-            published[key] = writer.write(
-                path, values, {**common, **particular}, stat=stat, dofs=dofs
+            path = paths.statmap(run.entities, label, stat)
+            particular = sidecars.run_contrast(item, stat, settings, result.dof, medians[label])
+            published[map_key(run.key, label, stat)] = writer.write(
+                path, maps[stat], {**common, **particular}, stat=stat, dofs=dofs
             )
     write_contrasts(run, medians, out_dir)
     quality = {name: six_digits(value) for name, value in result.quality.items()}
@@ -214,7 +224,7 @@ def write_run(
     return published
 
 
-def _median(values: FloatArray) -> float | None:
+def _median(values: npt.NDArray[Any]) -> float | None:
     """Return the median of the finite values to six digits, or None where there is none."""
     finite = values[np.isfinite(values)]
     return six_digits(float(np.median(finite))) if finite.size else None
@@ -243,50 +253,76 @@ def _write_mean_image(
     write_json(writer.out_dir / paths.sidecar(path), sidecar)
 
 
-def write_group(plan: Plan, group: GroupPlan, result: GroupResult, out_dir: Path) -> list[Path]:
-    """Publish the maps of one combination.
+class GroupWriter:
+    """Publishes a combination, contrast by contrast.
 
     Parameters
     ----------
     plan : Plan
         The participant's plan.
     group : GroupPlan
-        What was planned.
-    result : GroupResult
-        What was computed.
+        What was planned. Maps of an earlier call that would contradict it are removed.
     out_dir : Path
         The output folder.
-
-    Returns
-    -------
-    list of Path
-        The contrast maps.
+    n_threads : int
+        Threads that write; >= 1.
     """
-    writer = _ImageWriter(out_dir, group.entities, result.mask, result.grid)
-    writer.remove(paths.superseded_by_group(group))
-    mask_sidecar = {
-        **sidecars.group_image(plan, group, None, result.hashes),
-        "Type": "Brain",
-        "Description": "Voxels that at least one run covers",
-    }
-    writer.write_mask(paths.mask(group.entities), mask_sidecar)
-    written = []
-    for item in group.estimable:
-        label = item.contrast.label
-        used = {uri: value for uri, value in result.hashes.items() if f"_contrast-{label}_" in uri}
-        common = sidecars.group_image(plan, group, item, used)
-        median = _median(result.contrast_maps[label]["dof"])
-        for stat in paths.combined_stats(item):
-            particular = {
+
+    def __init__(self, plan: Plan, group: GroupPlan, out_dir: Path, *, n_threads: int = 1) -> None:
+        self._plan, self._group, self._out_dir = plan, group, out_dir
+        self._n_threads = n_threads
+        self._grid = plan.run(group.run_keys[0]).source.grid
+        self._mask = np.zeros(self._grid.shape, dtype=bool)
+        self._hashes: dict[str, str] = {}
+        self._writer(self._mask).remove(paths.superseded_by_group(group))
+
+    def write_contrast(self, item: GroupContrast, result: CombinedContrast) -> list[Path]:
+        """Publish the maps of one contrast, and what each run does to their peaks.
+
+        Parameters
+        ----------
+        item : GroupContrast
+            What was planned.
+        result : CombinedContrast
+            What was computed.
+
+        Returns
+        -------
+        list of Path
+            The maps.
+        """
+        plan, group, label = self._plan, self._group, item.contrast.label
+        self._mask |= result.mask
+        self._hashes |= result.hashes
+        writer = self._writer(result.mask)
+        common = sidecars.group_image(plan, group, item, result.hashes)
+        median = _median(result.maps["dof"])
+
+        def write(stat: str) -> Path:
+            sidecar = {
+                **common,
                 **sidecars.group_contrast(plan, item, stat, median),
-                "VoxelsWithoutWeights": result.gave_way[label],
+                "VoxelsWithoutWeights": result.gave_way,
             }
             path = paths.statmap(group.entities, label, stat)
-            values = result.contrast_maps[label][stat]
-            written.append(writer.write(path, values, {**common, **particular}, stat=stat))
+            return writer.write(path, result.maps[stat], sidecar, stat=stat)
+
+        written = list(map_in_order(write, paths.combined_stats(item), self._n_threads))
         if label in paths.influence_tables(group):
-            write_influence(plan, group, item, result.influences[label], out_dir)
-    return written
+            write_influence(plan, group, item, result.influence, self._out_dir)
+        return written
+
+    def write_mask(self) -> None:
+        """Publish the voxels of all contrasts that were written."""
+        sidecar = {
+            **sidecars.group_image(self._plan, self._group, None, self._hashes),
+            "Type": "Brain",
+            "Description": "Voxels that at least one run covers",
+        }
+        self._writer(self._mask).write_mask(paths.mask(self._group.entities), sidecar)
+
+    def _writer(self, mask: npt.NDArray[np.bool_]) -> _ImageWriter:
+        return _ImageWriter(self._out_dir, self._group.entities, mask, self._grid)
 
 
 def map_key(run_key: str, label: str, stat: str) -> str:

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
@@ -283,13 +284,15 @@ def unfinished(
 def group_inputs(plan: Plan, group: GroupPlan, out_dir: Path) -> dict[str, Path]:
     """Return the run maps that a combination reads, by BIDS URI."""
     inputs: dict[str, Path] = {}
-    for item in group.estimable:
-        for key in item.run_keys:
-            run = plan.run(key)
-            prefix = f"{key}/{item.contrast.label}/"
-            for name, file in published_maps(run, out_dir).items():
-                if name.startswith(prefix):
-                    inputs[map_uri(run, file, out_dir)] = file
+    for run in plan.group_runs(group):
+        prefixes = tuple(
+            f"{run.key}/{item.contrast.label}/"
+            for item in group.estimable
+            if run.key in item.run_keys
+        )
+        for name, file in published_maps(run, out_dir).items():
+            if name.startswith(prefixes):
+                inputs[map_uri(run, file, out_dir)] = file
     return inputs
 
 
@@ -308,6 +311,8 @@ def _vouched(
     hashes: HashCache,
 ) -> bool:
     """Tell whether every image has a sidecar that names these settings and inputs."""
+    # Each input is looked at once, however many images were made from it.
+    current = cache(hashes.digest)
     for image in images:
         try:
             values = json.loads((out_dir / paths.sidecar(image)).read_text())
@@ -318,7 +323,7 @@ def _vouched(
             return False
         if not recorded or not recorded.keys() <= inputs.keys():
             return False
-        if any(hashes.digest(inputs[uri]) != value for uri, value in recorded.items()):
+        if any(current(inputs[uri]) != value for uri, value in recorded.items()):
             return False
     return True
 

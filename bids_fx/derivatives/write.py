@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
-import io
 import json
 import math
 import os
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.errors import output_error
 from bids_fx.inputs import Grid
 
 #: Where locks and participants' states are kept, in the output folder.
@@ -24,6 +22,8 @@ WORK_AREA = ".bids_fx_work"
 
 _CHUNK = 1 << 20
 
+#: Follows the header of a NIfTI-1 file.
+_NO_EXTENSION = bytes(4)
 #: NIfTI codes of the world that an affine leads to.
 _SCANNER, _TEMPLATE = 1, 4
 
@@ -55,17 +55,6 @@ def write_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise output_error(path, error) from error
-
-
-def output_error(path: Path, error: OSError) -> BIDSFXError:
-    """Return the error that tells what could not be written, and why."""
-    is_writing = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
-    return BIDSFXError.single(
-        str(path),
-        f"cannot be written ({error.strerror or error})",
-        "see that the folder exists, is writable for this user and has space left",
-        ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
-    )
 
 
 def sha256(file: Path) -> str:
@@ -153,18 +142,26 @@ def write_image(
     import nibabel as nb
     from isal import igzip
 
-    volumes = np.full((*grid.shape, *values.shape[:-1]), outside, dtype=values.dtype)
-    volumes[mask] = values.T
-    image = nb.Nifti1Image(volumes, None)
+    shape = (*grid.shape, *values.shape[:-1])
+    header = nb.Nifti1Header()
+    header.set_data_dtype(values.dtype)
+    header.set_data_shape(shape)
+    header.set_xyzt_units("mm", "sec")
+    header.set_intent(*intent)
+    header.set_slope_inter(1, 0)
     code = _TEMPLATE if standard_space else _SCANNER
-    image.header.set_data_dtype(values.dtype)
-    image.header.set_xyzt_units("mm", "sec")
-    image.header.set_intent(*intent)
-    image.set_sform(np.asarray(grid.affine), code)
-    image.set_qform(np.asarray(grid.affine), code, strip_shears=True)
-    buffer = io.BytesIO()
-    image.to_file_map({"image": nb.FileHolder(fileobj=buffer), "header": nb.FileHolder()})
-    write_bytes(path, igzip.compress(buffer.getvalue(), compresslevel=2, mtime=0))
+    header.set_sform(np.asarray(grid.affine), code)
+    header.set_qform(np.asarray(grid.affine), code, strip_shears=True)
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    start = header.binaryblock + _NO_EXTENSION
+    # The file in one piece, of which the voxels are a view.
+    content = np.empty(len(start) + math.prod(shape) * values.itemsize, dtype=np.uint8)
+    content[: len(start)] = np.frombuffer(start, dtype=np.uint8)
+    volumes = content[len(start) :].view(values.dtype).reshape(shape, order="F")
+    volumes[...] = outside
+    volumes[mask] = values.T
+    write_bytes(path, igzip.compress(content, compresslevel=2, mtime=0))
 
 
 def remove_unfinished(out_dir: Path, participant: str) -> None:

@@ -62,9 +62,11 @@ def kernel_radius(sigma: Sequence[float]) -> tuple[int, ...]:
 
 
 def smooth_volume(
-    volume: npt.NDArray[np.float32], sigma: Sequence[float]
+    volume: npt.NDArray[np.float32],
+    sigma: Sequence[float],
+    inner: Sequence[slice] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return a volume smoothed with a Gaussian kernel.
+    """Return a volume smoothed with a Gaussian kernel, or a part of it.
 
     Parameters
     ----------
@@ -72,11 +74,13 @@ def smooth_volume(
         Values that are not finite count as 0.
     sigma : sequence of 3 float
         Standard deviation along each axis, in voxels; an axis with 0 is left as it is.
+    inner : sequence of 3 slices, or None
+        The part that is wanted; None means all. What it does not need is not computed.
 
     Returns
     -------
-    ndarray of shape (nx, ny, nz)
-        float32; the argument is not changed.
+    ndarray
+        float32, in the argument's order in memory; the argument is not changed.
 
     Raises
     ------
@@ -89,12 +93,17 @@ def smooth_volume(
     (``reflect``), float32 between the axes: nilearn's ``smooth_img``, to the last bit. No
     correction is made for the mask.
     """
-    smoothed = np.where(np.isfinite(volume), volume, 0).astype(np.float32)
+    smoothed = volume.astype(np.float32)
+    finite = np.isfinite(smoothed)
+    if not finite.all():
+        smoothed[~finite] = 0
     for axis, one in enumerate(_per_axis(sigma, smoothed.ndim)):
         if one > 0:
             gaussian_filter1d(
                 smoothed, one, axis=axis, output=smoothed, mode="reflect", truncate=TRUNCATE
             )
+        if inner is not None:
+            smoothed = smoothed[(slice(None),) * axis + (inner[axis],)]
     return smoothed
 
 

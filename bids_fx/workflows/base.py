@@ -15,6 +15,7 @@ os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
 from nipype import config as nipype_config
 from nipype.pipeline import engine as pe
 
+from bids_fx.memory import Allowance
 from bids_fx.records import Plan, Todo
 from bids_fx.workflows.participant import init_participant_wf, node_name
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
@@ -55,10 +56,8 @@ class Resources:
     ----------
     n_procs : int
         Processes; with one, all runs in the main process.
-    n_threads : int
-        Threads of one fit.
     mem_gb : float
-        Memory in all, in GB.
+        Memory of all nodes together, in GB.
     plugin : dict or None
         A nipype plugin of the user's: `plugin` and `plugin_args`.
     stop_on_first_crash : bool
@@ -66,14 +65,13 @@ class Resources:
     """
 
     n_procs: int
-    n_threads: int
     mem_gb: float
     plugin: Mapping[str, Any] | None = None
     stop_on_first_crash: bool = False
 
 
 def init_bids_fx_wf(
-    work: Sequence[tuple[Plan, Todo]], *, out_dir: Path, work_dir: Path, n_threads: int
+    work: Sequence[tuple[Plan, Todo]], *, out_dir: Path, work_dir: Path, allowance: Allowance
 ) -> pe.Workflow:
     """Build the workflow of several participants.
 
@@ -83,8 +81,8 @@ def init_bids_fx_wf(
         Each participant's plan, and what of it is not done yet.
     out_dir, work_dir : Path
         Output folder and scratch.
-    n_threads : int
-        Threads of one fit.
+    allowance : Allowance
+        Threads of each node.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def init_bids_fx_wf(
     workflow = pe.Workflow(WORKFLOW, base_dir=str(work_dir))
     for plan, todo in work:
         part = init_participant_wf(
-            plan, todo, out_dir=out_dir, n_threads=n_threads, name=workflow_name(plan.participant)
+            plan, todo, out_dir=out_dir, allowance=allowance, name=workflow_name(plan.participant)
         )
         workflow.add_nodes([part])
     return workflow

@@ -10,14 +10,12 @@ from nipype.pipeline import engine as pe
 
 from bids_fx.interfaces.glm import CombineRuns, FitRun
 from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
+from bids_fx.memory import RUN_FIGURE_GB, Allowance, contrast_figure_gb
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
-
-#: Of a node that draws: the libraries and the picture; the maps it reads come on top.
-FIGURE_MEM_GB = 0.4
 
 
 def init_participant_wf(
-    plan: Plan, todo: Todo, *, out_dir: Path, n_threads: int, name: str
+    plan: Plan, todo: Todo, *, out_dir: Path, allowance: Allowance, name: str
 ) -> pe.Workflow:
     """Build the workflow of one participant.
 
@@ -29,8 +27,8 @@ def init_participant_wf(
         What of it is not done yet; groups of which nothing is to be done have no node.
     out_dir : Path
         The output folder, where each node publishes what it made.
-    n_threads : int
-        Threads of one fit.
+    allowance : Allowance
+        Threads of each node.
     name : str
         Name of the workflow.
 
@@ -49,7 +47,7 @@ def init_participant_wf(
         family = [group, *(over for over in outer if group in _parts(plan, over))]
         if any(_is_due(member, todo) for member in family):
             built[group.key] = init_group_wf(
-                plan, group, todo, out_dir=out_dir, n_threads=n_threads, name=node_name(group.key)
+                plan, group, todo, out_dir=out_dir, allowance=allowance, name=node_name(group.key)
             )
             workflow.add_nodes([built[group.key]])
     for group in outer:
@@ -60,6 +58,7 @@ def init_participant_wf(
                 todo,
                 n_sessions=len(_parts(plan, group)),
                 out_dir=out_dir,
+                allowance=allowance,
                 name=node_name(group.key),
             )
             for place, part in enumerate(_parts(plan, group), start=1):
@@ -68,8 +67,9 @@ def init_participant_wf(
     for run in plan.runs:
         if run.key in todo.run_figures:
             interface = DrawRun(run=run, out_dir=str(out_dir))
+            mem_gb = allowance.base_gb + RUN_FIGURE_GB
             name = f"figures_{node_name(run.key)}"
-            workflow.add_nodes([pe.Node(interface, name=name, mem_gb=FIGURE_MEM_GB)])
+            workflow.add_nodes([pe.Node(interface, name=name, mem_gb=mem_gb)])
     return workflow
 
 
@@ -79,7 +79,14 @@ def node_name(key: str) -> str:
 
 
 def init_sessions_wf(
-    plan: Plan, group: GroupPlan, todo: Todo, *, n_sessions: int, out_dir: Path, name: str
+    plan: Plan,
+    group: GroupPlan,
+    todo: Todo,
+    *,
+    n_sessions: int,
+    out_dir: Path,
+    allowance: Allowance,
+    name: str,
 ) -> pe.Workflow:
     """Build the workflow of a group over sessions, which follows those of its sessions.
 
@@ -95,6 +102,8 @@ def init_sessions_wf(
         Number of sessions.
     out_dir : Path
         The output folder.
+    allowance : Allowance
+        Threads of each node.
     name : str
         Name of the workflow.
 
@@ -110,15 +119,15 @@ def init_sessions_wf(
     """
     workflow = pe.Workflow(name)
     merge = pe.Node(Merge(n_sessions), name="merge_sessions", run_without_submitting=True)
-    combine = _combine_node(pe.Node, plan, group, todo, out_dir, "combine_sessions")
+    combine = _combine_node(pe.Node, plan, group, todo, out_dir, allowance, "combine_sessions")
     workflow.connect(merge, "out", combine, "maps")
-    for figure in _figure_nodes(plan, group, todo, out_dir):
+    for figure in _figure_nodes(plan, group, todo, out_dir, allowance):
         workflow.connect(combine, "maps", figure, "maps")
     return workflow
 
 
 def init_group_wf(
-    plan: Plan, group: GroupPlan, todo: Todo, *, out_dir: Path, n_threads: int, name: str
+    plan: Plan, group: GroupPlan, todo: Todo, *, out_dir: Path, allowance: Allowance, name: str
 ) -> pe.Workflow:
     """Build the workflow of one group of runs.
 
@@ -132,8 +141,8 @@ def init_group_wf(
         What is not done yet.
     out_dir : Path
         The output folder.
-    n_threads : int
-        Threads of one fit.
+    allowance : Allowance
+        Threads of each node.
     name : str
         Name of the workflow.
 
@@ -156,10 +165,10 @@ def init_group_wf(
     fit = pe.Node(
         FitRun(settings=plan.settings, todo=set(todo.runs), out_dir=str(out_dir)),
         name="fit_run",
-        n_procs=n_threads,
-        mem_gb=_fit_mem_gb(runs, todo),
+        n_procs=allowance.fit_threads,
+        mem_gb=_fit_mem_gb(runs, todo, allowance),
     )
-    fit.inputs.n_threads = n_threads
+    fit.inputs.n_threads = allowance.fit_threads
     # What is done already was decided from the outputs; a result cached by nipype knows less.
     fit.overwrite = True
     combine = _combine_node(
@@ -168,6 +177,7 @@ def init_group_wf(
         group,
         todo,
         out_dir,
+        allowance,
         "combine_runs",
         joinsource="runs",
         joinfield=["maps"],
@@ -180,7 +190,7 @@ def init_group_wf(
             (combine, outputnode, [("maps", "maps")]),
         ]
     )
-    for figure in _figure_nodes(outline, group, todo, out_dir):
+    for figure in _figure_nodes(outline, group, todo, out_dir, allowance):
         workflow.connect(combine, "maps", figure, "maps")
     return workflow
 
@@ -191,25 +201,40 @@ def _combine_node(
     group: GroupPlan,
     todo: Todo,
     out_dir: Path,
+    allowance: Allowance,
     name: str,
     **join: object,
 ) -> pe.Node:
     """Return the node that combines a group's runs."""
-    interface = CombineRuns(plan=plan, group=group, todo=set(todo.groups), out_dir=str(out_dir))
-    mem_gb = group.mem_gb if group.key in todo.groups else 0.1
-    node = node_type(interface, name=name, mem_gb=mem_gb, **join)
+    interface = CombineRuns(
+        plan=plan,
+        group=group,
+        todo=set(todo.groups),
+        out_dir=str(out_dir),
+        n_threads=allowance.join_threads,
+    )
+    is_due = group.key in todo.groups
+    node = node_type(
+        interface,
+        name=name,
+        n_procs=allowance.join_threads if is_due else 1,
+        mem_gb=group.mem_gb if is_due else allowance.base_gb,
+        **join,
+    )
     node.overwrite = True
     return node
 
 
-def _figure_nodes(plan: Plan, group: GroupPlan, todo: Todo, out_dir: Path) -> list[pe.Node]:
+def _figure_nodes(
+    plan: Plan, group: GroupPlan, todo: Todo, out_dir: Path, allowance: Allowance
+) -> list[pe.Node]:
     """Return a node for each map figure of a group that is to be drawn."""
+    mem_gb = allowance.base_gb + contrast_figure_gb(plan, group)
     nodes = []
     for item in group.estimable:
         label = item.contrast.label
         if (group.key, label) in todo.group_figures:
             interface = DrawContrast(plan=plan, group=group, label=label, out_dir=str(out_dir))
-            mem_gb = FIGURE_MEM_GB + group.mem_gb / 4
             nodes.append(pe.Node(interface, name=f"draw_{label}", mem_gb=mem_gb))
             nodes[-1].overwrite = True
     return nodes
@@ -235,6 +260,6 @@ def _is_due(group: GroupPlan, todo: Todo) -> bool:
     )
 
 
-def _fit_mem_gb(runs: Sequence[RunPlan], todo: Todo) -> float:
+def _fit_mem_gb(runs: Sequence[RunPlan], todo: Todo, allowance: Allowance) -> float:
     """Return the memory of the largest fit; nipype gives all runs of an iteration the same."""
-    return max((run.mem_gb for run in runs if run.key in todo.runs), default=0.1)
+    return max((run.mem_gb for run in runs if run.key in todo.runs), default=allowance.base_gb)

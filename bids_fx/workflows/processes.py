@@ -7,10 +7,9 @@ node has its own process, whose death is seen at once and becomes that node's fa
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -19,16 +18,7 @@ from typing import Any
 from nipype import logging as nipype_logging
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 
-#: Imported once in the process from which all others are forked.
-PRELOADED = [
-    "bids_fx.interfaces.glm",
-    "bids_fx.interfaces.reportlets",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-    "nibabel.processing",
-    "scipy.ndimage",
-    "PIL.Image",
-]
+from bids_fx.workflows.server import start_server
 
 
 def quieten_nipype() -> None:
@@ -45,8 +35,7 @@ class NodeProcesses:
     """
 
     def __init__(self) -> None:
-        self._context = mp.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        self._context = start_server()
         self._running: dict[BaseProcess, threading.Thread] = {}
         self._lock = threading.Lock()
 
@@ -140,6 +129,11 @@ class OneProcessPerNode(MultiProcPlugin):
         super().__init__(plugin_args=plugin_args)
         # The pool that the parent class made has started no process yet.
         self.pool = NodeProcesses()
+
+    def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
+        """Put first what other nodes wait for; figures of a run's design can wait for all."""
+        del scheduler  # nipype's own orders are by memory or of the graph
+        return sorted(jobids, key=lambda job: not self.depidx[[job]].nnz)
 
     def stop(self) -> None:
         """Kill the nodes that are running."""

@@ -23,6 +23,7 @@ from bids_fx.dataset.images import (
     read_series,
     read_volume,
 )
+from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.design import Column, Design
 from bids_fx.glm.scaling import scale_factor
@@ -178,9 +179,9 @@ def test_scans_that_are_left_out_are_not_smoothed(
 ) -> None:
     smoothed = []
 
-    def smooth(volume: np.ndarray, sigma: tuple[float, ...]) -> np.ndarray:
+    def smooth(volume: np.ndarray, sigma: tuple[float, ...], inner: object) -> np.ndarray:
         smoothed.append(sigma)
-        return smooth_volume(volume, sigma)
+        return smooth_volume(volume, sigma, inner)
 
     monkeypatch.setattr("bids_fx.dataset.images.smooth_volume", smooth)
     read(as_float32(tmp_path / "bold.nii", values), mask_file, fwhm_mm=4.0, a=0, b=4, c=8)
@@ -216,6 +217,37 @@ def test_smoothing_in_the_masks_box_equals_smoothing_the_whole_image(
     offset = (whole - first).sum(axis=0) / N_SCANS
     np.testing.assert_array_equal(series.values, (shifted - offset).astype(np.float32))
     np.testing.assert_array_equal(series.mean, first + offset)
+
+
+@pytest.mark.parametrize("fwhm_mm", [0.0, 3.0])
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_threads_and_disk_change_no_bit(
+    tmp_path: Path,
+    rng: np.random.Generator,
+    values: np.ndarray,
+    mask_file: Path,
+    inside: np.ndarray,
+    fwhm_mm: float,
+    n_threads: int,
+    on_disk: bool,
+) -> None:
+    values[tuple(np.argwhere(inside)[4])] *= np.where(np.arange(N_SCANS) == 2, np.nan, 1)
+    bold = as_float32(tmp_path / "bold.nii.gz", values)
+    kept = rng.random(N_SCANS) > 0.2
+    plain = read_series(bold, mask_file, fwhm_mm=fwhm_mm, kept=kept)
+    series = read_series(
+        bold,
+        mask_file,
+        fwhm_mm=fwhm_mm,
+        kept=kept,
+        n_threads=n_threads,
+        folder=tmp_path if on_disk else None,
+    )
+    assert isinstance(series.values, StoredMatrix) == on_disk
+    np.testing.assert_array_equal(series.values[:, slice(None)], plain.values)
+    np.testing.assert_array_equal(series.mean, plain.mean)
+    np.testing.assert_array_equal(series.mean_image, plain.mean_image)
 
 
 def test_mean_image_is_not_smoothed(tmp_path: Path, values: np.ndarray, mask_file: Path) -> None:

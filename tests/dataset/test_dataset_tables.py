@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bids_fx.dataset.tables import read_confounds, read_design, read_events, read_json, read_table
+from bids_fx.dataset.tsv import LazyColumns, Table
 from bids_fx.errors import BIDSFXError, ExitCode
 
 Maker = Callable[[str, Sequence[Sequence[object]]], Path]
@@ -34,6 +35,20 @@ def test_spellings_of_one_table_read_the_same(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
     table = read_table(path)
     assert table.columns == {"a": ("1", "2"), "b": ("x", "y")}
+
+
+def test_a_column_is_made_when_it_is_first_asked_for() -> None:
+    made: list[str] = []
+    columns = LazyColumns(["a", "b"], lambda name: made.append(name) or name.upper())
+    assert (list(columns), len(columns), "a" in columns, "c" in columns) == (
+        ["a", "b"],
+        2,
+        True,
+        False,
+    )
+    assert made == []
+    assert (columns["a"], columns["a"], columns.get("c")) == ("A", "A", None)
+    assert made == ["a"]
 
 
 def test_blank_line_of_a_table_with_one_column_is_a_missing_value(tmp_path: Path) -> None:
@@ -357,3 +372,21 @@ def test_gap_in_a_design_is_refused(make_table: Maker, cell: str) -> None:
     path = make_table("x_design.tsv", [("a", "b"), (1, 2), (1, cell)])
     with pytest.raises(BIDSFXError, match="column 'b' holds no finite number in line 3"):
         read_design(path)
+
+
+def test_only_confounds_that_are_asked_for_or_may_be_filled_are_read_as_numbers(
+    make_table: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    original = Table.numbers
+
+    def numbers(table: Table, name: str) -> np.ndarray:
+        asked.append(name)
+        return original(table, name)
+
+    monkeypatch.setattr(Table, "numbers", numbers)
+    header = ["trans_x", "trans_x_derivative1", *(f"a_comp_cor_{i:02d}" for i in range(50))]
+    path = make_table("x_confounds.tsv", [header, ["1"] * 52, ["2"] * 52])
+    table = read_confounds(path, 2)
+    np.testing.assert_array_equal(table.values["trans_x"], [1, 2])
+    assert asked == ["trans_x_derivative1", "trans_x"]

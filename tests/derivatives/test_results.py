@@ -14,15 +14,15 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.contrasts import read_contrasts
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.derivatives.results import (
-    GroupResult,
+    CombinedContrast,
+    GroupWriter,
     RunResult,
     published_maps,
-    write_group,
     write_run,
 )
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
-from tests.small_plans import ANY, FACE, GRID, SHAPE, influence_row, make_plan, make_run
+from tests.small_plans import ANY, FACE, SHAPE, influence_row, make_plan, make_run
 
 N_VOXELS = 7
 OLS = AnalysisSettings(noise_model="ols")
@@ -74,15 +74,19 @@ def group_folder(tmp_path: Path) -> Path:
     stats["nruns"] = np.array([1.0, 2, 2, 2, 2, np.nan, 2])
     stats["qp"] = np.full(N_VOXELS, 1e-200)
     rows = tuple(influence_row(str(run.entities), effect=float("nan")) for run in runs)
-    result = GroupResult(
-        grid=GRID,
-        mask=make_mask(),
-        contrast_maps={"face": stats, "any": make_stats(paths.combined_stats(either), 0.0)},
-        gave_way={"face": 3, "any": 0},
-        influences={"face": rows, "any": ()},
-        hashes={f"bids::x_run-{i}_contrast-face_stat-effect": "ab" for i in (1, 2)},
-    )
-    write_group(plan, plan.groups[0], result, tmp_path)
+    maps = {"face": stats, "any": make_stats(paths.combined_stats(either), 0.0)}
+    hashes = {f"bids::x_run-{i}_contrast-face_stat-effect": "ab" for i in (1, 2)}
+    writer = GroupWriter(plan, plan.groups[0], tmp_path)
+    for item, gave_way, influence, read in ((face, 3, rows, hashes), (either, 0, (), {})):
+        result = CombinedContrast(
+            mask=make_mask(),
+            maps=maps[item.contrast.label],
+            gave_way=gave_way,
+            influence=influence,
+            hashes=read,
+        )
+        writer.write_contrast(item, result)
+    writer.write_mask()
     return tmp_path
 
 

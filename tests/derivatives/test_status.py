@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bids_fx.cli import session
 from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
@@ -23,6 +25,7 @@ from bids_fx.derivatives.status import (
 )
 from bids_fx.derivatives.write import sha256, write_image
 from bids_fx.plan import make_plan
+from bids_fx.records import Todo
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.small_plans import GRID
 from tests.synthetic import DatasetSpec, make_dataset
@@ -56,6 +59,35 @@ def todo(truth, out, settings=SETTINGS, **options):
 
 def test_nothing_is_left_after_a_call_that_ended_well(done):
     assert not todo(*done)
+
+
+def test_each_input_is_looked_at_once_however_many_images_are_made_from_it(done, monkeypatch):
+    looked_at = Counter()
+    original = HashCache.digest
+
+    def digest(cache, file):
+        looked_at[file] += 1
+        return original(cache, file)
+
+    monkeypatch.setattr(HashCache, "digest", digest)
+    assert not todo(*done)
+    # two runs' series and masks, and their effects and variances and degrees of freedom
+    assert len(looked_at) >= 2 * (2 + 2)
+    assert set(looked_at.values()) == {1}
+
+
+def test_a_call_that_finds_nothing_to_do_looks_once(done, monkeypatch):
+    looks = []
+
+    def look(*arguments, **options):
+        looks.append(unfinished(*arguments, **options))
+        return looks[-1]
+
+    monkeypatch.setattr(session, "unfinished", look)
+    truth, out = done
+    command = [str(truth.bids_dir), str(out), "participant", "--contrast", "face"]
+    assert main([*command, "--skip-bids-validation"]) == 0
+    assert looks == [Todo()]
 
 
 def test_everything_is_done_again_on_demand(done):

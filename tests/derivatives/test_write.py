@@ -41,6 +41,24 @@ def test_an_image_holds_the_values_in_the_mask_and_nan_outside(tmp_path):
     assert image.header.get_xyzt_units()[0] == "mm"
 
 
+@pytest.mark.parametrize("n_volumes", [(), (1,), (3,)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u1"])
+def test_an_image_is_the_file_that_nibabel_makes_of_it(tmp_path, rng, n_volumes, dtype):
+    mask = rng.random(GRID.shape) < 0.5
+    values = rng.uniform(0, 100, (*n_volumes, mask.sum())).astype(dtype)
+    path = tmp_path / "a.nii.gz"
+    intent = ("f test", (2.0, 40.0))
+    write.write_image(path, values, mask, GRID, standard_space=False, intent=intent, outside=7)
+    volumes = np.full((*GRID.shape, *n_volumes), 7, dtype)
+    volumes[mask] = values.T
+    image = nb.Nifti1Image(volumes, None)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_intent(*intent)
+    image.set_sform(np.array(AFFINE), 1)
+    image.set_qform(np.array(AFFINE), 1, strip_shears=True)
+    assert gzip.decompress(path.read_bytes()) == image.to_bytes()
+
+
 def test_p_values_keep_double_precision(tmp_path):
     write_example(tmp_path / "p.nii.gz", np.float64)
     assert nb.load(tmp_path / "p.nii.gz").get_data_dtype() == np.float64

@@ -14,7 +14,7 @@ from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.glm.combined import combined_f_maps
-from bids_fx.interfaces.glm import CombineRuns, FitRun, find_peaks
+from bids_fx.interfaces.glm import CombineRuns, FitRun
 from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
@@ -45,9 +45,11 @@ def fit(run, out: Path, todo: set[str]) -> dict[str, str]:
     return interface.run(cwd=out).outputs.maps
 
 
-def combine(plan, out: Path, maps, todo: set[str]):
+def combine(plan, out: Path, maps, todo: set[str], **choices: int):
     group = plan.groups[0]
-    interface = CombineRuns(plan=plan, group=group, todo=todo, out_dir=str(out), maps=maps)
+    interface = CombineRuns(
+        plan=plan, group=group, todo=todo, out_dir=str(out), maps=maps, **choices
+    )
     return interface.run(cwd=out).outputs
 
 
@@ -195,21 +197,6 @@ def test_a_voxel_counts_as_covered_where_a_run_enters_it(fitted, tmp_path):
         np.testing.assert_array_equal(np.isfinite(read(out, group, label, "z")), mask == 1)
 
 
-@pytest.mark.parametrize(
-    ("z", "peaks"),
-    [
-        ([1.0, -3.0, 2.0, np.nan], [("negative", 1), ("positive", 2)]),
-        ([1.0, -1.0, 2.0], [("positive", 2), ("negative", 1)]),
-        ([0.0, 4.0, 4.0], [("positive", 1)]),
-        ([-1.0, np.nan], [("negative", 0)]),
-        ([np.nan], []),
-        ([], []),
-    ],
-)
-def test_peaks_are_the_largest_z_of_each_sign(z, peaks):
-    assert find_peaks(np.array(z)) == peaks
-
-
 def read(out: Path, group, label: str, stat: str) -> np.ndarray:
     return nb.load(out / paths.statmap(group.entities, label, stat)).get_fdata()
 
@@ -222,6 +209,18 @@ def test_the_order_of_the_runs_does_not_matter_to_a_join(fitted):
     first = path.read_bytes()
     combine(plan, out, maps[::-1], {group.key})
     assert path.read_bytes() == first
+
+
+def test_the_number_of_threads_does_not_matter_to_a_join(fitted):
+    plan, out, maps = fitted
+    group = plan.groups[0]
+    images = [out / path for path in paths.group_images(group)]
+    combine(plan, out, maps, {group.key})
+    first = [path.read_bytes() for path in images]
+    for path in images:
+        path.unlink()
+    combine(plan, out, maps, {group.key}, n_threads=3)
+    assert [path.read_bytes() for path in images] == first
 
 
 def test_a_group_that_is_done_is_passed_on(fitted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +12,14 @@ from nipype.pipeline import engine as pe
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
 from bids_fx.grouping import collapse_lone_runs, group_runs
+from bids_fx.memory import Allowance
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import AnalysisSettings
 from bids_fx.workflows.base import describe_node, init_bids_fx_wf, is_idle, last_message
 from tests.small_plans import make_run
 
 SETTINGS = AnalysisSettings()
+ALLOWANCE = Allowance(n_procs=4, fit_threads=2, join_threads=3, mem_gb=8.0, own_gb=0.4)
 
 
 def plan_of(*names: str) -> Plan:
@@ -39,7 +42,7 @@ def all_of(plan: Plan) -> Todo:
 
 def expanded(plan: Plan, todo: Todo, tmp_path: Path):
     workflow: pe.Workflow = init_bids_fx_wf(
-        [(plan, todo)], out_dir=tmp_path, work_dir=tmp_path, n_threads=1
+        [(plan, todo)], out_dir=tmp_path, work_dir=tmp_path, allowance=ALLOWANCE
     )
     return generate_expanded_graph(workflow._create_flat_graph())
 
@@ -97,10 +100,26 @@ def test_an_empty_plan_makes_an_empty_workflow(tmp_path):
 
 def test_nodes_ask_for_the_memory_of_the_plan(tmp_path):
     plan = plan_of(*RUNS)
+    runs = tuple(
+        replace(run, mem_gb=mem_gb) for run, mem_gb in zip(plan.runs, (1.0, 3.0, 2.0), strict=True)
+    )
+    groups = tuple(replace(group, mem_gb=0.7) for group in plan.groups)
+    plan = replace(plan, runs=runs, groups=groups)
     graph = expanded(plan, all_of(plan), tmp_path)
-    largest = max(run.mem_gb for run in plan.runs)
-    assert {n.mem_gb for n in graph.nodes() if n.name == "fit_run"} == {largest}
-    assert {n.mem_gb for n in graph.nodes() if n.name == "combine_runs"} == {plan.groups[0].mem_gb}
+    # nipype gives all runs of an iteration the same: the largest's.
+    assert {n.mem_gb for n in graph.nodes() if n.name == "fit_run"} == {3.0}
+    assert {n.mem_gb for n in graph.nodes() if n.name == "combine_runs"} == {0.7}
+
+
+def test_nodes_have_the_threads_that_are_allowed(tmp_path):
+    plan = plan_of(*RUNS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    threads = {
+        n.name: (n.n_procs, n.interface.inputs.n_threads)
+        for n in graph.nodes()
+        if n.name in {"fit_run", "combine_runs"}
+    }
+    assert threads == {"fit_run": (2, 2), "combine_runs": (3, 3)}
 
 
 @pytest.mark.parametrize(

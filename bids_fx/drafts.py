@@ -1,0 +1,140 @@
+"""What is decided of each participant alone, before the conditions of all are known.
+
+It is little: the whole confounds tables of many participants are never held together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bids_fx.censoring import censored_by
+from bids_fx.confounds import ConfoundStrategy, resolve_confounds
+from bids_fx.entities import Entities
+from bids_fx.errors import Notice, Problem
+from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
+from bids_fx.records import ConfoundChoice
+from bids_fx.settings import AnalysisSettings
+
+#: Columns that the motion figure shows, kept whether they enter the design or not.
+MOTION_COLUMNS = (
+    *("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement"),
+    *("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRun:
+    """A run with its confounds.
+
+    Parameters
+    ----------
+    source : BoldRun or RunMaps
+        The data; of the confounds table only what the plan needs.
+    confounds : ConfoundChoice
+        What enters the design.
+    problems : tuple of Problem
+        Why they cannot be had as they were asked for.
+    notices : tuple of Notice
+        What was left out or assumed.
+    """
+
+    source: BoldRun | RunMaps
+    confounds: ConfoundChoice = field(default_factory=ConfoundChoice)
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A participant's runs with their confounds, and what else was found.
+
+    Parameters
+    ----------
+    participant : str
+        Label without ``sub-``.
+    runs : tuple of DraftRun
+        In the order of their entities.
+    left_out, problems, notices : tuple
+        As `Found` has them.
+    """
+
+    participant: str
+    runs: tuple[DraftRun, ...]
+    left_out: tuple[Entities, ...]
+    problems: tuple[Problem, ...]
+    notices: tuple[Notice, ...]
+
+    @property
+    def sources(self) -> tuple[BoldRun | RunMaps, ...]:
+        """The data of the runs."""
+        return tuple(run.source for run in self.runs)
+
+
+def draft_plan(
+    found: Found, settings: AnalysisSettings, strategies: Mapping[str, ConfoundStrategy]
+) -> Draft:
+    """Choose the confounds of each run, and let go what is not chosen of their tables.
+
+    Parameters
+    ----------
+    found : Found
+        What the dataset holds for the participant.
+    settings : AnalysisSettings
+        The choices that change numbers.
+    strategies : mapping of str to ConfoundStrategy
+        The named confound strategies.
+    """
+    return Draft(
+        participant=found.participant,
+        runs=tuple(_draft_run(source, settings, strategies) for source in found.runs),
+        left_out=found.left_out,
+        problems=found.problems,
+        notices=found.notices,
+    )
+
+
+def _draft_run(
+    source: BoldRun | RunMaps,
+    settings: AnalysisSettings,
+    strategies: Mapping[str, ConfoundStrategy],
+) -> DraftRun:
+    """Choose the confounds and censored scans of a run; a design made beforehand has its own."""
+    if isinstance(source, RunMaps):
+        return DraftRun(source=source)
+    if source.design is not None:
+        choice = ConfoundChoice(censored=censored_by(source.design))
+        return DraftRun(source=_slim(source, choice), confounds=choice)
+    choice, faults, texts = resolve_confounds(
+        source.confounds,
+        settings.confounds,
+        strategies,
+        n_scans=source.n_scans,
+        fd_threshold_mm=settings.fd_threshold_mm,
+        dummy_scans=settings.dummy_scans,
+        own_drift=settings.drift_model != "none",
+        high_pass_s=settings.high_pass_s,
+    )
+    return DraftRun(
+        source=_slim(source, choice),
+        confounds=choice,
+        problems=tuple(
+            replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults
+        ),
+        notices=tuple(Notice(text=text) for text in texts),
+    )
+
+
+def _slim(source: BoldRun, choice: ConfoundChoice) -> BoldRun:
+    """Return a run with those confounds alone that enter the design or the motion figure."""
+    table = source.confounds
+    if table is None:
+        return source
+    kept = [name for name in table.values if name in {*choice.columns, *MOTION_COLUMNS}]
+    slim = ConfoundTable(
+        path=table.path,
+        values={name: table.values[name] for name in kept},
+        filled=table.filled,
+        metadata={name: table.metadata[name] for name in kept if name in table.metadata},
+    )
+    return replace(source, confounds=slim)

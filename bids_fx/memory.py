@@ -1,0 +1,229 @@
+"""How much memory each step takes, and how the plans are brought within what may be used.
+
+All numbers are resident memory in GB, measured and rounded up; where pages are shared between
+processes they count in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bids_fx.errors import ExitCode, Problem
+from bids_fx.glm.series import BLOCK_VOXELS
+from bids_fx.inputs import BoldRun
+from bids_fx.records import GroupPlan, Plan, RunPlan
+from bids_fx.threads import IN_FLIGHT
+
+#: The main process, which also does the work if there is no other; the one from which those of
+#: the nodes are forked; and a node's before it reads anything.
+MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.17, 0.13, 0.13
+#: A run's part of the plans, which the main process holds.
+PLANNED_RUN_GB = 0.0005
+#: Figures of a run's design.
+RUN_FIGURE_GB = 0.04
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the program may use.
+
+    Parameters
+    ----------
+    n_procs : int
+        Processors.
+    n_threads : int or None
+        Threads of one process; None shares the processors out.
+    total_gb : float
+        Memory of all processes together.
+    is_limit : bool
+        Whether more must not be used; else it is what there is, and a plan that needs more by our
+        estimate is tried.
+    """
+
+    n_procs: int
+    n_threads: int | None
+    total_gb: float
+    is_limit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What the nodes may use.
+
+    Parameters
+    ----------
+    n_procs : int
+        Nodes at the same time; with 1 all work is done in the main process.
+    fit_threads, join_threads : int
+        Threads of a fit, and of a combination.
+    mem_gb : float
+        Memory of all nodes together.
+    own_gb : float
+        Memory of the program beside them.
+    """
+
+    n_procs: int
+    fit_threads: int
+    join_threads: int
+    mem_gb: float
+    own_gb: float
+
+    @property
+    def base_gb(self) -> float:
+        """What a node's process holds before it reads anything."""
+        return 0.0 if self.n_procs == 1 else NODE_GB
+
+
+def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan]]:
+    """Share out processors and memory, and decide which series are kept on disk.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        Of all participants.
+    machine : Machine
+        What there is.
+
+    Returns
+    -------
+    allowance : Allowance
+        The first of these ways in which every node fits: as many nodes at once as there are
+        processors; one node at a time, with as many threads; with a single thread.
+    plans : list of Plan
+        With the memory of each node, and a problem for each that does not fit.
+    """
+    n_fits = sum(run.design is not None for plan in plans for run in plan.runs)
+    n_joins = sum(len(plan.written_groups) for plan in plans)
+    n_procs, fixed = machine.n_procs, machine.n_threads
+    shares = [fixed or max(1, n_procs // max(1, nodes)) for nodes in (n_fits, n_joins)]
+    ways = [(n_procs, *shares), (1, fixed or n_procs, fixed or n_procs), (1, fixed or 1, 1)]
+    n_runs = sum(len(plan.runs) for plan in plans)
+    for n_nodes, fit_threads, join_threads in ways:
+        own_gb = MAIN_ALONE_GB if n_nodes == 1 else MAIN_GB + SERVER_GB
+        own_gb += PLANNED_RUN_GB * n_runs
+        allowance = Allowance(
+            n_procs=n_nodes,
+            fit_threads=fit_threads,
+            join_threads=join_threads,
+            mem_gb=machine.total_gb - own_gb,
+            own_gb=own_gb,
+        )
+        budgeted = [_budgeted(plan, allowance) for plan in plans]
+        needs = [need_gb for plan in budgeted for _, need_gb in _nodes(plan, allowance)]
+        if max(needs, default=0.0) <= allowance.mem_gb:
+            return allowance, budgeted
+    if machine.is_limit:
+        budgeted = [_refuse(plan, allowance) for plan in budgeted]
+    return allowance, budgeted
+
+
+def _budgeted(plan: Plan, allowance: Allowance) -> Plan:
+    """Estimate each node's memory; keep on disk the series that memory cannot hold."""
+    base_gb = allowance.base_gb
+
+    def fitted(run: RunPlan) -> RunPlan:
+        if run.design is None:
+            return run
+        needs = [
+            base_gb + fit_gb(run, allowance.fit_threads, on_disk=on_disk)
+            for on_disk in (False, True)
+        ]
+        on_disk = needs[0] > allowance.mem_gb
+        return replace(run, on_disk=on_disk, mem_gb=needs[on_disk])
+
+    return replace(
+        plan,
+        runs=tuple(map(fitted, plan.runs)),
+        groups=tuple(
+            replace(group, mem_gb=base_gb + combination_gb(plan, group, allowance.join_threads))
+            for group in plan.groups
+        ),
+    )
+
+
+def _nodes(plan: Plan, allowance: Allowance) -> list[tuple[str, float]]:
+    """Return what each node of a plan does, and its memory."""
+    nodes = [(f"fitting {run.entities}", run.mem_gb) for run in plan.runs if run.design]
+    nodes += [(f"combining {group.entities}", group.mem_gb) for group in plan.written_groups]
+    return nodes + [
+        (
+            f"drawing the contrasts of {group.entities}",
+            allowance.base_gb + contrast_figure_gb(plan, group),
+        )
+        for group in plan.groups
+    ]
+
+
+def _refuse(plan: Plan, allowance: Allowance) -> Plan:
+    """Add a problem for each node that does not fit."""
+    own_mb, left_mb = 1e3 * allowance.own_gb, 1e3 * allowance.mem_gb
+    problems = [
+        Problem(
+            where="--mem-mb",
+            found=f"{task} needs about {1e3 * need_gb + own_mb:.0f} MB, the program's own "
+            f"{own_mb:.0f} MB included, but {left_mb + own_mb:.0f} MB may be used",
+            remedy=f"allow {1e3 * need_gb + own_mb:.0f} MB, or leave it out",
+            code=ExitCode.USAGE,
+            participant=plan.participant,
+        )
+        for task, need_gb in _nodes(plan, allowance)
+        if need_gb > allowance.mem_gb
+    ]
+    return replace(plan, problems=(*plan.problems, *problems))
+
+
+def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
+    """Estimate what fitting a run takes beyond the libraries.
+
+    Parameters
+    ----------
+    run : RunPlan
+        A run with a design.
+    n_threads : int
+        Threads of the fit.
+    on_disk : bool
+        Whether the series is kept on disk.
+
+    Returns
+    -------
+    float
+        GB: while the run is read, the float32 series, some whole volumes in float64 and those
+        that threads are smoothing; while it is fitted, the series, the results in float64 and a
+        block of voxels for each thread; then the maps of one contrast at a time. Without a mask
+        a brain is taken to fill half of the grid.
+    """
+    source = run.source
+    assert isinstance(source, BoldRun)
+    assert run.design is not None
+    n_grid = source.grid.n_voxels
+    n_voxels = source.n_mask_voxels or n_grid // 2
+    n_kept = int(run.design.kept.sum())
+    series = 0 if on_disk else 4 * n_kept * n_voxels
+    in_flight = 1 if n_threads == 1 else IN_FLIGHT * n_threads
+    reading = 8 * (4 * n_grid + 5 * n_voxels) + in_flight * (12 * n_grid + 8 * n_voxels)
+    rows = [len(item.rows) for item in run.estimable]
+    estimates = 16 + sum(q + q * (q + 1) // 2 + 1 for q in rows)
+    maps = 12 + 9 * max(rows, default=0)
+    fitting = n_threads * (1e7 + (12 if on_disk else 8) * BLOCK_VOXELS * n_kept)
+    if run.noise_model == "arma11":
+        fitting += 80 * n_kept**2
+    results = 8 * n_voxels * estimates
+    writing = results + 8 * n_voxels * maps + 16 * n_grid
+    return max(series + max(reading, results + fitting), writing) / 1e9
+
+
+def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
+    """Estimate what combining a group's runs takes beyond the libraries."""
+    del n_threads
+    return 0.3 + len(group.run_keys) * 0 * plan.runs[0].source.grid.n_voxels
+
+
+def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:
+    """Estimate what drawing a contrast of a group takes beyond the libraries.
+
+    Two maps at a time are read and cut; the picture has a row for each run and one for the
+    combined map.
+    """
+    n_voxels = max(plan.run(key).source.grid.n_voxels for key in group.run_keys)
+    return 0.03 + 16e-9 * n_voxels + 0.005 * (len(group.run_keys) + 1)

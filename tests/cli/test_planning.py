@@ -1,0 +1,82 @@
+"""Planning many participants: what is held meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cli import run
+from bids_fx.cli.dry_run import as_json, as_text
+from bids_fx.cli.parser import parse
+from bids_fx.dataset import index
+from bids_fx.inputs import BoldRun
+from bids_fx.records import Plan
+from tests.dataset.trees import Tree
+from tests.small_plans import make_plan
+
+LABELS = ("01", "02", "03")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    tree = Tree(tmp_path, n_scans=40)
+    for label in LABELS:
+        tree.run(f"sub-{label}_task-nback")
+    return tree
+
+
+def plans_of(tree: Tree):
+    argv = [str(tree.raw), str(tree.root / "out"), "participant", "-d", str(tree.preproc)]
+    return run._plan_all(parse([*argv, "--contrast", "face - house", "--noise-model", "ols"]))
+
+
+def test_whole_confounds_tables_of_two_participants_are_never_held(tree, monkeypatch):
+    tables: list[weakref.ref] = []
+    alive: list[int] = []
+    original = index.find_all
+
+    def find_all(*arguments, **options):
+        found = original(*arguments, **options)
+        while True:
+            alive.append(sum(table() is not None for table in tables))
+            item = next(found, None)
+            if item is None:
+                return
+            assert isinstance(item.runs[0], BoldRun)
+            tables.append(weakref.ref(item.runs[0].confounds.values))
+            yield item
+            del item
+
+    monkeypatch.setattr(index, "find_all", find_all)
+    assert [plan.participant for plan in plans_of(tree)] == [*LABELS]
+    assert len(tables) == len(LABELS)
+    # the one that was drawn last may still be bound where it was drafted
+    assert max(alive) <= 1
+
+
+@pytest.mark.parametrize("show", [as_text, as_json])
+def test_a_plan_is_let_go_before_the_next_but_one_is_drawn(show):
+    settings = make_plan().settings
+    before = n_plans()
+    held: list[int] = []
+
+    def plans():
+        for label in LABELS:
+            held.append(n_plans() - before)
+            yield replace(make_plan(), participant=label)
+
+    text = show(plans(), settings)
+    assert all(label in text for label in LABELS)
+    assert len(held) == len(LABELS)
+    # the loop over them still names the last
+    assert max(held) <= 1
+
+
+def n_plans() -> int:
+    """Return the number of plans that are alive."""
+    gc.collect()
+    return sum(type(item) is Plan for item in gc.get_objects())
