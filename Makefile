@@ -27,6 +27,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 ONEBACK := tests/data/oneback
 CONDITIONS := body face house object scene scramble
 DEMO_OUT := demo_out
+BENCH_FLAGS ?=
 
 # One set of pins serves all Pythons: resolved for the oldest, then checked for each.
 PINS_PYTHON ?= python3.11
@@ -41,8 +42,8 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test style types spelling pytest unit oracle e2e calibration install image pins \
-	clean
+.PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench install \
+	image pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +83,9 @@ e2e: $(DEV) ## the tests that run the program on files
 
 calibration: $(DEV) ## false positives of our tests and nilearn's (real noise: DATA=FOLDER)
 	$(BIN)/python benchmarks/calibration.py --jobs $(WORKERS) $(if $(DATA),--data '$(DATA)')
+
+bench: $(DEV) ## time and memory beside nilearn's (and FitLins': FITLINS=PATH)
+	$(BIN)/python benchmarks/speed.py $(if $(FITLINS),--fitlins '$(FITLINS)') $(BENCH_FLAGS)
 
 install: $(RUNTIME) ## install the program into .venv
 
@@ -123,6 +127,6 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	done
 
 clean: ## remove what was made here, the environments included
-	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) build dist .coverage .coverage.* \
+	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench build dist .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,13 +17,11 @@ The rule by which table 6 chooses the default noise model, written down before i
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -32,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 import real_noise
 import simulated
-from bids_fx import __version__
+from printing import versions
 from rates import LEGEND, Cell, Outcome, Summary, Table, show, summarise
 
 SEED = 20251121
@@ -127,8 +125,7 @@ def size_of(number: int, options: argparse.Namespace) -> tuple[int, int]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     options = parse(arguments)
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    print(f"bids_fx {__version__}, Python {platform.python_version()}, {packages}; seed {SEED}.")
+    print(f"{versions(_PACKAGES)}; seed {SEED}.")
     print(LEGEND)
     with mapping(options.jobs) as mapper:
         for number in options.tables:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from printing import aligned
+
 FloatArray = npt.NDArray[np.float64]
 
 #: What one design gives: by method and measure, a mean over its voxels.
@@ -174,7 +176,7 @@ def show(table: Table, summaries: Sequence[Summary], *, markdown: bool) -> Itera
         if rows:
             yield from ("", f"{heading}:", "")
             lines = [[*key, *(row.get(c, "") for c in columns)] for key, row in rows.items()]
-            yield from _aligned([["", "", *columns], *lines], markdown=markdown)
+            yield from aligned([["", "", *columns], *lines], markdown=markdown)
 
 
 def _entry(cell: Cell, method: str, measure: str, rate: Rate) -> str:
@@ -185,15 +187,3 @@ def _entry(cell: Cell, method: str, measure: str, rate: Rate) -> str:
         if limit.measure == measure and method in (limit.methods or (method,))
     )
     return f"{rate.mean:.{decimals}f} ± {rate.error:.{decimals}f}{''.join(marks)}"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, markdown: bool) -> Iterator[str]:
-    """Iterate over the lines of a table whose first row is its head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    edge, between = ("| ", " | ") if markdown else ("  ", "   ")
-    for i, row in enumerate(rows):
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        yield (edge + between.join(cells) + (" |" if markdown else "")).rstrip()
-        if i == 0:
-            rule = ("-" * width for width in widths)
-            yield edge + between.join(rule) + (" |" if markdown else "")

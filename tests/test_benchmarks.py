@@ -1,15 +1,21 @@
-"""The calibration benchmark: its simulations, its marks, and that it runs."""
+"""The benchmarks: their simulations, what they measure and mark, and that they run."""
 
 from __future__ import annotations
 
+import gzip
+import re
 import subprocess
 import sys
+from dataclasses import astuple, replace
 from pathlib import Path
 
+import nibabel as nb
 import numpy as np
 import pytest
 
 from bids_fx.glm.contrasts import design_space
+from bigdata import isotropic, make_big_dataset
+from comparisons import PEAK, SECONDS, compared
 from methods import wald_f
 from nulls import (
     N_BASELINE,
@@ -20,14 +26,18 @@ from nulls import (
     null_design,
     null_noise,
 )
+from processes import Measurement, ProgramError, alternate, measure, median
 from rates import Cell, Limit, Rate, Table, hits, show, summarise
 from real_noise import STYLES, invented_conditions, verdict
+from scaling import kept, threads
 
 ROOT = Path(__file__).parent.parent
 #: Products of 300 numbers in float64.
 ROUNDING = 1e-9
 #: Five standard errors of a correlation over 60,000 voxels.
 SAMPLING = 5 / np.sqrt(60_000)
+#: What a Python process holds besides what a test allocates, in MB, with room for coverage's own.
+PYTHON_MB = 50
 
 
 @pytest.mark.parametrize(("rho", "white"), [(0.0, 0.0), (0.6, 0.0), (0.6, 0.3), (-0.4, 1.0)])
@@ -175,3 +185,197 @@ def test_calibration_prints_its_tables() -> None:
     assert titles == ["1.", "2.", "3.", "4.", "4.", "5."]
     assert "--data FOLDER" in lines[-1]
     assert "nan" not in done.stdout
+
+
+TOY = isotropic("toy", 16.0, 40, 3)
+
+
+def run_python(code: str, folder: Path, *, may_fail: bool = False) -> Measurement:
+    """Measure a program that is given as text."""
+    return measure([sys.executable, "-c", code], folder=folder, may_fail=may_fail)
+
+
+def taken(seconds: float = 1.0, peak_mb: float = 100.0, **other: object) -> Measurement:
+    """Return a measurement as if it had been made."""
+    nothing = {"cpu_seconds": 0.0, "largest_mb": 0.0, "threads": (), "running": ()}
+    values = {**nothing, "exit_code": 0, "output": "", **other}
+    return Measurement(seconds=seconds, peak_mb=peak_mb, **values)
+
+
+#: Starts children by `fork` and lets all of them hold what they have at the same time.
+HOLD = """
+import os, time
+def allocate():
+    return bytearray(os.urandom(1)) * 100_000_000
+%s
+(ready, tell), (held, release) = os.pipe(), os.pipe()
+for _ in range(3):
+    if not os.fork():
+        os.close(release)
+        %s
+        os.write(tell, b".")
+        os.read(held, 1)
+        os._exit(0)
+for _ in range(3):
+    os.read(ready, 1)
+time.sleep(0.5)
+os.close(release)
+for _ in range(3):
+    os.wait()
+"""
+#: Starts children that each use half a second of a processor and for which nobody waits.
+SPIN = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+reader, writer = os.pipe()
+for _ in range(3):
+    if not os.fork():
+        os.close(reader)
+        while time.process_time() < 0.5:
+            pass
+        os._exit(0)
+os.close(writer)
+os.read(reader, 1)
+"""
+
+
+def test_memory_of_all_processes_is_summed(tmp_path: Path) -> None:
+    found = run_python(HOLD % ("", "block = allocate()"), tmp_path)
+    assert 300 < found.peak_mb < 300 + PYTHON_MB
+    assert 100 < found.largest_mb < 100 + PYTHON_MB
+
+
+def test_memory_that_processes_share_counts_once(tmp_path: Path) -> None:
+    found = run_python(HOLD % ("block = allocate()", "pass"), tmp_path)
+    assert 100 < found.peak_mb < 100 + PYTHON_MB
+
+
+def test_memory_that_is_held_for_a_moment_counts(tmp_path: Path) -> None:
+    found = run_python("block = bytearray(b'x') * 300_000_000; del block", tmp_path)
+    assert 300 < found.peak_mb < 300 + PYTHON_MB
+
+
+def test_processor_time_of_children_counts_though_nobody_waited(tmp_path: Path) -> None:
+    # each is seen for the last time up to a look before its end
+    assert 1.2 < run_python(SPIN, tmp_path).cpu_seconds < 2
+
+
+def test_threads_that_could_run_are_counted(tmp_path: Path) -> None:
+    busy = run_python(SPIN, tmp_path)
+    assert 3 <= max(busy.running) <= max(busy.threads) == 4
+    idle = run_python("import time; time.sleep(1)", tmp_path)
+    assert idle.running[-1] == 0
+
+
+def test_number_is_read_from_the_last_line_that_a_program_printed(tmp_path: Path) -> None:
+    found = run_python("""print('busy'); print('{"work": 1.5}')""", tmp_path)
+    assert found.told("work") == 1.5
+
+
+def test_program_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"exit code 3\nwhy$"):
+        run_python("import sys; print('why', end=''); sys.exit(3)", tmp_path)
+
+
+def test_failure_can_be_an_answer(tmp_path: Path) -> None:
+    assert run_python("import sys; sys.exit(3)", tmp_path, may_fail=True).exit_code == 3
+
+
+def test_programs_alternate() -> None:
+    called = []
+
+    def program(name: str, seconds: list[float]):
+        def call() -> Measurement:
+            called.append(name)
+            return taken(seconds.pop(0))
+
+        return call
+
+    found = alternate({"a": program("a", [3, 1, 2]), "b": program("b", [9, 7, 8])}, 3)
+    assert called == ["a", "b", "a", "b", "a", "b"]
+    assert {name: median(some, lambda m: m.seconds) for name, some in found.items()} == {
+        "a": 2,
+        "b": 8,
+    }
+
+
+def test_ratio_is_of_medians() -> None:
+    found = {"ours": [taken(1), taken(2), taken(9)], "peer": [taken(5), taken(20), taken(21)]}
+    rows = compared(found, [replace(SECONDS, wanted="ratio >= 10"), PEAK], peer="other")
+    assert rows[0] == ("", "ours", "other", "ratio", "wanted")
+    assert rows[1] == ("s", "2.00", "20.00", "10.0", "ratio >= 10")
+    assert rows[2][1:4] == ("100", "100", "1.0")
+
+
+def test_peer_that_was_not_given_is_named_so() -> None:
+    rows = compared({"ours": [taken(1)]}, [SECONDS], peer="other")
+    assert rows[1] == ("s", "1.00", "not given", "", "")
+
+
+@pytest.mark.parametrize(
+    ("peaks", "outcome"), [((90, 100), "kept"), ((90, 150), "50 MB too much")]
+)
+def test_limit_is_judged_by_the_largest_peak(peaks: tuple[float, ...], outcome: str) -> None:
+    found = kept([taken(peak_mb=peak) for peak in peaks], 100)
+    assert found[0] == f"{max(peaks)}"
+    assert found[2] == outcome
+
+
+def test_refusal_of_a_limit_says_why() -> None:
+    output = "bids_fx: 1 problem:\n  - sub-01: --mem-mb: run-1 needs 700 MB\n"
+    refused = taken(exit_code=2, output=output)
+    assert kept([refused], 100)[2] == "refused: run-1 needs 700 MB"
+
+
+def test_failure_under_a_limit_is_no_refusal() -> None:
+    broken = taken(exit_code=1, output="a node was killed\n")
+    assert kept([broken], 100)[2] == "failed with exit code 1"
+
+
+def test_looks_with_more_running_threads_than_processors_are_counted() -> None:
+    found = [taken(threads=(5, 9), running=(1, 3)), taken(threads=(4, 4), running=(2, 2))]
+    assert threads(found, 2) == ("9", "2.0", "3", "25 %")
+
+
+def test_runs_of_a_big_dataset_are_links_to_those_that_were_made(tmp_path: Path) -> None:
+    dataset = make_big_dataset(tmp_path, replace(TOY, n_distinct=2))
+    first, second, third = (run.bold for run in dataset.runs)
+    assert first.samefile(third)
+    assert first.read_bytes() != second.read_bytes()
+    assert all(path.exists() for path in astuple(dataset.runs[2]))
+
+
+def test_big_dataset_is_made_once_and_again_when_it_is_another(tmp_path: Path) -> None:
+    bold = make_big_dataset(tmp_path, TOY).runs[0].bold
+    made, content = bold.stat().st_mtime_ns, bold.read_bytes()
+    make_big_dataset(tmp_path, TOY)
+    assert bold.stat().st_mtime_ns == made
+    make_big_dataset(tmp_path, replace(TOY, n_runs=1))
+    assert bold.stat().st_mtime_ns != made
+    assert nb.load(bold).shape == (*TOY.shape, TOY.n_scans)
+    assert gzip.decompress(bold.read_bytes()) == gzip.decompress(content)
+
+
+@pytest.mark.e2e
+@pytest.mark.oracle
+def test_speed_prints_its_tables(tmp_path: Path) -> None:
+    peer = tmp_path / "fitlins"
+    peer.write_text('#!/bin/sh\ntest -f "$7" && sleep 0.2\n')  # the model
+    peer.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(sys.executable, "benchmarks/speed.py", "--quick", "--repeats", "1"),
+            *("--folder", str(tmp_path / "bench"), "--fitlins", str(peer)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    titles = re.findall(r"^### (\w)\.", done.stdout, re.MULTILINE)
+    assert titles == ["A", "B", "C", "D", "E", "E", "E", "E", "F"]
+    assert "not given" not in done.stdout
+    assert re.search(r"^\| 1 +\|.*\| refused: ", done.stdout, re.MULTILINE)
+    assert re.search(r"^\| 4000 +\|.*\| kept +\|$", done.stdout, re.MULTILINE)
+    assert not re.search(r"\b(nan|inf)\b", done.stdout)
