@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
+from bids_fx.dataset.estimates import SLAB
 from bids_fx.errors import ExitCode, Problem
+from bids_fx.glm.combined import BLOCK
 from bids_fx.glm.series import BLOCK_VOXELS
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunPlan
@@ -17,7 +20,7 @@ from bids_fx.threads import IN_FLIGHT
 
 #: The main process, which also does the work if there is no other; the one from which those of
 #: the nodes are forked; and a node's before it reads anything.
-MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.17, 0.13, 0.13
+MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.2, 0.13, 0.13
 #: A run's part of the plans, which the main process holds.
 PLANNED_RUN_GB = 0.0005
 #: Figures of a run's design.
@@ -89,7 +92,8 @@ def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan
     -------
     allowance : Allowance
         The first of these ways in which every node fits: as many nodes at once as there are
-        processors; one node at a time, with as many threads; with a single thread.
+        processors; one node at a time, with as many threads; with a single thread. If none does,
+        the first in which they fit with series on disk.
     plans : list of Plan
         With the memory of each node, and a problem for each that does not fit.
     """
@@ -99,7 +103,7 @@ def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan
     shares = [fixed or max(1, n_procs // max(1, nodes)) for nodes in (n_fits, n_joins)]
     ways = [(n_procs, *shares), (1, fixed or n_procs, fixed or n_procs), (1, fixed or 1, 1)]
     n_runs = sum(len(plan.runs) for plan in plans)
-    for n_nodes, fit_threads, join_threads in ways:
+    for may_store, (n_nodes, fit_threads, join_threads) in product((False, True), ways):
         own_gb = MAIN_ALONE_GB if n_nodes == 1 else MAIN_GB + SERVER_GB
         own_gb += PLANNED_RUN_GB * n_runs
         allowance = Allowance(
@@ -109,7 +113,7 @@ def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan
             mem_gb=machine.total_gb - own_gb,
             own_gb=own_gb,
         )
-        budgeted = [_budgeted(plan, allowance) for plan in plans]
+        budgeted = [_budgeted(plan, allowance, may_store=may_store) for plan in plans]
         needs = [need_gb for plan in budgeted for _, need_gb in _nodes(plan, allowance)]
         if max(needs, default=0.0) <= allowance.mem_gb:
             return allowance, budgeted
@@ -118,19 +122,19 @@ def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan
     return allowance, budgeted
 
 
-def _budgeted(plan: Plan, allowance: Allowance) -> Plan:
-    """Estimate each node's memory; keep on disk the series that memory cannot hold."""
+def _budgeted(plan: Plan, allowance: Allowance, *, may_store: bool) -> Plan:
+    """Estimate each node's memory; keep on disk the series that memory cannot hold, if one may."""
     base_gb = allowance.base_gb
 
     def fitted(run: RunPlan) -> RunPlan:
         if run.design is None:
             return run
-        needs = [
+        whole_gb, stored_gb = (
             base_gb + fit_gb(run, allowance.fit_threads, on_disk=on_disk)
             for on_disk in (False, True)
-        ]
-        on_disk = needs[0] > allowance.mem_gb
-        return replace(run, on_disk=on_disk, mem_gb=needs[on_disk])
+        )
+        on_disk = may_store and whole_gb > allowance.mem_gb
+        return replace(run, on_disk=on_disk, mem_gb=stored_gb if on_disk else whole_gb)
 
     return replace(
         plan,
@@ -203,8 +207,8 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     in_flight = 1 if n_threads == 1 else IN_FLIGHT * n_threads
     reading = 8 * (4 * n_grid + 5 * n_voxels) + in_flight * (12 * n_grid + 8 * n_voxels)
     rows = [len(item.rows) for item in run.estimable]
-    estimates = 16 + sum(q + q * (q + 1) // 2 + 1 for q in rows)
-    maps = 12 + 9 * max(rows, default=0)
+    estimates = 12 + sum(q + q * (q + 1) // 2 + 1 for q in rows)
+    maps = 2 + 9 * max(rows, default=0)
     fitting = n_threads * (1e7 + (12 if on_disk else 8) * BLOCK_VOXELS * n_kept)
     if run.noise_model == "arma11":
         fitting += 80 * n_kept**2
@@ -214,9 +218,38 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
 
 
 def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
-    """Estimate what combining a group's runs takes beyond the libraries."""
-    del n_threads
-    return 0.3 + len(group.run_keys) * 0 * plan.runs[0].source.grid.n_voxels
+    """Estimate what combining a group's runs takes beyond the libraries.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        A group of it.
+    n_threads : int
+        Threads of the combination.
+
+    Returns
+    -------
+    float
+        GB: one contrast's results; for each thread an image, as it is and compressed, and a
+        block that is combined; slabs of the runs' maps; and, the one part that grows with the
+        runs, a stream for each volume of each map.
+    """
+    grid = plan.run(group.run_keys[0]).source.grid
+    sources = [run.source for run in plan.group_runs(group)]
+    masks = [one.n_mask_voxels if isinstance(one, BoldRun) else None for one in sources]
+    n_voxels = max(one or grid.n_voxels // 2 for one in masks)
+    most = 0.0
+    for item in group.estimable:
+        rows = plan.n_rows(item) if item.contrast.test == "F" else 1
+        triangle = rows * (rows + 1) // 2
+        results = n_voxels * (96 if item.contrast.test == "t" else 52 + 4 * rows + 24 * triangle)
+        images = n_threads * 9 * triangle * (grid.n_voxels + n_voxels)
+        slabs = (1 + n_threads) * 16 * SLAB + n_threads * 16 * BLOCK
+        streams = 0.13e6 * len(item.run_keys) * (rows + triangle + 1)
+        most = max(most, results + images + slabs + streams)
+    return most / 1e9
 
 
 def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:

@@ -36,7 +36,6 @@ __all__ = [
     "read_map",
     "read_series",
     "read_volume",
-    "read_volumes",
 ]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -115,14 +114,6 @@ def read_volume(path: Path) -> Volume:
 def read_map(path: Path) -> FloatArray:
     """Return the values of a 3D map, shape (nx, ny, nz)."""
     return read_volume(path).values
-
-
-def read_volumes(path: Path) -> FloatArray:
-    """Return the values of an image of one volume or more, shape (n_volumes, nx, ny, nz)."""
-    header = read_header(path)
-    with open_series(header) as (volumes, _):
-        shape = header.grid.shape
-        return np.stack([scale(raw, header).reshape(shape, order="F") for raw in volumes])
 
 
 def check_same_grid(path: Path, grid: Grid, other: Path, other_grid: Grid) -> None:

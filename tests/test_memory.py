@@ -1,0 +1,148 @@
+"""What is made of the memory that may be used: pure, from plans to plans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bids_fx.errors import ExitCode
+from bids_fx.glm.design import Design
+from bids_fx.grouping import collapse_lone_runs, group_runs
+from bids_fx.inputs import BoldRun
+from bids_fx.memory import Machine, allow, combination_gb, contrast_figure_gb, fit_gb
+from bids_fx.records import Plan, RunPlan
+from bids_fx.settings import AnalysisSettings
+from tests.small_plans import make_design, make_run
+
+SETTINGS = AnalysisSettings()
+N_VOXELS = 1_000_000
+
+
+def repeated(design: Design) -> Design:
+    """Return a design of ten times as many scans."""
+    return replace(design, matrix=np.tile(design.matrix, (10, 1)))
+
+
+def large_run(name: str, n_voxels: int) -> RunPlan:
+    """Return a run of 400 scans of a large brain."""
+    run = make_run(f"{name}_space-A")
+    assert isinstance(run.source, BoldRun)
+    run = replace(run, design=repeated(make_design()))
+    grid = replace(run.source.grid, shape=(n_voxels // 10_000, 100, 100))
+    return replace(run, source=replace(run.source, grid=grid, n_mask_voxels=n_voxels))
+
+
+def plan_of(n_runs: int, n_voxels: int = N_VOXELS) -> Plan:
+    names = (f"sub-01_task-x_run-{number}" for number in range(1, n_runs + 1))
+    runs = collapse_lone_runs([large_run(name, n_voxels) for name in names], SETTINGS)
+    groups, _, _ = group_runs(runs, (), SETTINGS)
+    return Plan(participant="01", settings=SETTINGS, runs=runs, groups=groups)
+
+
+def machine(total_gb: float, n_procs: int = 2, **fields: object) -> Machine:
+    given = {"n_procs": n_procs, "n_threads": None, "total_gb": total_gb, "is_limit": True}
+    return Machine(**(given | fields))
+
+
+PLENTY = machine(100.0)
+
+
+def test_a_series_is_held_in_memory_where_that_suffices() -> None:
+    allowance, (plan,) = allow([plan_of(2)], PLENTY)
+    assert not any(run.on_disk for run in plan.runs)
+    assert not plan.problems
+    assert allowance.n_procs == 2
+
+
+def test_with_less_memory_one_node_runs_at_a_time_before_a_series_goes_to_disk() -> None:
+    alone, _ = allow([plan_of(2)], machine(100.0, n_procs=1))
+    need_gb = fit_gb(plan_of(2).runs[0], 2, on_disk=False)
+    allowance, (plan,) = allow([plan_of(2)], machine(alone.own_gb + need_gb + 1e-6))
+    assert allowance.n_procs == 1
+    assert not any(run.on_disk for run in plan.runs)
+
+
+def test_a_series_that_does_not_fit_is_kept_on_disk() -> None:
+    alone, _ = allow([plan_of(2)], machine(100.0, n_procs=1))
+    need_gb = fit_gb(plan_of(2).runs[0], 1, on_disk=False)
+    _, (plan,) = allow([plan_of(2)], machine(alone.own_gb + need_gb - 1e-6))
+    assert all(run.on_disk for run in plan.runs)
+    assert not plan.problems
+
+
+def test_what_does_not_fit_at_all_is_refused_with_what_it_needs() -> None:
+    _, (plan,) = allow([plan_of(2)], machine(0.25))
+    assert {problem.code for problem in plan.problems} == {ExitCode.USAGE}
+    text = str(plan.problems[0])
+    assert "fitting sub-01_task-x_run-1_space-A needs about" in text
+    needed = float(text.split("allow ")[1].split(" MB", maxsplit=1)[0])
+    needs = [float(str(one).split("allow ")[1].split(" MB")[0]) for one in plan.problems]
+    assert needed <= max(needs)
+    _, (again,) = allow([plan_of(2)], machine((max(needs) + 1) / 1e3))
+    assert not again.problems
+
+
+def test_what_the_machine_lacks_by_our_estimate_is_tried() -> None:
+    allowance, (plan,) = allow([plan_of(2)], machine(0.25, is_limit=False))
+    assert not plan.problems
+    assert all(run.on_disk for run in plan.runs)
+    assert allowance.n_procs == 1
+
+
+def test_every_node_of_a_plan_without_problems_fits() -> None:
+    for total_gb in (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0):
+        allowance, (plan,) = allow([plan_of(3)], machine(total_gb))
+        if not plan.problems:
+            needs = [run.mem_gb for run in plan.runs]
+            needs += [group.mem_gb for group in plan.written_groups]
+            assert max(needs) <= allowance.mem_gb
+            assert allowance.mem_gb + allowance.own_gb == pytest.approx(total_gb)
+
+
+@pytest.mark.parametrize(
+    ("n_procs", "n_runs", "fit_threads", "join_threads"),
+    [(2, 2, 1, 2), (8, 2, 4, 8), (2, 5, 1, 2)],
+)
+def test_processors_are_shared_out_among_the_nodes(
+    n_procs: int, n_runs: int, fit_threads: int, join_threads: int
+) -> None:
+    allowance, _ = allow([plan_of(n_runs)], machine(100.0, n_procs=n_procs))
+    assert (allowance.fit_threads, allowance.join_threads) == (fit_threads, join_threads)
+
+
+def test_threads_asked_for_are_given() -> None:
+    allowance, _ = allow([plan_of(2)], machine(100.0, n_procs=8, n_threads=3))
+    assert (allowance.fit_threads, allowance.join_threads) == (3, 3)
+
+
+def test_runs_of_all_participants_share_the_processors() -> None:
+    allowance, _ = allow([plan_of(2), plan_of(2)], machine(100.0, n_procs=8))
+    assert (allowance.n_procs, allowance.fit_threads, allowance.join_threads) == (8, 2, 4)
+
+
+def test_a_fit_needs_its_series_unless_that_is_on_disk() -> None:
+    run = large_run("sub-01_task-x_run-1", N_VOXELS)
+    whole, stored = (fit_gb(run, 1, on_disk=on_disk) for on_disk in (False, True))
+    series_gb = 4 * 400 * N_VOXELS / 1e9
+    assert 0.5 * series_gb < whole - stored <= series_gb
+
+
+def test_censored_scans_need_no_memory() -> None:
+    run = large_run("sub-01_task-x_run-1", N_VOXELS)
+    part = replace(run, design=repeated(make_design(censored=range(20))))
+    assert int(part.design.kept.sum()) == 200
+    saved_gb = fit_gb(run, 1, on_disk=False) - fit_gb(part, 1, on_disk=False)
+    assert saved_gb == pytest.approx(200 * 4 * N_VOXELS / 1e9, rel=0.1)
+
+
+def test_a_combination_needs_no_more_for_more_runs() -> None:
+    few, many = plan_of(2), plan_of(64)
+    assert combination_gb(many, many.groups[0], 1) <= combination_gb(few, few.groups[0], 1) + 0.1
+
+
+def test_estimates_are_of_finite_size() -> None:
+    plan = plan_of(2)
+    sizes = [fit_gb(plan.runs[0], 2, on_disk=False), combination_gb(plan, plan.groups[0], 2)]
+    assert np.isfinite([*sizes, contrast_figure_gb(plan, plan.groups[0])]).all()
