@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +16,7 @@ from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
-from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 from bids_fx.threads import map_in_order
 
@@ -173,7 +173,12 @@ def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> Non
 
 
 def write_run(
-    run: RunPlan, result: RunResult, settings: AnalysisSettings, out_dir: Path
+    run: RunPlan,
+    result: RunResult,
+    settings: AnalysisSettings,
+    out_dir: Path,
+    *,
+    n_threads: int = 1,
 ) -> dict[str, Path]:
     """Publish the maps of one run, the table of its contrasts and its quality measures.
 
@@ -187,6 +192,8 @@ def write_run(
         The choices of the plan.
     out_dir : Path
         The output folder.
+    n_threads : int
+        Threads that write; >= 1.
 
     Returns
     -------
@@ -206,18 +213,28 @@ def write_run(
             paths.model_map(run.entities, stat), result.model_maps[stat], sidecar, stat=stat
         )
     medians: dict[str, float | None] = {}
-    published = {}
-    for item in run.estimable:
+
+    def images() -> Iterator[tuple[RunContrast, str, FloatArray]]:
+        for item in run.estimable:
+            # They are made now, for this contrast alone.
+            maps = result.contrast_maps[item.contrast.label]
+            medians[item.contrast.label] = _median(maps["dof"])
+            yield from ((item, stat, maps[stat]) for stat in paths.contrast_stats(item.contrast))
+
+    def write(image: tuple[RunContrast, str, FloatArray]) -> tuple[str, Path]:
+        item, stat, values = image
         label = item.contrast.label
-        maps = result.contrast_maps[label]
-        medians[label] = _median(maps["dof"])
-        dofs = sidecars.constant_dofs(item, settings, result.dof)
-        for stat in paths.contrast_stats(item.contrast):
-            path = paths.statmap(run.entities, label, stat)
-            particular = sidecars.run_contrast(item, stat, settings, result.dof, medians[label])
-            published[map_key(run.key, label, stat)] = writer.write(
-                path, maps[stat], {**common, **particular}, stat=stat, dofs=dofs
-            )
+        particular = sidecars.run_contrast(item, stat, settings, result.dof, medians[label])
+        path = writer.write(
+            paths.statmap(run.entities, label, stat),
+            values,
+            {**common, **particular},
+            stat=stat,
+            dofs=sidecars.constant_dofs(item, settings, result.dof),
+        )
+        return map_key(run.key, label, stat), path
+
+    published = dict(map_in_order(write, images(), n_threads))
     write_contrasts(run, medians, out_dir)
     quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)

@@ -47,9 +47,10 @@ class FitRun(SimpleInterface):
         out_dir = Path(self.inputs.out_dir)
         if run.key in self.inputs.todo:
             folder = Path(runtime.cwd) if run.on_disk else None
-            result = _fit(run, self.inputs.settings, self.inputs.n_threads, folder)
-            write_design(run, self.inputs.settings, out_dir)
-            write_run(run, result, self.inputs.settings, out_dir)
+            settings, n_threads = self.inputs.settings, self.inputs.n_threads
+            result = _fit(run, settings, n_threads, folder)
+            write_design(run, settings, out_dir)
+            write_run(run, result, settings, out_dir, n_threads=n_threads)
         published = published_maps(run, out_dir)
         self._results["maps"] = _as_text(
             {k: file for k, file in published.items() if file.exists()}
