@@ -248,7 +248,7 @@ def _gather(
     n_threads: int,
 ) -> tuple[FloatArray, FloatArray, str]:
     """Fill a matrix with the kept scans; return the volumes' sum, the means and the hash."""
-    total = np.zeros(int(np.prod(header.shape[:3])))
+    total = np.zeros(int(np.prod(header.shape[:3])), _sum_dtype(header))
 
     def parts(volumes: Iterator[RawArray]) -> Iterator[RawArray]:
         for scan, raw in enumerate(volumes):
@@ -270,8 +270,9 @@ def _gather(
         offset = summed / n_rows
         mean = reference + offset
         broken = ~np.isfinite(mean)
+        centred = np.empty(n_voxels, np.float32)
         for row in range(n_rows):
-            centred = (values[row] - offset).astype(np.float32)
+            np.subtract(values[row], offset, out=centred, casting="same_kind")
             values[row] = centred
             finite = np.isfinite(centred)
             if not finite.all():
@@ -281,6 +282,13 @@ def _gather(
             values[row] = np.where(broken, np.float32(np.nan), values[row])
         mean[broken] = np.nan
     return total, mean, file.sha256
+
+
+def _sum_dtype(header: ImageHeader) -> type[np.number]:
+    """Return in what the stored values of all scans are summed exactly, if that can be."""
+    short = header.dtype.kind in "iu" and header.dtype.itemsize <= 2
+    # Of fewer scans than this no sum of two-byte integers overflows; it is three times as fast.
+    return np.int32 if short and header.n_scans < 2**15 else np.float64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-# Read by nipype when it is imported: without them it asks a server for its newest version.
-os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
 
 from nipype import config as nipype_config
 from nipype.pipeline import engine as pe
