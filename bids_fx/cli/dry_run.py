@@ -77,6 +77,7 @@ def _run_json(run: RunPlan) -> dict[str, object]:
         "run": str(run.entities),
         "levels": list(run.levels),
         "mem_gb": round(run.mem_gb, 2),
+        "on_disk": run.on_disk,
         "contrasts": [_contrast_json(item) for item in run.contrasts],
     }
     source = run.source
@@ -172,7 +173,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
 
 def _run_lines(run: RunPlan) -> Iterator[str]:
     values = _run_json(run)
-    yield f"  Run {run.entities} (memory {run.mem_gb:.2f} GB)"
+    kept = ", its series kept on disk" if run.on_disk else ""
+    yield f"  Run {run.entities} (memory {run.mem_gb:.2f} GB{kept})"
     if "scans" in values:
         conditions = values["conditions"]
         assert isinstance(conditions, dict)
