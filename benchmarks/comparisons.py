@@ -124,8 +124,8 @@ def two_runs(bench: Bench, spec: DataSpec) -> Iterator[Table]:
     yield Table(
         title="B. Two runs by design matrices made beforehand, and their fixed effects",
         note=f"{described(spec)}, {FWHM_MM} mm, one contrast, {bench.n_procs} threads. Ours: the "
-        "nodes of both runs, each in a process of its own, and of their combination; nilearn: `FirstLevelModel` "
-        "with `ar1` for each run, `compute_fixed_effects`.",
+        "nodes of both runs, each in a process of its own, and of their combination; nilearn: "
+        "`FirstLevelModel` with `ar1` for each run, `compute_fixed_effects`.",
         rows=tuple(rows),
     )
 

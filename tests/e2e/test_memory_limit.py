@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bigdata import SPACE, BigDataset, DataSpec, make_big_dataset
 from processes import Measurement, measure
 
