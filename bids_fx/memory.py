@@ -6,23 +6,24 @@ processes they count in each of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 from bids_fx.dataset.estimates import SLAB
 from bids_fx.errors import ExitCode, Problem
 from bids_fx.glm.combined import BLOCK
+from bids_fx.glm.noise import SAMPLED_VOXELS, WORKED_NUMBERS
 from bids_fx.glm.series import BLOCK_VOXELS
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunPlan
-from bids_fx.threads import IN_FLIGHT
+from bids_fx.threads import held_at_once
 
 #: The main process, which also does the work if there is no other; the one from which those of
 #: the nodes are forked; and a node's before it reads anything.
 MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.2, 0.13, 0.13
 #: A run's part of the plans, which the main process holds.
-PLANNED_RUN_GB = 0.0005
+PLANNED_RUN_GB = 0.0003
 #: Figures of a run's design.
 RUN_FIGURE_GB = 0.04
 
@@ -42,12 +43,15 @@ class Machine:
     is_limit : bool
         Whether more must not be used; else it is what there is, and a plan that needs more by our
         estimate is tried.
+    n_planned : int
+        Runs whose plans are held meanwhile.
     """
 
     n_procs: int
     n_threads: int | None
     total_gb: float
     is_limit: bool
+    n_planned: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,48 +82,68 @@ class Allowance:
         return 0.0 if self.n_procs == 1 else NODE_GB
 
 
-def allow(plans: Sequence[Plan], machine: Machine) -> tuple[Allowance, list[Plan]]:
+def allow(
+    plans: Sequence[Plan], machine: Machine, *, n_fits: int, n_joins: int
+) -> tuple[Allowance, list[Plan]]:
     """Share out processors and memory, and decide which series are kept on disk.
 
     Parameters
     ----------
     plans : sequence of Plan
-        Of all participants.
+        Of some participants or all; those with problems take part in nothing.
     machine : Machine
         What there is.
+    n_fits, n_joins : int
+        Fits and combinations among which the processors are shared out.
 
     Returns
     -------
     allowance : Allowance
         The first of these ways in which every node fits: as many nodes at once as there are
-        processors; one node at a time, with as many threads; with a single thread. If none does,
-        the first in which they fit with series on disk.
+        processors; one node at a time, with as many threads; with a single thread, unless their
+        number is fixed. If none does, the first in which they fit with series on disk.
     plans : list of Plan
-        With the memory of each node, and a problem for each that does not fit.
+        With the memory of each node, and a problem for each that does not fit in any way, which
+        does not keep the others from theirs.
     """
-    n_fits = sum(run.design is not None for plan in plans for run in plan.runs)
-    n_joins = sum(len(plan.written_groups) for plan in plans)
-    n_procs, fixed = machine.n_procs, machine.n_threads
-    shares = [fixed or max(1, n_procs // max(1, nodes)) for nodes in (n_fits, n_joins)]
-    ways = [(n_procs, *shares), (1, fixed or n_procs, fixed or n_procs), (1, fixed or 1, 1)]
-    n_runs = sum(len(plan.runs) for plan in plans)
-    for may_store, (n_nodes, fit_threads, join_threads) in product((False, True), ways):
-        own_gb = MAIN_ALONE_GB if n_nodes == 1 else MAIN_GB + SERVER_GB
-        own_gb += PLANNED_RUN_GB * n_runs
-        allowance = Allowance(
-            n_procs=n_nodes,
-            fit_threads=fit_threads,
-            join_threads=join_threads,
-            mem_gb=machine.total_gb - own_gb,
-            own_gb=own_gb,
-        )
-        budgeted = [_budgeted(plan, allowance, may_store=may_store) for plan in plans]
+    ways = [
+        (may_store, _allowance(machine, *way))
+        for may_store in (False, True)
+        for way in _ways(machine, n_fits, n_joins)
+    ]
+    last = ways[-1][1]
+    tried = [_budgeted(plan, last, may_store=True) for plan in plans]
+    if machine.is_limit:
+        tried = [_refuse(plan, last) for plan in tried]
+    runnable = [plan for plan in tried if not plan.problems]
+    for may_store, allowance in ways:
+        budgeted = [_budgeted(plan, allowance, may_store=may_store) for plan in runnable]
         needs = [need_gb for plan in budgeted for _, need_gb in _nodes(plan, allowance)]
         if max(needs, default=0.0) <= allowance.mem_gb:
-            return allowance, budgeted
-    if machine.is_limit:
-        budgeted = [_refuse(plan, allowance) for plan in budgeted]
-    return allowance, budgeted
+            break
+    found = iter(budgeted)
+    return allowance, [plan if plan.problems else next(found) for plan in tried]
+
+
+def _ways(machine: Machine, n_fits: int, n_joins: int) -> list[tuple[int, int, int]]:
+    """Return processes and threads of fits and of joins, the best first."""
+    n_procs, fixed = machine.n_procs, machine.n_threads
+    fit, join = (fixed or max(1, n_procs // max(1, nodes)) for nodes in (n_fits, n_joins))
+    many, one = fixed or n_procs, fixed or 1
+    return [(n_procs, fit, join), (1, many, many), (1, one, one)]
+
+
+def _allowance(machine: Machine, n_procs: int, fit_threads: int, join_threads: int) -> Allowance:
+    """Return what a way leaves for the nodes."""
+    own_gb = MAIN_ALONE_GB if n_procs == 1 else MAIN_GB + SERVER_GB
+    own_gb += PLANNED_RUN_GB * machine.n_planned
+    return Allowance(
+        n_procs=n_procs,
+        fit_threads=fit_threads,
+        join_threads=join_threads,
+        mem_gb=machine.total_gb - own_gb,
+        own_gb=own_gb,
+    )
 
 
 def _budgeted(plan: Plan, allowance: Allowance, *, may_store: bool) -> Plan:
@@ -150,6 +174,11 @@ def _nodes(plan: Plan, allowance: Allowance) -> list[tuple[str, float]]:
     """Return what each node of a plan does, and its memory."""
     nodes = [(f"fitting {run.entities}", run.mem_gb) for run in plan.runs if run.design]
     nodes += [(f"combining {group.entities}", group.mem_gb) for group in plan.written_groups]
+    nodes += [
+        (f"drawing the design of {run.entities}", allowance.base_gb + RUN_FIGURE_GB)
+        for run in plan.runs
+        if run.design
+    ]
     return nodes + [
         (
             f"drawing the contrasts of {group.entities}",
@@ -167,7 +196,7 @@ def _refuse(plan: Plan, allowance: Allowance) -> Plan:
             where="--mem-mb",
             found=f"{task} needs about {1e3 * need_gb + own_mb:.0f} MB, the program's own "
             f"{own_mb:.0f} MB included, but {left_mb + own_mb:.0f} MB may be used",
-            remedy=f"allow {1e3 * need_gb + own_mb:.0f} MB, or leave it out",
+            remedy=f"allow {math.ceil(1e3 * need_gb + own_mb)} MB, or leave it out",
             code=ExitCode.USAGE,
             participant=plan.participant,
         )
@@ -194,8 +223,8 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     float
         GB: while the run is read, the float32 series, some whole volumes in float64 and those
         that threads are smoothing; while it is fitted, the series, the results in float64 and a
-        block of voxels for each thread; then the maps of one contrast at a time. Without a mask
-        a brain is taken to fill half of the grid.
+        block of voxels for each thread; then the results, the maps of two contrasts and an image
+        for each thread. Without a mask a brain is taken to fill half of the grid.
     """
     source = run.source
     assert isinstance(source, BoldRun)
@@ -204,17 +233,24 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     n_voxels = source.n_mask_voxels or n_grid // 2
     n_kept = int(run.design.kept.sum())
     series = 0 if on_disk else 4 * n_kept * n_voxels
-    in_flight = 1 if n_threads == 1 else IN_FLIGHT * n_threads
-    reading = 8 * (4 * n_grid + 5 * n_voxels) + in_flight * (12 * n_grid + 8 * n_voxels)
+    reading = 8 * (4 * n_grid + 5 * n_voxels)
+    reading += held_at_once(n_threads) * (12 * n_grid + 8 * n_voxels)
     rows = [len(item.rows) for item in run.estimable]
-    estimates = 12 + sum(q + q * (q + 1) // 2 + 1 for q in rows)
-    maps = 2 + 9 * max(rows, default=0)
-    fitting = n_threads * (1e7 + (12 if on_disk else 8) * BLOCK_VOXELS * n_kept)
+    results = 8 * n_voxels * (12 + sum(q + q * (q + 1) // 2 + 1 for q in rows))
+    block = 1.2 * 8 * WORKED_NUMBERS + (4 * BLOCK_VOXELS * n_kept if on_disk else 0)
+    fitting = n_threads * block + 16 * SAMPLED_VOXELS * n_kept
     if run.noise_model == "arma11":
         fitting += 80 * n_kept**2
-    results = 8 * n_voxels * estimates
-    writing = results + 8 * n_voxels * maps + 16 * n_grid
+    q = max(rows, default=1)
+    # Of the contrast that is written and of the next.
+    maps = 2 * 8 * n_voxels * (2 + 9 * q)
+    writing = results + maps + _images(n_threads, q * (q + 1) // 2, n_grid, n_voxels)
     return max(series + max(reading, results + fitting), writing) / 1e9
+
+
+def _images(n_threads: int, n_volumes: int, n_grid: int, n_voxels: int) -> int:
+    """Return the bytes of the images that threads write: as they are, and compressed."""
+    return n_threads * 9 * n_volumes * (n_grid + n_voxels)
 
 
 def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
@@ -245,7 +281,7 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
         rows = plan.n_rows(item) if item.contrast.test == "F" else 1
         triangle = rows * (rows + 1) // 2
         results = n_voxels * (96 if item.contrast.test == "t" else 52 + 4 * rows + 24 * triangle)
-        images = n_threads * 9 * triangle * (grid.n_voxels + n_voxels)
+        images = _images(n_threads, triangle, grid.n_voxels, n_voxels)
         slabs = (1 + n_threads) * 16 * SLAB + n_threads * 16 * BLOCK
         streams = 0.13e6 * len(item.run_keys) * (rows + triangle + 1)
         most = max(most, results + images + slabs + streams)

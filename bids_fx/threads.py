@@ -32,8 +32,8 @@ def map_in_order(
     Yields
     ------
     object
-        The result of each item. Of items that are drawn and results that are not yet taken there
-        are never more than `IN_FLIGHT` per thread.
+        The result of each item, or the error of the first that has one. Of items that are drawn
+        and results that are not yet taken there are never more than `held_at_once`.
 
     Examples
     --------
@@ -51,8 +51,8 @@ def map_in_order(
                 if unfinished < IN_FLIGHT * (n_threads - 1):
                     begun.append(pool.submit(function, item))
                 else:
-                    begun.append(_finished(function(item)))
-                while begun and (begun[0].done() or len(begun) >= IN_FLIGHT * n_threads):
+                    begun.append(_finished(function, item))
+                while begun and (begun[0].done() or len(begun) >= held_at_once(n_threads)):
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()
@@ -61,8 +61,17 @@ def map_in_order(
                 one.cancel()
 
 
-def _finished(result: Result) -> Future[Result]:
-    """Return a result as a promise that is kept."""
+def held_at_once(n_threads: int) -> int:
+    """Return how many items, or their results, `map_in_order` holds at most."""
+    return 1 if n_threads == 1 else IN_FLIGHT * n_threads
+
+
+def _finished(function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Call a function now; its error waits for those of the items before."""
     future: Future[Result] = Future()
-    future.set_result(result)
+    try:
+        future.set_result(function(item))
+    # Whatever it is, it is raised again where the result is taken.
+    except BaseException as error:  # noqa: BLE001 - for the reason above
+        future.set_exception(error)
     return future

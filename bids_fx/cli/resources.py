@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,17 +23,17 @@ CGROUP_LIMITS = (
 )
 
 
-def keep_libraries_single(environment: MutableMapping[str, str] = os.environ) -> None:
+def keep_libraries_single() -> None:
     """Let no numerical library start threads, here and in processes started from here.
 
     The program's own threads and processes use what it may use; a library's would come on top,
     with buffers for each. Whatever the user has set, results do not depend on it so.
     """
-    environment.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
-def this_machine(execution: ExecutionSettings) -> Machine:
-    """Return what the program may use of this machine by its settings."""
+def this_machine(execution: ExecutionSettings, *, n_planned: int) -> Machine:
+    """Return what the program may use of this machine by its settings, when it plans some runs."""
     from bids_fx.memory import Machine
 
     limit_mb = execution.mem_mb
@@ -43,6 +42,7 @@ def this_machine(execution: ExecutionSettings) -> Machine:
         n_threads=execution.omp_nthreads,
         total_gb=available_memory_gb() if limit_mb is None else limit_mb / 1e3,
         is_limit=limit_mb is not None,
+        n_planned=n_planned,
     )
 
 

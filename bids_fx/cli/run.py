@@ -67,7 +67,6 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
         With all problems that keep every participant from being run.
     """
     from bids_fx.cli.progress import start_logging
-    from bids_fx.memory import allow
 
     execution = invocation.execution
     start_logging(execution.verbosity)
@@ -80,11 +79,10 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
         return code
     with _validated(invocation):
         plans = list(_plan_all(invocation))
-    allowance, plans = allow(plans, this_machine(execution))
     runnable = _runnable(plans, invocation)
     from bids_fx.cli.session import Session
 
-    session = Session(invocation, interruption, allowance)
+    session = Session(invocation, interruption)
     if execution.boilerplate_only:
         print(session.write_citation(runnable))
         return ExitCode.OK
@@ -132,6 +130,7 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     from bids_fx.dataset.confounds import load_strategies
     from bids_fx.dataset.index import find_all, list_participants
     from bids_fx.drafts import draft_plan
+    from bids_fx.memory import allow
     from bids_fx.plan import finish_plan
 
     data, analysis = invocation.data, invocation.analysis
@@ -142,8 +141,12 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     if not are_readable(analysis.contrasts, known):
         # A condition that these participants lack may be one that others have, and no slip.
         known = _merged(known, list_conditions(data.bids_dir))
+    n_runs = sum(len(draft.runs) for draft in drafts)
+    machine = this_machine(invocation.execution, n_planned=n_runs)
     for draft in drafts:
-        yield finish_plan(draft, analysis, known_conditions=known)
+        plan = finish_plan(draft, analysis, known_conditions=known)
+        _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=len(drafts))
+        yield plan
 
 
 def _known_conditions(drafts: Iterable[Draft]) -> dict[str, list[str]]:
@@ -172,13 +175,10 @@ def _merged(
 def _shown(plans: Iterable[Plan], invocation: Invocation) -> tuple[str, ExitCode]:
     """Return the plans as text, and the exit code that their problems alone would cause."""
     from bids_fx.cli import dry_run
-    from bids_fx.memory import allow
 
-    machine = this_machine(invocation.execution)
     faults: list[tuple[Problem, ...]] = []
 
     def noted(plan: Plan) -> Plan:
-        _, (plan,) = allow([plan], machine)
         faults.append(plan.problems)
         return plan
 

@@ -15,6 +15,7 @@ from typing import Any
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
+from bids_fx.cli.resources import this_machine
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
@@ -34,7 +35,7 @@ from bids_fx.derivatives.write import (
     write_text,
 )
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_error
-from bids_fx.memory import Allowance
+from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.reports.html import Failure, missing_outputs, write_report
 from bids_fx.settings import Invocation, digest
@@ -77,16 +78,11 @@ class Session:
         The command line as settings.
     interruption : Interruption
         Tells of signals that end the program.
-    allowance : Allowance
-        What its nodes may use.
     """
 
-    def __init__(
-        self, invocation: Invocation, interruption: Interruption, allowance: Allowance
-    ) -> None:
+    def __init__(self, invocation: Invocation, interruption: Interruption) -> None:
         self.invocation = invocation
         self.interruption = interruption
-        self.allowance = allowance
         self.out_dir = invocation.execution.out_dir
         self.work_dir = invocation.execution.work_dir or self.out_dir / WORK_AREA
         # Scratch may be shared by calls with other output folders.
@@ -126,6 +122,8 @@ class Session:
         bool
             Whether every planned output of every participant exists.
         """
+        n_runs = sum(len(plan.runs) for plan in (*plans, *refused))
+        self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
         write_dataset_files(self.out_dir, self.invocation.data)
         write_text(self.log_dir / "config.toml", format_presets(self.invocation))
         self.write_citation(plans)
@@ -224,7 +222,15 @@ class Session:
 
     def _run_workflow(self, due: Sequence[tuple[Plan, Todo]]) -> Sequence[Any]:
         """Build and run the workflow; return its failures."""
-        if self.allowance.n_procs > 1 and self.plugin is None:
+        execution = self.invocation.execution
+        allowance, plans = allow(
+            [plan for plan, _ in due],
+            replace(self._machine, is_limit=False),  # what does not fit was refused before
+            n_fits=sum(len(todo.runs) for _, todo in due),
+            n_joins=sum(len(todo.groups) for _, todo in due),
+        )
+        due = [(plan, todo) for plan, (_, todo) in zip(plans, due, strict=True)]
+        if allowance.n_procs > 1 and self.plugin is None:
             # It imports what the nodes need while this process imports nipype.
             start_server()
         from bids_fx.workflows.base import (
@@ -235,10 +241,9 @@ class Session:
             workflow_name,
         )
 
-        execution = self.invocation.execution
         resources = Resources(
-            n_procs=self.allowance.n_procs,
-            mem_gb=self.allowance.mem_gb,
+            n_procs=allowance.n_procs,
+            mem_gb=allowance.mem_gb,
             plugin=self.plugin,
             stop_on_first_crash=execution.stop_on_first_crash,
         )
@@ -250,7 +255,7 @@ class Session:
             for folder in folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
         workflow = init_bids_fx_wf(
-            due, out_dir=self.out_dir, work_dir=self.nipype_dir, allowance=self.allowance
+            due, out_dir=self.out_dir, work_dir=self.nipype_dir, allowance=allowance
         )
         if execution.write_graph:
             self._write_graph(workflow)

@@ -370,7 +370,7 @@ class _Picker:
 
 def _mean_image(header: ImageHeader, kept: BoolArray) -> FloatImage:
     """Return the mean over kept scans of the whole image."""
-    total = np.zeros(int(np.prod(header.shape[:3])))
+    total = np.zeros(int(np.prod(header.shape[:3])), _sum_dtype(header))
     with open_series(header) as (volumes, _), np.errstate(invalid="ignore", over="ignore"):
         for scan, raw in enumerate(volumes):
             if kept[scan]:

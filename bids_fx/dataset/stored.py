@@ -40,7 +40,7 @@ class StoredMatrix:
         self._folder = folder
         self._row_bytes = shape[1] * np.dtype(np.float32).itemsize
         try:
-            # It lives as long as the matrix.
+            # It lives as long as the matrix; then it is closed without a warning.
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - see above
         except OSError as error:
             raise output_error(folder, error) from error
@@ -65,7 +65,9 @@ class StoredMatrix:
         if rows != slice(None):
             raise IndexError("columns are read of all rows")
         if isinstance(columns, slice):
-            start, stop, _ = columns.indices(self.shape[1])
+            start, stop, step = columns.indices(self.shape[1])
+            if step != 1:
+                raise IndexError("columns of a slice are next to each other")
             picked: slice | npt.NDArray[np.intp] = slice(None)
         else:
             start, stop = int(columns[0]), int(columns[-1]) + 1
@@ -76,9 +78,12 @@ class StoredMatrix:
         values = np.empty(max(0, stop - start), dtype=np.float32)
         left = values.data.cast("B")
         place = row * self._row_bytes + start * values.itemsize
-        while left:
-            read = os.preadv(self._file.fileno(), [left], place)
-            if not read:
-                raise EOFError(f"row {row} was never written")
-            left, place = left[read:], place + read
+        try:
+            while left:
+                read = os.preadv(self._file.fileno(), [left], place)
+                if not read:
+                    raise EOFError(f"the file ends before row {row} does")
+                left, place = left[read:], place + read
+        except OSError as error:
+            raise output_error(self._folder, error) from error
         return values

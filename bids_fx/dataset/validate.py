@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 
 from bids_fx.errors import ExitCode, Notice, Problem
@@ -39,6 +40,9 @@ class Validation:
     def __init__(self, bids_dir: Path) -> None:
         self._bids_dir = bids_dir
         self._process: subprocess.Popen[str] | None = None
+        # A pipe would be full, and stop the validator, before anybody reads it. The file is closed
+        # when the validation is left.
+        self._output = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - for that reason
         self._failure = _not_validated(
             f"{VALIDATOR} is not installed (pip install 'bids_fx[validator]')", warning=False
         )
@@ -50,7 +54,7 @@ class Validation:
         try:
             # Without a shell: the validator that is installed, and the user's folder as one word.
             self._process = subprocess.Popen(  # noqa: S603 - for the reason above
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                command, stdout=self._output, stderr=subprocess.DEVNULL, text=True
             )
         except OSError as error:
             self._failure = _failed(str(error))
@@ -64,6 +68,7 @@ class Validation:
         if self._process is not None:
             with self._process as process:
                 process.kill()
+        self._output.close()
 
     def result(self) -> tuple[tuple[Problem, ...], tuple[Notice, ...]]:
         """Wait for the validator's result.
@@ -78,9 +83,11 @@ class Validation:
         if self._process is None:
             return (), (self._failure,)
         try:
-            output, _ = self._process.communicate(timeout=_TIMEOUT_S)
-            code = self._process.returncode
-            issues = json.loads(output)["issues"] if code in {_VALID, _INVALID} else None
+            code = self._process.wait(timeout=_TIMEOUT_S)
+            self._output.seek(0)
+            issues = (
+                json.loads(self._output.read())["issues"] if code in {_VALID, _INVALID} else None
+            )
         except (ValueError, KeyError, subprocess.TimeoutExpired) as error:
             return (), (_failed(str(error)),)
         if issues is None:

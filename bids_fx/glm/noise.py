@@ -42,7 +42,7 @@ _NESTING_TOLERANCE = 1e-6
 SAMPLED_VOXELS = 2000
 #: Numbers that are held for the voxels that are worked on at once, 12 MB: some of them are still
 #: in the cache when they are needed again, and the calls for each array cost little.
-_WORKED_NUMBERS = 1_500_000
+WORKED_NUMBERS = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +198,7 @@ def fit_run(
             )
         fit = _empty_fit(geometry, model, Y.shape[1])
         beside = max(Y.shape[0], generalized.numbers_per_voxel if generalized else 0)
-        step = max(1, _WORKED_NUMBERS // (Y.shape[0] + beside))
+        step = max(1, WORKED_NUMBERS // (Y.shape[0] + beside))
 
         def fit_block(start: int) -> None:
             block = Y[:, start : start + block_size]

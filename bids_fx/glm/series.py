@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-#: Voxels that are fitted at once by a thread.
+#: Voxels whose series a thread reads at once.
 BLOCK_VOXELS = 4096
 
 

@@ -54,9 +54,14 @@ def test_a_part_of_the_rows_is_refused(stored: StoredMatrix) -> None:
         stored[1:, slice(0, 2)]
 
 
-def test_a_row_that_was_never_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EOFError, match="row 1 was never written"):
+def test_a_row_behind_all_that_was_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EOFError, match="ends before row 1"):
         StoredMatrix(tmp_path, SHAPE)[1]
+
+
+def test_a_slice_with_gaps_is_refused(stored: StoredMatrix) -> None:
+    with pytest.raises(IndexError, match="next to each other"):
+        stored[:, 0:10:2]
 
 
 def test_no_file_has_a_name(stored: StoredMatrix, tmp_path: Path) -> None:
