@@ -17,6 +17,7 @@ from bids_fx.glm.noise import SAMPLED_VOXELS, WORKED_NUMBERS
 from bids_fx.glm.series import BLOCK_VOXELS
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunPlan
+from bids_fx.reports.figures.statmaps import BAND_ROWS
 from bids_fx.threads import held_at_once
 
 #: The main process, which also does the work if there is no other; the one from which those of
@@ -24,6 +25,8 @@ from bids_fx.threads import held_at_once
 MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.2, 0.13, 0.13
 #: A run's part of the plans, which the main process holds.
 PLANNED_RUN_GB = 0.0003
+#: What computing a mask takes: the library that does it, and some volumes.
+MASKING_GB = 0.11
 #: Figures of a run's design.
 RUN_FIGURE_GB = 0.04
 
@@ -224,17 +227,18 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
         GB: while the run is read, the float32 series, some whole volumes in float64 and those
         that threads are smoothing; while it is fitted, the series, the results in float64 and a
         block of voxels for each thread; then the results, the maps of two contrasts and an image
-        for each thread. Without a mask a brain is taken to fill half of the grid.
+        for each thread. A mask that is not known yet may fill the grid.
     """
     source = run.source
     assert isinstance(source, BoldRun)
     assert run.design is not None
     n_grid = source.grid.n_voxels
-    n_voxels = source.n_mask_voxels or n_grid // 2
+    n_voxels = source.n_mask_voxels or n_grid
     n_kept = int(run.design.kept.sum())
     series = 0 if on_disk else 4 * n_kept * n_voxels
     reading = 8 * (4 * n_grid + 5 * n_voxels)
-    reading += held_at_once(n_threads) * (12 * n_grid + 8 * n_voxels)
+    reading += held_at_once(n_threads) * (24 * n_grid + 20 * n_voxels)
+    masking = 0.0 if source.mask is not None else MASKING_GB
     rows = [len(item.rows) for item in run.estimable]
     results = 8 * n_voxels * (12 + sum(q + q * (q + 1) // 2 + 1 for q in rows))
     block = 1.2 * 8 * WORKED_NUMBERS + (4 * BLOCK_VOXELS * n_kept if on_disk else 0)
@@ -245,7 +249,7 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     # Of the contrast that is written and of the next.
     maps = 2 * 8 * n_voxels * (2 + 9 * q)
     writing = results + maps + _images(n_threads, q * (q + 1) // 2, n_grid, n_voxels)
-    return max(series + max(reading, results + fitting), writing) / 1e9
+    return masking + max(series + max(reading, results + fitting), writing) / 1e9
 
 
 def _images(n_threads: int, n_volumes: int, n_grid: int, n_voxels: int) -> int:
@@ -275,7 +279,8 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
     grid = plan.run(group.run_keys[0]).source.grid
     sources = [run.source for run in plan.group_runs(group)]
     masks = [one.n_mask_voxels if isinstance(one, BoldRun) else None for one in sources]
-    n_voxels = max(one or grid.n_voxels // 2 for one in masks)
+    # The runs' masks may lie beside each other.
+    n_voxels = min(grid.n_voxels, sum(one or grid.n_voxels for one in masks))
     most = 0.0
     for item in group.estimable:
         rows = plan.n_rows(item) if item.contrast.test == "F" else 1
@@ -291,8 +296,10 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
 def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:
     """Estimate what drawing a contrast of a group takes beyond the libraries.
 
-    Two maps at a time are read and cut; the picture has a row for each run and one for the
-    combined map.
+    Two maps at a time are read and cut. The picture has a row for each run and one for the
+    combined map; it is drawn in bands, of which the finished ones take little.
     """
     n_voxels = max(plan.run(key).source.grid.n_voxels for key in group.run_keys)
-    return 0.03 + 16e-9 * n_voxels + 0.005 * (len(group.run_keys) + 1)
+    n_rows = len(group.run_keys) + 1
+    finished = max(n_rows - BAND_ROWS, 0)
+    return 0.03 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished

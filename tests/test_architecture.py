@@ -72,7 +72,7 @@ MAY_IMPORT = {
         *("drafts", "grouping", "contrasts", "censoring", "confounds", ""),
     ),
     "drafts": ("censoring", "confounds", "entities", "records", "inputs", "settings"),
-    "memory": ("records", "inputs", "glm", "dataset.estimates", "threads"),
+    "memory": ("records", "inputs", "glm", "dataset.estimates", "reports.figures", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),
     "grouping": ("model", "settings", "entities", "records", "inputs"),
     "contrasts": ("model", "settings", "records", "inputs", "glm"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,3 +191,29 @@ def test_a_combination_needs_its_results_its_slabs_and_its_streams() -> None:
 def test_a_figure_needs_its_maps() -> None:
     plan = plan_of(2)
     assert contrast_figure_gb(plan, plan.groups[0]) > 12 * N_VOXELS / 1e9
+
+
+def test_a_mask_that_is_not_known_may_fill_the_grid() -> None:
+    run = large_run("sub-01_task-x_run-1", N_VOXELS)
+    assert isinstance(run.source, BoldRun)
+    half = replace(run, source=replace(run.source, n_mask_voxels=N_VOXELS // 2, mask=Path("m")))
+    full = replace(run, source=replace(run.source, n_mask_voxels=N_VOXELS, mask=Path("m")))
+    unknown = replace(run, source=replace(run.source, n_mask_voxels=None, mask=None))
+    needs = [fit_gb(one, 1, on_disk=False) for one in (half, full, unknown)]
+    assert needs[0] < needs[1]
+    assert needs[2] == pytest.approx(needs[1] + memory.MASKING_GB)
+
+
+def test_masks_beside_each_other_count_together() -> None:
+    plan = plan_of(2, n_voxels=500_000)
+    grid = replace(plan.runs[0].source.grid, shape=(100, 100, 100))
+    runs = tuple(replace(run, source=replace(run.source, grid=grid)) for run in plan.runs)
+    whole = plan_of(2, n_voxels=1_000_000)
+    apart = combination_gb(replace(plan, runs=runs), plan.groups[0], 1)
+    assert apart == pytest.approx(combination_gb(whole, whole.groups[0], 1))
+
+
+def test_rows_of_a_picture_are_drawn_in_bands() -> None:
+    few, some, many = (plan_of(n) for n in (2, 12, 62))
+    rows = [contrast_figure_gb(plan, plan.groups[0]) for plan in (few, some, many)]
+    assert rows[2] - rows[1] < rows[1] - rows[0]

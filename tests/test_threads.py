@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bids_fx.threads import IN_FLIGHT, map_in_order
+from bids_fx.threads import held_at_once, map_in_order
 
 #: Seconds; long beside what starting a thread takes.
 LONG = 0.02
@@ -54,7 +54,7 @@ def test_few_items_are_held_at_once_even_if_the_first_is_slow(n_threads: int) ->
 
     for taken, _ in enumerate(map_in_order(work, items(), n_threads)):
         most = max(most, drawn - taken)
-    assert most <= IN_FLIGHT * n_threads + 1  # and the one that was just drawn
+    assert most <= held_at_once(n_threads) + 1  # and the one that was just drawn
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 4])
@@ -83,3 +83,27 @@ def test_no_thread_is_left_when_the_caller_stops_early() -> None:
     next(results)
     results.close()
     assert threading.active_count() == before
+
+
+def test_of_two_errors_the_first_items_is_told() -> None:
+    def work(item: int) -> int:
+        time.sleep(LONG * (item == 0))
+        raise ValueError(f"item {item}")
+
+    for _ in range(5):
+        with pytest.raises(ValueError, match="item 0"):
+            list(map_in_order(work, range(10), 3))
+
+
+def test_what_waits_is_not_begun_when_the_caller_stops_early() -> None:
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        time.sleep(LONG)
+        return item
+
+    results = map_in_order(work, range(100), 2)
+    next(results)
+    results.close()
+    assert len(begun) <= held_at_once(2)

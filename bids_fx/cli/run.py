@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bids_fx")
 
+#: Memory in MB with which the validator is run; it grows with the dataset.
+VALIDATOR_MB = 1000
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
@@ -104,6 +107,14 @@ def _validated(invocation: Invocation) -> Iterator[None]:
 
     data, execution = invocation.data, invocation.execution
     if execution.skip_bids_validation or execution.reports_only or not data.bids_dir.is_dir():
+        yield
+        return
+    if execution.mem_mb is not None and execution.mem_mb < VALIDATOR_MB:
+        logger.warning(
+            "The raw dataset was not validated: the validator may need more than the "
+            "%.0f MB that may be used.",
+            execution.mem_mb,
+        )
         yield
         return
     others: tuple[Problem, ...] = ()

@@ -26,7 +26,7 @@ from bids_fx.dataset.runmaps import find_run_maps, list_mapped
 from bids_fx.dataset.runs import load_run
 from bids_fx.dataset.selection import check_filters, is_wanted_series, select_runs
 from bids_fx.entities import canonical_label
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem, output_error
 from bids_fx.inputs import BoldRun, Found
 from bids_fx.settings import AnalysisSettings, DataSelection, digest
 
@@ -289,8 +289,11 @@ def _index_kept(root: Path, database: Path) -> list[str]:
     It is made under another name first, so that jobs that start together do not read a half of it.
     """
     if not database.is_dir():
-        database.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(prefix=f".{database.name}-", dir=database.parent))
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(mkdtemp(prefix=f".{database.name}-", dir=database.parent))
+        except OSError as error:
+            raise output_error(database.parent, error) from error
         _index(root, ignore=[], database=draft)
         try:
             draft.rename(database)

@@ -22,7 +22,7 @@ from bids_fx.reports.figures.designs import (
 )
 from bids_fx.reports.figures.motion import draw_motion
 from bids_fx.reports.figures.statmaps import draw_statmaps
-from bids_fx.reports.figures.style import save_figure
+from bids_fx.reports.figures.style import save_bands, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,8 +92,8 @@ def draw_group_contrast(
     name = f"{item.contrast.name}   ·   F test" if is_f else item.contrast.name
     title = f"{name}   ·   {group_title(group)}"
     shown = _Shown.of(plan, group, item, out_dir)
-    figure = draw_statmaps(shown, title=title, one_sided=is_f)
-    figure_file = save_figure(figure, out_dir / paths.group_figures(group)[label])
+    bands = draw_statmaps(shown, title=title, one_sided=is_f)
+    figure_file = save_bands(bands, out_dir / paths.group_figures(group)[label])
     table = _clusters(shown)
     return figure_file, write_clusters(out_dir / paths.group_clusters(group)[label], table)
 

@@ -7,6 +7,7 @@ early, it does so meanwhile.
 from __future__ import annotations
 
 import multiprocessing as mp
+import signal
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
@@ -29,5 +30,10 @@ def start_server() -> ForkServerContext:
     """Start the process, unless it runs, and return the context of those that it forks."""
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    # Ctrl-C is for the main process to handle; the server, which inherits this, ends with it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context

@@ -12,6 +12,7 @@ import nibabel as nb
 import numpy as np
 import pytest
 
+from bids_fx.dataset import images
 from bids_fx.dataset.images import (
     MaskedSeries,
     check_complete,
@@ -248,6 +249,42 @@ def test_threads_and_disk_change_no_bit(
     np.testing.assert_array_equal(series.values[:, slice(None)], plain.values)
     np.testing.assert_array_equal(series.mean, plain.mean)
     np.testing.assert_array_equal(series.mean_image, plain.mean_image)
+
+
+@pytest.mark.parametrize("value", [65535, 40000, 1])
+def test_short_integers_are_summed_exactly(tmp_path: Path, mask_file: Path, value: int) -> None:
+    stored = np.full((*SHAPE, N_SCANS), value, dtype=np.uint16)
+    nb.Nifti1Image(stored, np.eye(4)).to_filename(tmp_path / "bold.nii.gz")
+    series = read(tmp_path / "bold.nii.gz", mask_file)
+    np.testing.assert_array_equal(series.mean_image, np.float32(value))
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, -(2**31)])
+def test_long_integers_do_not_overflow(tmp_path: Path, mask_file: Path, value: int) -> None:
+    stored = np.full((*SHAPE, N_SCANS), value, dtype=np.int32)
+    nb.Nifti1Image(stored, np.eye(4)).to_filename(tmp_path / "bold.nii.gz")
+    series = read(tmp_path / "bold.nii.gz", mask_file)
+    np.testing.assert_array_equal(series.mean_image, np.float32(value))
+
+
+def test_short_integers_of_many_scans_are_summed_in_double_precision() -> None:
+    header = read_header_of(np.uint16, n_scans=2**15)
+    assert images._sum_dtype(header) is np.float64
+    assert images._sum_dtype(read_header_of(np.uint16, n_scans=2**15 - 1)) is np.int32
+    assert (2**15 - 1) * 65535 < 2**31
+
+
+def read_header_of(dtype: type, n_scans: int) -> images.ImageHeader:
+    return images.ImageHeader(
+        path=Path("bold.nii"),
+        shape=(1, 1, 1, n_scans),
+        grid=Grid(shape=(1, 1, 1), affine=tuple(map(tuple, np.eye(4).tolist()))),
+        dtype=np.dtype(dtype),
+        slope=1.0,
+        inter=0.0,
+        data_offset=352,
+        repetition_time=None,
+    )
 
 
 def test_mean_image_is_not_smoothed(tmp_path: Path, values: np.ndarray, mask_file: Path) -> None:

@@ -112,3 +112,27 @@ def test_maps_of_a_kept_matrix_are_those_of_the_array(values: npt.NDArray[np.flo
     ):
         for stat, map_ in other.items():
             np.testing.assert_array_equal(one[stat], map_, stat)
+
+
+@IN_EVERY_MODEL
+def test_pieces_of_a_block_are_fitted_as_the_whole(
+    noise_model: str, values: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offset = np.linspace(50, 90, N_VOXELS)
+    X = np.linspace(-1, 1, N_SCANS)[:, np.newaxis]  # without a constant, so that offsets count
+
+    def found() -> RunFit:
+        return fit_run(
+            *(values, design_space(X), [np.eye(1)]),
+            baseline=design_space(X[:, :0]),
+            noise_model=noise_model,
+            offset=offset,
+        )
+
+    whole = found()
+    monkeypatch.setattr("bids_fx.glm.noise.WORKED_NUMBERS", 1)  # one voxel at a time
+    pieces = found()
+    np.testing.assert_allclose(pieces.sigmasq, whole.sigmasq, rtol=1e-9)
+    np.testing.assert_allclose(
+        pieces.contrasts[0].effects, whole.contrasts[0].effects, rtol=1e-7, atol=1e-9
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nb
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from bids_fx.dataset.confounds import load_strategies
+from bids_fx.dataset.images import read_series
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
@@ -61,6 +63,25 @@ def test_a_fit_publishes_every_image_of_the_plan(fitted):
             *(f"{run.key}/{LABEL}/{stat}" for stat in ("effect", "variance", "dof")),
             *(f"{run.key}/any/{stat}" for stat in ("effect", "covariance", "dof")),
         }
+
+
+def test_a_series_that_goes_to_disk_is_kept_in_the_nodes_folder(fitted, tmp_path, monkeypatch):
+    plan, out, _ = fitted
+    folders = []
+
+    def read(*places, **choices):
+        folders.append(choices["folder"])
+        return read_series(*places, **choices)
+
+    monkeypatch.setattr("bids_fx.interfaces.glm.read_series", read)
+    again = tmp_path / "out"
+    again.mkdir()
+    run = plan.runs[0]
+    for on_disk in (True, False):
+        fit(replace(run, on_disk=on_disk), again, {run.key})
+        for path in paths.run_images(run):
+            assert (again / path).read_bytes() == (out / path).read_bytes()
+    assert folders == [again, None]
 
 
 def test_a_run_that_is_done_is_passed_on_untouched(fitted):

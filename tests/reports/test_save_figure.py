@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bids_fx.reports.figures import draw_correlation, draw_design, save_figure
+from bids_fx.reports.figures import draw_correlation, draw_design, save_bands, save_figure
 from bids_fx.reports.files import data_uri
 from tests.small_plans import make_design
 
@@ -53,7 +53,7 @@ def test_text_in_an_svg_stays_text(tmp_path: Path) -> None:
 
 
 def test_png_has_a_palette_no_metadata_and_the_colours_of_the_figure(tmp_path: Path) -> None:
-    path = save_figure(grey_figure(), tmp_path / "a.png")
+    path = save_bands([grey_figure()], tmp_path / "a.png")
     with Image.open(path) as image:
         assert image.mode == "P"
         assert image.size == (200, 100)
@@ -66,7 +66,7 @@ def test_png_has_a_palette_no_metadata_and_the_colours_of_the_figure(tmp_path: P
 
 
 def test_nothing_but_the_figure_is_left_in_the_folder(tmp_path: Path) -> None:
-    save_figure(grey_figure(), tmp_path / "figures" / "a.png")
+    save_bands([grey_figure()], tmp_path / "figures" / "a.png")
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a.png"]
 
 

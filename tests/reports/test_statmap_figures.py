@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bids_fx.reports.figures import StatRow, choose_cuts, draw_statmaps, save_figure
+from bids_fx.reports.figures import StatRow, choose_cuts, draw_statmaps, save_bands
 from bids_fx.reports.figures.cuts import Window, find_extent, sample
 from bids_fx.reports.maps import Volume
 from tests.small_plans import AFFINE, SHAPE, z_values
@@ -42,6 +43,12 @@ def make_row(z: FloatArray, affine: FloatArray = STRAIGHT, name: str = "combined
 
 def noise(seed: int = 0) -> FloatArray:
     return np.random.default_rng(seed).uniform(0.1, 1.0, LARGE)
+
+
+def draw(rows: Iterable[StatRow], title: str = "t", **options: Any) -> Figure:
+    """Return the figure of a few rows: one band."""
+    (figure,) = draw_statmaps(rows, title=title, **options)
+    return figure
 
 
 def window_of(row: StatRow, width: int = 150) -> Window:
@@ -118,7 +125,7 @@ def test_every_row_is_drawn_at_the_same_cuts_and_place() -> None:
     tilted = rotated(STRAIGHT, 20)
     z, turned = noise(), noise(1)
     z[10, 12, 7] = turned[10, 12, 7] = 7.0
-    figure = draw_statmaps([make_row(z), make_row(turned, tilted, "run-1")], title="t")
+    figure = draw([make_row(z), make_row(turned, tilted, "run-1")])
     first, second = figure.images
     assert first.get_array().shape == second.get_array().shape
     assert first.ox == second.ox
@@ -139,8 +146,8 @@ def test_rows_that_are_read_anew_are_drawn_alike_and_let_go_one_after_the_other(
                 del row
 
     kept = [make_row(noise(seed), name=f"run-{seed}") for seed in range(5)]
-    anew = strips(draw_statmaps(Anew(), title="t"))
-    for a, b in zip(anew, strips(draw_statmaps(kept, title="t")), strict=True):
+    anew = strips(draw(Anew()))
+    for a, b in zip(anew, strips(draw(kept)), strict=True):
         np.testing.assert_array_equal(a, b)
     # Twice through the rows; the one before is held until the next has been read.
     assert len(held) == 10
@@ -150,7 +157,7 @@ def test_rows_that_are_read_anew_are_drawn_alike_and_let_go_one_after_the_other(
 def test_cut_through_the_peak_is_marked_and_says_where_it_is() -> None:
     z = noise()
     z[4, 5, 3] = 7.0
-    heads = column_heads(draw_statmaps([make_row(z)], title="t"))
+    heads = column_heads(draw([make_row(z)]))
     assert [head for head in heads if "peak" in head] == ["z = \N{MINUS SIGN}11 mm  (peak)"]
 
 
@@ -194,7 +201,7 @@ def test_pixels_are_squares_and_their_window_has_a_margin_on_all_sides() -> None
 def test_left_is_left_and_marked() -> None:
     z = noise()
     z[2, 20, 6] = 7.0  # x = -24 and y = 20 mm: at the left and in front
-    figure = draw_statmaps([make_row(z)], title="t", cuts=[-2.0])
+    figure = draw([make_row(z)], cuts=[-2.0])
     (strip,) = strips(figure)
     rows, columns = np.nonzero(is_hot(strip))
     height, width = strip.shape[:2]
@@ -210,8 +217,8 @@ def test_axes_swapped_in_the_file_change_nothing() -> None:
     z = noise()
     z[3, 16, 6] = 7.0
     swapped = make_row(z.transpose(2, 0, 1), STRAIGHT[:, [2, 0, 1, 3]])
-    (first,) = strips(draw_statmaps([make_row(z)], title="t"))
-    (second,) = strips(draw_statmaps([swapped], title="t"))
+    (first,) = strips(draw([make_row(z)]))
+    (second,) = strips(draw([swapped]))
     np.testing.assert_array_equal(first, second)
     assert is_hot(first).any()
 
@@ -226,7 +233,7 @@ def test_only_voxels_beyond_the_threshold_are_coloured() -> None:
 def test_a_pixel_has_the_colour_of_its_value_and_the_grey_of_its_background() -> None:
     z = np.full(LARGE, 1.0)
     z[:7], z[14:] = 6.0, -6.0
-    figure = draw_statmaps([make_row(z)], title="t", cuts=[-2.0])
+    figure = draw([make_row(z)], cuts=[-2.0])
     (strip,) = strips(figure)
     middle = strip[len(strip) // 2]
     width = len(middle)
@@ -240,7 +247,7 @@ def test_a_pixel_has_the_colour_of_its_value_and_the_grey_of_its_background() ->
 def test_all_rows_share_one_symmetric_scale_that_ends_beyond_the_largest_value() -> None:
     low, high = noise(), noise(1)
     low[3, 3, 3], high[4, 4, 4] = 4.0, -9.4
-    figure = draw_statmaps([make_row(low), make_row(high)], title="t")
+    figure = draw([make_row(low), make_row(high)])
     (bar,) = figure.axes
     assert bar.get_ylim() == (-10.0, 10.0)
     assert {image.get_clim() for image in bar.images} == {(0.0, 1.0)}
@@ -250,14 +257,14 @@ def test_same_value_has_the_same_colour_in_every_row() -> None:
     low, high = noise(), noise(1)
     low[3, 16, 6] = high[3, 16, 6] = 4.0
     high[12, 5, 3] = 9.4
-    first, second = strips(draw_statmaps([make_row(low), make_row(high)], title="t", cuts=[-2.0]))
+    first, second = strips(draw([make_row(low), make_row(high)], cuts=[-2.0]))
     hot = is_hot(first)
     assert hot.any()
     np.testing.assert_array_equal(first[hot], second[hot])
 
 
 def test_colour_bar_is_labelled_and_marks_the_threshold() -> None:
-    figure = draw_statmaps([make_row(noise())], title="t", threshold=2.5)
+    figure = draw([make_row(noise())], threshold=2.5)
     (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
     minus = "\N{MINUS SIGN}"
     labels = [label.get_text() for label in bar.get_yticklabels()]
@@ -268,7 +275,7 @@ def test_colour_bar_is_labelled_and_marks_the_threshold() -> None:
 def test_scale_of_an_f_test_starts_at_zero_and_has_no_cold_end() -> None:
     z = noise()
     z[3, 3, 3] = 9.4
-    figure = draw_statmaps([make_row(z)], title="t", threshold=2.5, one_sided=True)
+    figure = draw([make_row(z)], threshold=2.5, one_sided=True)
     (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
     assert bar.get_ylim() == (0.0, 10.0)
     assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "2.5", "10"]
@@ -281,7 +288,7 @@ def test_scale_of_an_f_test_starts_at_zero_and_has_no_cold_end() -> None:
 def test_row_of_an_f_test_tells_no_minimum() -> None:
     z = noise()
     z[3, 3, 3] = 5.125
-    text = row_texts(draw_statmaps([make_row(z)], title="t", one_sided=True))
+    text = row_texts(draw([make_row(z)], one_sided=True))
     assert "peak z 5.12" in text
     assert "min z" not in text
     assert "1 voxels with z > 3.29" in text
@@ -289,7 +296,7 @@ def test_row_of_an_f_test_tells_no_minimum() -> None:
 
 def test_row_says_name_peak_place_minimum_and_extent() -> None:
     z = z_values(0, peak=5.125)
-    text = row_texts(draw_statmaps([make_row(z, AFFINE, name="run-2")], title="face - house"))
+    text = row_texts(draw([make_row(z, AFFINE, name="run-2")], title="face - house"))
     minus = "\N{MINUS SIGN}"
     for part in ("face - house", "run-2", "peak z 5.12", f"at (3, {minus}1, 0) mm"):
         assert part in text
@@ -301,7 +308,7 @@ def test_texts_of_flat_rows_do_not_overlap() -> None:
     z = np.full(LARGE, np.nan)
     z[:, 10:14] = noise()[:, 10:14]
     name = "ses-pre_acq-multiband4 dir-LR run-01 of a long name that takes lines"
-    figure = draw_statmaps([make_row(z, name=name), make_row(z, name=name)], title="t")
+    figure = draw([make_row(z, name=name), make_row(z, name=name)])
     figure.draw_without_rendering()
     left = [text for text in figure.texts if text.get_position()[0] < 0.1]
     boxes = [text.get_window_extent() for text in left]
@@ -310,12 +317,12 @@ def test_texts_of_flat_rows_do_not_overlap() -> None:
 
 
 def test_map_without_anything_above_threshold_says_so() -> None:
-    assert "No voxel with |z| > 3.29" in row_texts(draw_statmaps([make_row(noise())], title="t"))
+    assert "No voxel with |z| > 3.29" in row_texts(draw([make_row(noise())]))
 
 
 def test_map_without_any_result_says_so() -> None:
     empty = make_row(np.full(SHAPE, np.nan), AFFINE)
-    assert "no voxel has a result" in row_texts(draw_statmaps([empty], title="t"))
+    assert "no voxel has a result" in row_texts(draw([empty]))
 
 
 def test_without_background_the_voxels_with_a_result_are_grey() -> None:
@@ -388,7 +395,7 @@ def test_whole_brain_at_two_millimetres_makes_a_small_file(tmp_path: Path) -> No
         volume = Volume(data=mean, affine=affine)
         read = partial(replace, volume)
         rows.append(StatRow(name=name, z=z, affine=affine, background=read))
-    path = save_figure(draw_statmaps(rows, title="noise"), tmp_path / "a.png")
+    path = save_bands(draw_statmaps(rows, title="noise"), tmp_path / "a.png")
     assert path.stat().st_size <= 400_000
     with Image.open(path) as image:
         assert image.width == 1400

@@ -7,7 +7,9 @@ import signal
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from scipy.sparse import lil_matrix
 
 from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
 
@@ -80,3 +82,10 @@ def test_a_result_that_cannot_be_received_fails_the_task_and_does_not_hang():
     result = submit(answer_strangely).result(PATIENCE)
     assert result["taskid"] == 7
     assert "no such class here" in result["traceback"][0]
+
+
+def test_what_others_wait_for_comes_first() -> None:
+    plugin = OneProcessPerNode(plugin_args={"n_procs": 1})
+    # 0 and 2 are waited for by nobody, 1 by 3.
+    plugin.depidx = lil_matrix(np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]))
+    assert plugin._sort_jobs(np.array([0, 1, 2])) == [1, 0, 2]

@@ -15,7 +15,7 @@ from bids_fx.reports.figures.designs import (
 )
 from bids_fx.reports.figures.motion import draw_motion
 from bids_fx.reports.figures.statmaps import draw_statmaps
-from bids_fx.reports.figures.style import save_figure
+from bids_fx.reports.figures.style import save_bands, save_figure
 
 __all__ = [
     "CLUSTER_COLUMNS",
@@ -29,6 +29,7 @@ __all__ = [
     "draw_motion",
     "draw_statmaps",
     "read_clusters",
+    "save_bands",
     "save_figure",
     "write_clusters",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,15 +24,19 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.floating]
 
+#: Rows that are drawn at once: one row of the whole brain takes 5 MB until it is saved.
+BAND_ROWS = 12
+
 #: Widths in pixels of the whole figure, of the text beside a row and of the colour bar; heights
-#: of the head and of the longest text beside a row: three lines of name, four of numbers.
-_WIDTH, _TEXT_WIDTH, _BAR_WIDTH, _HEAD_HEIGHT, _TEXT_HEIGHT, _GAP = 1400, 210, 75, 65, 145, 6
+#: of the head, of what is below the last row, and of the longest text beside a row: three lines
+#: of name, four of numbers.
+_WIDTH, _TEXT_WIDTH, _BAR_WIDTH = 1400, 210, 75
+_HEAD_HEIGHT, _FOOT_HEIGHT, _TEXT_HEIGHT, _GAP = 65, 10, 145, 6
 _PAPER, _LIGHT, _DIM = "#0c0e11", "#f1f3f5", "#a7b0b9"
 _COLD = ("#7ff5ff", "#1fa8ff", "#2a3cff")
 _HOT = ("#c1121f", "#ff7b00", "#fff04d")
 
 
-@styled
 def draw_statmaps(
     rows: Iterable[StatRow],
     *,
@@ -38,7 +44,7 @@ def draw_statmaps(
     threshold: float = Z_THRESHOLD,
     cuts: Sequence[float] | None = None,
     one_sided: bool = False,
-) -> Figure:
+) -> Iterator[Figure]:
     """Draw z maps at the same axial cuts, one row a map, with one scale for all.
 
     Parameters
@@ -55,10 +61,11 @@ def draw_statmaps(
     one_sided : bool
         Whether z is never negative, as that of an F test; the colours then start at 0.
 
-    Returns
-    -------
+    Yields
+    ------
     Figure
-        One image a row, with all its cuts, and one axes, the colour bar's.
+        A band of up to `BAND_ROWS` rows, from the top down: one image a row, with all its cuts;
+        the first also has the head and one axes, the colour bar's.
 
     Notes
     -----
@@ -66,36 +73,31 @@ def draw_statmaps(
     grids show the same places. Each pixel shows z of the nearest voxel on the background, which
     is sampled linearly. Left is left.
     """
-    from matplotlib.figure import Figure
-
-    facts: list[_Facts] = []
-    levels: tuple[float, ...] = () if cuts is None else tuple(cuts)
-    for row in rows:
-        facts.append(_learn(row, threshold))
-        levels = levels or choose_cuts(row.z, row.affine, threshold)
+    facts, levels = _learn_all(rows, threshold, cuts)
     panel = (_WIDTH - _TEXT_WIDTH - _BAR_WIDTH) // len(levels) - _GAP
-    window = _window(facts, panel)
     limit = float(max(np.ceil(max(fact.largest for fact in facts)), np.ceil(threshold) + 1))
     scale = _Scale(0.0 if one_sided else -limit, threshold, limit)
-    colours = _colours(scale)
-    pitch = max(window.shape[0], _TEXT_HEIGHT) + _GAP
-    total = _HEAD_HEIGHT + len(facts) * pitch + 10
-    figure = Figure(
-        figsize=(_WIDTH / DOTS_PER_INCH, total / DOTS_PER_INCH),
-        dpi=DOTS_PER_INCH,
-        facecolor=_PAPER,
+    frame = _Frame(
+        levels=levels,
+        peak_level=_level_of_peak(facts[0], levels),
+        window=_window(facts, panel),
+        scale=scale,
+        colours=_colours(scale),
     )
-    figure.text(0.012, 1 - 20 / total, title, size=13, weight="bold", color=_LIGHT, va="center")
-    for index, row in enumerate(rows):
-        top = total - _HEAD_HEIGHT - index * pitch - _GAP
-        strip = _paint(*sample(row, levels, window, threshold), colours, scale)
-        figure.figimage(strip, xo=_TEXT_WIDTH, yo=top - len(strip))
-        _describe(figure, facts[index], scale, top=top - 12, total=total)
-        _mark_sides(figure, panel, top=top, total=total)
-    assert len(figure.images) == len(facts), "rows are gone through twice"
-    _head(figure, levels, _level_of_peak(facts[0], levels), panel, total=total)
-    _draw_bar(figure, colours, scale, total=total)
-    return figure
+    again = iter(rows)
+    for start in range(0, len(facts), BAND_ROWS):
+        if start:
+            # Figures hold themselves in circles: the band before would stay in memory.
+            gc.collect()
+        is_last = start + BAND_ROWS >= len(facts)
+        yield _draw_band(
+            # To the very end, so that what reads the rows lets the last one go.
+            islice(again, None if is_last else BAND_ROWS),
+            facts[start : start + BAND_ROWS],
+            frame,
+            title=None if start else title,
+            is_last=is_last,
+        )
 
 
 class _Scale(NamedTuple):
@@ -104,6 +106,31 @@ class _Scale(NamedTuple):
     low: float
     threshold: float
     high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What all rows share.
+
+    Parameters
+    ----------
+    levels : tuple of float
+        World z coordinates of the cuts in mm.
+    peak_level : int or None
+        Which cut goes through the peak of the first row, if one does.
+    window : Window
+        What each cut shows.
+    scale : _Scale
+        The ends of the colours.
+    colours : Colormap
+        The colours.
+    """
+
+    levels: tuple[float, ...]
+    peak_level: int | None
+    window: Window
+    scale: _Scale
+    colours: Colormap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +160,58 @@ class _Facts:
         return max(abs(self.numbers.peak.value), abs(self.numbers.lowest))
 
 
+def _learn_all(
+    rows: Iterable[StatRow], threshold: float, cuts: Sequence[float] | None
+) -> tuple[list[_Facts], tuple[float, ...]]:
+    """Return what is kept of the rows, and the cuts."""
+    facts: list[_Facts] = []
+    levels: tuple[float, ...] = () if cuts is None else tuple(cuts)
+    for row in rows:
+        facts.append(_learn(row, threshold))
+        levels = levels or choose_cuts(row.z, row.affine, threshold)
+    return facts, levels
+
+
 def _learn(row: StatRow, threshold: float) -> _Facts:
     """Return what is kept of a row."""
     numbers = summarize(row.z, row.affine, threshold)
     shown = is_covered(row.z) if numbers is not None else np.ones(row.z.shape, bool)
     low, high = find_extent(shown, row.affine)
     return _Facts(name=row.name, numbers=numbers, low=low, high=high)
+
+
+@styled
+def _draw_band(
+    rows: Iterable[StatRow],
+    facts: Sequence[_Facts],
+    frame: _Frame,
+    *,
+    title: str | None,
+    is_last: bool,
+) -> Figure:
+    """Draw some rows; where there is a title, with the head and the colour bar."""
+    from matplotlib.figure import Figure
+
+    height, panel = frame.window.shape
+    pitch = max(height, _TEXT_HEIGHT) + _GAP
+    head = 0 if title is None else _HEAD_HEIGHT
+    total = head + len(facts) * pitch + (_FOOT_HEIGHT if is_last else 0)
+    figure = Figure(
+        figsize=(_WIDTH / DOTS_PER_INCH, total / DOTS_PER_INCH),
+        dpi=DOTS_PER_INCH,
+        facecolor=_PAPER,
+    )
+    if title is not None:
+        _head(figure, title, frame, total=total)
+        _draw_bar(figure, frame, total=total)
+    for index, row in enumerate(rows):
+        top = total - head - index * pitch - _GAP
+        strip = _paint(row, frame)
+        figure.figimage(strip, xo=_TEXT_WIDTH, yo=top - height)
+        _describe(figure, facts[index], frame.scale, top=top - 12, total=total)
+        _mark_sides(figure, panel, top=top, total=total)
+    assert len(figure.images) == len(facts), "rows are gone through twice"
+    return figure
 
 
 def _window(facts: Sequence[_Facts], width: int) -> Window:
@@ -165,29 +238,29 @@ def _colours(scale: _Scale) -> Colormap:
     return LinearSegmentedColormap.from_list("coldhot", [*cold, *none, *hot], N=512)
 
 
-def _paint(
-    grey: FloatArray, z: FloatArray, colours: Colormap, scale: _Scale
-) -> npt.NDArray[np.uint8]:
+def _paint(row: StatRow, frame: _Frame) -> npt.NDArray[np.uint8]:
     """Return the cuts of a row side by side, as red, green and blue of each pixel."""
     from matplotlib.colors import to_rgb
 
+    scale = frame.scale
+    grey, z = sample(row, frame.levels, frame.window, scale.threshold)
     n_cuts, height, width = z.shape
     shown = np.isfinite(z)
     panels = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
     share = (z[shown] - scale.low) / (scale.high - scale.low)
-    panels[shown] = colours(share, bytes=True)[:, :3]
+    panels[shown] = frame.colours(share, bytes=True)[:, :3]
     strip = np.empty((height, n_cuts, width + _GAP, 3), np.uint8)
     strip[...] = np.rint(np.multiply(to_rgb(_PAPER), 255))
     strip[:, :, :width] = panels.swapaxes(0, 1)
     return strip.reshape(height, -1, 3)[:, :-_GAP]
 
 
-def _head(
-    figure: Figure, levels: Sequence[float], peak_level: int | None, panel: int, *, total: int
-) -> None:
-    """Write the cuts' coordinates above their columns."""
-    for index, level in enumerate(levels):
-        is_peak = index == peak_level
+def _head(figure: Figure, title: str, frame: _Frame, *, total: int) -> None:
+    """Write the title, and the cuts' coordinates above their columns."""
+    figure.text(0.012, 1 - 20 / total, title, size=13, weight="bold", color=_LIGHT, va="center")
+    panel = frame.window.shape[1]
+    for index, level in enumerate(frame.levels):
+        is_peak = index == frame.peak_level
         figure.text(
             (_TEXT_WIDTH + index * (panel + _GAP) + panel / 2) / _WIDTH,
             1 - (_HEAD_HEIGHT + _GAP - 6) / total,
@@ -249,8 +322,9 @@ def _level_of_peak(fact: _Facts, levels: Sequence[float]) -> int | None:
     return int(distances.argmin()) if distances.min() < 0.5 else None
 
 
-def _draw_bar(figure: Figure, colours: Colormap, scale: _Scale, *, total: int) -> None:
+def _draw_bar(figure: Figure, frame: _Frame, *, total: int) -> None:
     """Draw the colour bar at the right of the first rows."""
+    scale = frame.scale
     height = min(total - _HEAD_HEIGHT - 30, 320)
     bottom = total - _HEAD_HEIGHT - height - 5
     ticks = [0.0, scale.threshold, scale.high]
@@ -259,7 +333,7 @@ def _draw_bar(figure: Figure, colours: Colormap, scale: _Scale, *, total: int) -
     axes = colour_bar(
         figure,
         (1342 / _WIDTH, bottom / total, 14 / _WIDTH, height / total),
-        colours,
+        frame.colours,
         (scale.low, scale.high),
         {tick: f"{tick:g}".replace("-", MINUS) for tick in ticks},
     )
