@@ -16,6 +16,7 @@ import pickle
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,10 @@ def plan(file: Path, arguments: list[str]) -> None:
 def fit(file: Path, out_dir: Path, n_threads: int, *, combine: bool) -> dict[str, float]:
     """Fit the runs of a plan, and combine them if that is asked for; return the seconds."""
     start = time.perf_counter()
+    from bids_fx.workflows.server import PRELOADED
+
+    for name in PRELOADED:  # as every node finds them
+        import_module(name)
     from bids_fx.interfaces.glm import CombineRuns
 
     imported = time.perf_counter()

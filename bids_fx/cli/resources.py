@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +33,27 @@ def keep_libraries_single() -> None:
     with buffers for each. Whatever the user has set, results do not depend on it so.
     """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def work_dir_of(execution: ExecutionSettings) -> Path:
+    """Return the folder of scratch: the user's, or the output folder's own."""
+    from bids_fx.derivatives.write import WORK_AREA
+
+    return execution.work_dir or execution.out_dir / WORK_AREA
+
+
+def give_matplotlib_a_folder(work_dir: Path) -> None:
+    """Let matplotlib keep its font cache in the work dir, or for this call if there is none yet.
+
+    HOME may not be writable and is none of our business.
+    """
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    folder = str(work_dir / "matplotlib")
+    if not work_dir.is_dir():
+        folder = mkdtemp(prefix="bids_fx-")
+        atexit.register(rmtree, folder, ignore_errors=True)
+    os.environ["MPLCONFIGDIR"] = folder
 
 
 def this_machine(execution: ExecutionSettings, *, n_planned: int) -> Machine:

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING
 
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
-from bids_fx.cli.resources import keep_libraries_single, this_machine
+from bids_fx.cli.resources import (
+    give_matplotlib_a_folder,
+    keep_libraries_single,
+    this_machine,
+    work_dir_of,
+)
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
 if TYPE_CHECKING:
     from bids_fx.drafts import Draft
     from bids_fx.records import Plan
-    from bids_fx.settings import Invocation
+    from bids_fx.settings import ExecutionSettings, Invocation
 
 logger = logging.getLogger("bids_fx")
 
@@ -143,10 +148,16 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     from bids_fx.drafts import draft_plan
     from bids_fx.memory import allow
     from bids_fx.plan import finish_plan
+    from bids_fx.workflows.server import start_server
 
     data, analysis = invocation.data, invocation.analysis
     strategies = load_strategies()
-    found = find_all(data, list_participants(data), analysis=analysis)
+    participants = list_participants(data)
+    if _surely_computes(invocation.execution, participants):
+        # What nodes import takes as long as planning does; it is imported meanwhile.
+        give_matplotlib_a_folder(work_dir_of(invocation.execution))
+        start_server()
+    found = find_all(data, participants, analysis=analysis)
     drafts = [draft_plan(item, analysis, strategies) for item in found]
     known = _known_conditions(drafts)
     if not are_readable(analysis.contrasts, known):
@@ -158,6 +169,21 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
         plan = finish_plan(draft, analysis, known_conditions=known)
         _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=len(drafts))
         yield plan
+
+
+def _surely_computes(execution: ExecutionSettings, participants: Iterable[str]) -> bool:
+    """Tell whether nodes will run in processes of their own, as far as that is known so early.
+
+    What may be done already or, under a memory limit, in this process alone, has to be planned
+    first.
+    """
+    from bids_fx.derivatives import paths
+
+    only_looks = execution.dry_run or execution.reports_only or execution.boilerplate_only
+    if only_looks or execution.plugin_file is not None or execution.mem_mb is not None:
+        return False
+    is_new = any(not (execution.out_dir / paths.report(one)).exists() for one in participants)
+    return is_new and this_machine(execution, n_planned=0).n_procs > 1
 
 
 def _known_conditions(drafts: Iterable[Draft]) -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
-from bids_fx.cli.resources import this_machine
+from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
@@ -28,7 +27,6 @@ from bids_fx.derivatives.status import (
     unfinished,
 )
 from bids_fx.derivatives.write import (
-    WORK_AREA,
     locked,
     remove_unfinished,
     write_json,
@@ -84,7 +82,7 @@ class Session:
         self.invocation = invocation
         self.interruption = interruption
         self.out_dir = invocation.execution.out_dir
-        self.work_dir = invocation.execution.work_dir or self.out_dir / WORK_AREA
+        self.work_dir = work_dir_of(invocation.execution)
         # Scratch may be shared by calls with other output folders.
         self.nipype_dir = self.work_dir / f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         self.plugin = _read_plugin(invocation.execution.plugin_file)
@@ -94,8 +92,7 @@ class Session:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise output_error(folder, error) from error
-        # matplotlib writes a font cache; HOME may not be writable and is none of our business.
-        os.environ.setdefault("MPLCONFIGDIR", str(self.work_dir / "matplotlib"))
+        give_matplotlib_a_folder(self.work_dir)
 
     def write_citation(self, plans: Sequence[Plan]) -> Path:
         """Write the methods text and its bibliography; return the text's path."""

@@ -149,7 +149,8 @@ def _resource_options() -> tuple[Option, ...]:
             field="execution.mem_mb",
             metavar="MB",
             convert=memory_mb,
-            help="memory to use in all, in MB or with one of the units G M K (of 1000)",
+            help="memory of all processes together, in MB or with one of the units G M K (of "
+            "1000); a series that does not fit is kept in the work dir",
             default="what the machine or container has",
         ),
         Option(

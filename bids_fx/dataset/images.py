@@ -266,22 +266,32 @@ def _gather(
             difference = np.subtract(voxels, reference, out=voxels)
             values[row] = difference
             summed += difference
+        mean = reference + summed / n_rows
+    _centre(values, summed / n_rows, mean, n_threads)
+    return total, mean, file.sha256
+
+
+def _centre(
+    values: npt.NDArray[Any] | StoredMatrix, offset: FloatArray, mean: FloatArray, n_threads: int
+) -> None:
+    """Take the rest of the mean out of a matrix; NaN in it and its mean where that fails."""
+
+    def centre(row: int) -> BoolArray:
         # A row of float32 less a row of float64 is computed in float64, then rounded once.
-        offset = summed / n_rows
-        mean = reference + offset
-        broken = ~np.isfinite(mean)
-        centred = np.empty(n_voxels, np.float32)
-        for row in range(n_rows):
-            np.subtract(values[row], offset, out=centred, casting="same_kind")
-            values[row] = centred
-            finite = np.isfinite(centred)
-            if not finite.all():
-                broken |= ~finite
+        with np.errstate(invalid="ignore", over="ignore"):
+            centred = (values[row] - offset).astype(np.float32)
+        values[row] = centred
+        return np.isfinite(centred)
+
+    rows = range(values.shape[0])
+    broken = ~np.isfinite(mean)
+    for finite in map_in_order(centre, rows, n_threads):
+        if not finite.all():
+            broken |= ~finite
     if broken.any():
-        for row in range(n_rows):
+        for row in rows:
             values[row] = np.where(broken, np.float32(np.nan), values[row])
         mean[broken] = np.nan
-    return total, mean, file.sha256
 
 
 def _sum_dtype(header: ImageHeader) -> type[np.number]:
