@@ -121,3 +121,21 @@ def test_a_locked_file_loses_no_update_of_other_processes(tmp_path):
     for process in processes:
         process.join()
     assert file.read_text() == "80"
+
+
+def test_a_file_does_not_depend_on_a_whim_of_the_compressor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isal import igzip
+
+    write_example(tmp_path / "a.nii.gz")
+    levels = iter([0, 2, 2])
+
+    def compress(content: object, compresslevel: int, mtime: int) -> bytes:
+        return original(content, compresslevel=next(levels), mtime=mtime)
+
+    original = igzip.compress
+    monkeypatch.setattr(igzip, "compress", compress)
+    write_example(tmp_path / "b.nii.gz")
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    assert next(levels, None) is None

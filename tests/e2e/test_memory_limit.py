@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bids_fx.derivatives.write import sha256
 from bigdata import SPACE, BigDataset, DataSpec, make_big_dataset
 from processes import Measurement, measure
 
@@ -38,8 +39,8 @@ def call(dataset: BigDataset, out: Path, *options: str) -> Measurement:
     return measure(command, folder=out.parent / f"{out.name}-call", may_fail=True)
 
 
-def maps(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(out.rglob("*.nii.gz"))}
+def maps(out: Path) -> dict[str, str]:
+    return {path.name: sha256(path) for path in sorted(out.rglob("*.nii.gz"))}
 
 
 @pytest.fixture(scope="module")
