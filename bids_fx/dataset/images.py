@@ -283,22 +283,20 @@ def _centre(
         values[row] = centred
         return np.isfinite(centred)
 
-    rows = range(values.shape[0])
-    broken = ~np.isfinite(mean)
-    for finite in map_in_order(centre, rows, n_threads):
-        if not finite.all():
-            broken |= ~finite
-    if broken.any():
-        for row in rows:
-            values[row] = np.where(broken, np.float32(np.nan), values[row])
-        mean[broken] = np.nan
+    whole = np.isfinite(mean)
+    for finite in map_in_order(centre, range(values.shape[0]), n_threads):
+        whole &= finite
+    if not whole.all():
+        for row in range(values.shape[0]):
+            values[row] = np.where(whole, values[row], np.float32(np.nan))
+        mean[~whole] = np.nan
 
 
 def _sum_dtype(header: ImageHeader) -> type[np.number]:
     """Return in what the stored values of all scans are summed exactly, if that can be."""
-    short = header.dtype.kind in "iu" and header.dtype.itemsize <= 2
     # Of fewer scans than this no sum of two-byte integers overflows; it is three times as fast.
-    return np.int32 if short and header.n_scans < 2**15 else np.float64
+    short = header.dtype.kind in "iu" and header.dtype.itemsize <= 2 and header.n_scans < 2**15
+    return np.int32 if short else np.float64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,8 +365,7 @@ class _Picker:
                 return self._inside(scale(part[self.inner], self.header))
             volume = scale(part, self.header, np.float32)
             if part.dtype.kind == "f" and not np.isfinite(self._inside(volume[self.inner])).any():
-                # Smoothing takes NaN as 0, which would make a scan of zeros of one without
-                # numbers.
+                # Smoothing takes NaN as 0: a scan without numbers would become one of zeros.
                 return np.full(self.places.size, np.nan)
             smoothed = smooth_volume(volume, self.sigma, self.inner)
             return self._inside(smoothed).astype(np.float64)
