@@ -71,7 +71,6 @@ def _finished(function: Callable[[Item], Result], item: Item) -> Future[Result]:
     future: Future[Result] = Future()
     try:
         future.set_result(function(item))
-    # Whatever it is, it is raised again where the result is taken.
-    except BaseException as error:  # noqa: BLE001 - for the reason above
+    except Exception as error:  # noqa: BLE001 - raised again where the result is taken
         future.set_exception(error)
     return future

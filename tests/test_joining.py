@@ -224,7 +224,7 @@ def test_results_of_a_contrast_are_let_go_before_the_next_is_read(
 def few_descriptors() -> Iterator[None]:
     """Allow this process eight files more than it has open."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - they vanish
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - gone if looked at
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -40,10 +40,12 @@ class StoredMatrix:
         self._folder = folder
         self._row_bytes = shape[1] * np.dtype(np.float32).itemsize
         try:
-            # It lives as long as the matrix; then it is closed without a warning.
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - see above
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - it lives as long as the matrix
+                dir=folder, buffering=0
+            )
         except OSError as error:
             raise output_error(folder, error) from error
+        # Closed with the matrix: a file that is only dropped would warn.
         weakref.finalize(self, self._file.close)
 
     def __setitem__(self, row: int, values: npt.NDArray[np.floating]) -> None:

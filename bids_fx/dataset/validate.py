@@ -40,9 +40,10 @@ class Validation:
     def __init__(self, bids_dir: Path) -> None:
         self._bids_dir = bids_dir
         self._process: subprocess.Popen[str] | None = None
-        # A pipe would be full, and stop the validator, before anybody reads it. The file is closed
-        # when the validation is left.
-        self._output = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - for that reason
+        # A pipe would be full, and stop the validator, before anybody reads it.
+        self._output = TemporaryFile(  # noqa: SIM115 - closed when the validation is left
+            "w+", encoding="utf-8"
+        )
         self._failure = _not_validated(
             f"{VALIDATOR} is not installed (pip install 'bids_fx[validator]')", warning=False
         )
@@ -53,7 +54,7 @@ class Validation:
         command = [program, str(bids_dir), "--ignoreWarnings", "--format", "json"]
         try:
             # Without a shell: the validator that is installed, and the user's folder as one word.
-            self._process = subprocess.Popen(  # noqa: S603 - for the reason above
+            self._process = subprocess.Popen(  # noqa: S603 - no shell, the path is one word
                 command, stdout=self._output, stderr=subprocess.DEVNULL, text=True
             )
         except OSError as error:

@@ -73,7 +73,7 @@ class NodeProcesses:
             process.join()
         # Unpickling a result may raise anything; whatever it is, the program may not hang, and the
         # reader is told.
-        except Exception as error:  # noqa: BLE001 - for the reason above
+        except Exception as error:  # noqa: BLE001 - unpickling may raise anything
             receiver.close()
             process.join()
             told = describe_exit(process.exitcode) if process.exitcode else f"no result: {error}"

@@ -116,7 +116,7 @@ def test_readers_hold_no_file_open(tmp_path: Path, rng: np.random.Generator, nam
     readers = [SlabReader(read_header(path)) for _ in range(20)]
     for reader in readers:
         reader.read(30)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - names vanish
 
 
 def inflate(path: Path) -> bytes:
