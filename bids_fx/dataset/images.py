@@ -20,7 +20,7 @@ from bids_fx.dataset.nifti import (
 )
 from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.dataset.streams import bad_file
-from bids_fx.glm.smoothing import kernel_radius, sigma_voxels, smooth_volume
+from bids_fx.glm.smoothing import Smoother, kernel_radius, sigma_voxels
 from bids_fx.inputs import FloatArray, Grid
 from bids_fx.threads import map_in_order
 
@@ -207,8 +207,9 @@ def read_series(
 
     Notes
     -----
-    The first kept volume is taken out in float64 before anything is stored in float32, and the
-    rest of the mean afterwards, so that a large mean costs no precision. Scans that are not kept
+    The first kept volume is taken out before anything is stored in float32, in float64 or of what
+    smoothing gives in float32, and the rest of the mean afterwards, so that a large mean costs no
+    precision. Scans that are not kept
     are read, since hash and checksum are of the whole file, but neither smoothed nor stored:
     nothing in them, gaps included, changes any voxel.
     """
@@ -258,11 +259,11 @@ def _gather(
 
     n_rows, n_voxels = values.shape
     summed = np.zeros(n_voxels)
-    reference = np.zeros(n_voxels)
+    reference: npt.NDArray[np.floating[Any]] = np.zeros(n_voxels)
     with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
         for row, voxels in enumerate(map_in_order(picker.pick, parts(volumes), n_threads)):
             if row == 0:
-                reference[:] = voxels
+                reference = voxels.copy()
             difference = np.subtract(voxels, reference, out=voxels)
             values[row] = difference
             summed += difference
@@ -307,72 +308,58 @@ class _Picker:
     ----------
     header : ImageHeader
         Of the series.
-    sigma : tuple of float
-        Width of the kernel along each axis, in voxels; zeros smooth nothing.
     box : tuple of slice
         The part of a volume that is needed: the mask's box padded by the kernel's radius.
         Smoothing acts along one axis after the other, so that in it every voxel of the mask sees
         what it sees in the whole volume.
-    inner : tuple of slice
-        The mask's box in that part.
+    smoother : Smoother or None
+        What smooths this part; None leaves it as it is.
     places : ndarray of int, shape (n_voxels,)
-        The mask's voxels in the mask's box, in Fortran order of that box as volumes are stored,
-        listed in C order of the grid as the rows of the matrix are.
+        The mask's voxels in this part, in Fortran order of the part as volumes are stored, listed
+        in C order of the grid as the rows of the matrix are.
     """
 
     header: ImageHeader
-    sigma: tuple[float, ...]
     box: tuple[slice, ...]
-    inner: tuple[slice, ...]
+    smoother: Smoother | None
     places: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, header: ImageHeader, inside: BoolArray, fwhm_mm: float) -> _Picker:
-        """Find the boxes of a mask."""
+        """Find what a mask needs."""
         sigma = sigma_voxels(fwhm_mm, header.grid.voxel_sizes_mm)
-        along = np.nonzero(inside)
-        ends = [(int(places.min()), int(places.max()) + 1) for places in along]
-        padded = [
-            (max(0, start - radius), min(size, stop + radius))
-            for (start, stop), radius, size in zip(
-                ends, kernel_radius(sigma), inside.shape, strict=True
-            )
-        ]
+        box = tuple(
+            slice(max(0, int(places.min()) - radius), int(places.max()) + radius + 1)
+            for places, radius in zip(np.nonzero(inside), kernel_radius(sigma), strict=True)
+        )
+        part = inside[box]
         return cls(
             header=header,
-            sigma=sigma,
-            box=tuple(slice(*one) for one in padded),
-            inner=tuple(
-                slice(start - first, stop - first)
-                for (start, stop), (first, _) in zip(ends, padded, strict=True)
-            ),
-            places=np.ravel_multi_index(
-                tuple(places - start for places, (start, _) in zip(along, ends, strict=True)),
-                [stop - start for start, stop in ends],
-                order="F",
-            ),
+            box=box,
+            smoother=Smoother.of(part, sigma) if any(sigma) else None,
+            places=np.ravel_multi_index(np.nonzero(part), part.shape, order="F"),
         )
 
     def part(self, raw: RawArray) -> RawArray:
         """Copy what is needed out of the buffer of a volume."""
         return raw.reshape(self.header.shape[:3], order="F")[self.box].copy(order="K")
 
-    def pick(self, part: RawArray) -> FloatArray:
-        """Return the values of the mask's voxels, float64."""
+    def pick(self, part: RawArray) -> npt.NDArray[np.floating[Any]]:
+        """Return the values of the mask's voxels: float32 if they are smoothed, else float64."""
         # Threads have error states of their own.
         with np.errstate(invalid="ignore", over="ignore"):
-            if not any(self.sigma):
-                return self._inside(scale(part[self.inner], self.header))
+            if self.smoother is None:
+                return scale(self._inside(part), self.header)
             volume = scale(part, self.header, np.float32)
-            if part.dtype.kind == "f" and not np.isfinite(self._inside(volume[self.inner])).any():
+            if part.dtype.kind == "f" and not np.isfinite(self._inside(volume)).any():
                 # Smoothing takes NaN as 0: a scan without numbers would become one of zeros.
-                return np.full(self.places.size, np.nan)
-            smoothed = smooth_volume(volume, self.sigma, self.inner)
-            return self._inside(smoothed).astype(np.float64)
+                return np.full(self.places.size, np.nan, dtype=np.float32)
+            self.smoother.smooth(volume)
+            return self._inside(volume)
 
-    def _inside(self, box: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Take the mask's voxels from the values in its box."""
-        return np.ravel(box, order="F").take(self.places)
+    def _inside(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the mask's voxels."""
+        return np.ravel(part, order="F").take(self.places)
 
 
 def _mean_image(header: ImageHeader, kept: BoolArray) -> FloatImage:

@@ -28,7 +28,7 @@ from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.design import Column, Design
 from bids_fx.glm.scaling import scale_factor
-from bids_fx.glm.smoothing import sigma_voxels, smooth_volume
+from bids_fx.glm.smoothing import Smoother, sigma_voxels, smooth_volume
 from bids_fx.inputs import Grid
 from tests.dataset.trees import write_image, write_text
 
@@ -179,12 +179,13 @@ def test_scans_that_are_left_out_are_not_smoothed(
     tmp_path: Path, values: np.ndarray, mask_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smoothed = []
+    smooth = Smoother.smooth
 
-    def smooth(volume: np.ndarray, sigma: tuple[float, ...], inner: object) -> np.ndarray:
-        smoothed.append(sigma)
-        return smooth_volume(volume, sigma, inner)
+    def counted(smoother: Smoother, volume: np.ndarray) -> None:
+        smoothed.append(volume)
+        smooth(smoother, volume)
 
-    monkeypatch.setattr("bids_fx.dataset.images.smooth_volume", smooth)
+    monkeypatch.setattr(Smoother, "smooth", counted)
     read(as_float32(tmp_path / "bold.nii", values), mask_file, fwhm_mm=4.0, a=0, b=4, c=8)
     assert len(smoothed) == N_SCANS - 3
 
@@ -213,11 +214,10 @@ def test_smoothing_in_the_masks_box_equals_smoothing_the_whole_image(
     series = read(bold, mask, fwhm_mm=fwhm_mm)
     sigma = sigma_voxels(fwhm_mm, (1, 1, 1))
     whole = np.stack([smooth_volume(values[..., t], sigma)[inside] for t in range(N_SCANS)])
-    first = whole[0].astype(np.float64)
-    shifted = (whole - first).astype(np.float32)
-    offset = (whole - first).sum(axis=0) / N_SCANS
+    shifted = whole - whole[0]
+    offset = shifted.sum(axis=0, dtype=np.float64) / N_SCANS
     np.testing.assert_array_equal(series.values, (shifted - offset).astype(np.float32))
-    np.testing.assert_array_equal(series.mean, first + offset)
+    np.testing.assert_array_equal(series.mean, whole[0] + offset)
 
 
 @pytest.mark.parametrize("fwhm_mm", [0.0, 3.0])

@@ -1,11 +1,19 @@
-"""Gaussian smoothing, of whole volumes and of boxes in them."""
+"""Gaussian smoothing, of whole volumes and of some voxels of them."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from bids_fx.glm.smoothing import FWHM_PER_SIGMA, kernel_radius, sigma_voxels, smooth_volume
+from bids_fx.glm.smoothing import (
+    FWHM_PER_SIGMA,
+    Smoother,
+    kernel_radius,
+    sigma_voxels,
+    smooth_volume,
+)
 
 SHAPE = (24, 29, 21)
 
@@ -71,6 +79,23 @@ def test_value_that_is_not_finite_counts_as_zero(value: float, volume: np.ndarra
     )
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("sigma", [(1.27, 0.85, 0.85), (3.0, 3.4, 5.0), (0.0, 1.0, 0.2)])
+@pytest.mark.parametrize("share", [0.0002, 0.02, 1.0])
+def test_wanted_voxels_are_those_of_the_whole_volume_bit_for_bit(
+    share: float,
+    sigma: tuple[float, ...],
+    order: Literal["C", "F"],
+    volume: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    wanted = rng.random(SHAPE) < share
+    wanted[2, 27, 1] = wanted[11, 14, 10] = True  # near borders, and far from them
+    found = np.array(volume, order=order)
+    Smoother.of(wanted, sigma).smooth(found)
+    np.testing.assert_array_equal(found[wanted], smooth_volume(volume, sigma)[wanted])
+
+
 @pytest.mark.parametrize(
     "box",
     [
@@ -84,16 +109,26 @@ def test_value_that_is_not_finite_counts_as_zero(value: float, volume: np.ndarra
 def test_padded_box_equals_the_whole_image_bit_for_bit(
     box: tuple[slice, ...], sigma: tuple[float, ...], volume: np.ndarray
 ) -> None:
-    whole = smooth_volume(volume, sigma)[box]
-    starts = [max(one.start - r, 0) for one, r in zip(box, kernel_radius(sigma), strict=True)]
+    wanted = np.zeros(SHAPE, dtype=bool)
+    wanted[box] = True
     padded = tuple(
-        slice(start, min(one.stop + r, n))
-        for one, start, r, n in zip(box, starts, kernel_radius(sigma), SHAPE, strict=True)
+        slice(max(one.start - r, 0), one.stop + r)
+        for one, r in zip(box, kernel_radius(sigma), strict=True)
     )
-    inner = tuple(
-        slice(one.start - start, one.stop - start) for one, start in zip(box, starts, strict=True)
-    )
-    np.testing.assert_array_equal(smooth_volume(volume[padded], sigma)[inner], whole)
+    part = volume[padded].copy()
+    Smoother.of(wanted[padded], sigma).smooth(part)
+    np.testing.assert_array_equal(part[wanted[padded]], smooth_volume(volume, sigma)[wanted])
+
+
+def test_what_nothing_wanted_depends_on_is_not_smoothed(volume: np.ndarray) -> None:
+    wanted = np.zeros(SHAPE, dtype=bool)
+    wanted[12, 14, 10] = True
+    touched = volume.copy()
+    Smoother.of(wanted, (1.0, 1.0, 1.0)).smooth(touched)
+    x, y, z = np.nonzero(touched != volume)
+    assert np.abs(x - 12).max() <= 4
+    assert np.abs(y - 14).max() <= 4
+    assert np.abs(z - 10).max() <= 4
 
 
 def test_no_width_changes_no_bit(volume: np.ndarray) -> None:
