@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +17,7 @@ from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid
-from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 from bids_fx.threads import map_in_order
 
@@ -204,41 +205,41 @@ def write_run(
     writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
     writer.remove(paths.superseded_by_run(run))
     common = sidecars.run_image(run, settings, result.hashes)
-    mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
-    writer.write_mask(paths.mask(run.entities), mask_sidecar)
-    _write_mean_image(writer, run, result, common)
-    for stat in paths.model_stats(run):
-        sidecar = {**common, **sidecars.model_map(stat, settings)}
-        writer.write(
-            paths.model_map(run.entities, stat), result.model_maps[stat], sidecar, stat=stat
-        )
     medians: dict[str, float | None] = {}
+    published: dict[str, Path] = {}
 
-    def images() -> Iterator[tuple[RunContrast, str, FloatArray]]:
+    def images() -> Iterator[Callable[[], object]]:
+        mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
+        yield partial(writer.write_mask, paths.mask(run.entities), mask_sidecar)
+        yield partial(_write_mean_image, writer, run, result, common)
+        for stat in paths.model_stats(run):
+            path = paths.model_map(run.entities, stat)
+            sidecar = {**common, **sidecars.model_map(stat, settings)}
+            yield partial(writer.write, path, result.model_maps[stat], sidecar, stat=stat)
         for item in run.estimable:
             # They are made now, for this contrast alone.
-            maps = result.contrast_maps[item.contrast.label]
-            medians[item.contrast.label] = _median(maps["dof"])
-            yield from ((item, stat, maps[stat]) for stat in paths.contrast_stats(item.contrast))
+            maps, label = result.contrast_maps[item.contrast.label], item.contrast.label
+            medians[label] = _median(maps["dof"])
+            dofs = sidecars.constant_dofs(item, settings, result.dof)
+            for stat in paths.contrast_stats(item.contrast):
+                particular = sidecars.run_contrast(
+                    item, stat, settings, result.dof, medians[label]
+                )
+                path = paths.statmap(run.entities, label, stat)
+                published[map_key(run.key, label, stat)] = out_dir / path
+                sidecar = {**common, **particular}
+                yield partial(writer.write, path, maps[stat], sidecar, stat=stat, dofs=dofs)
 
-    def write(image: tuple[RunContrast, str, FloatArray]) -> tuple[str, Path]:
-        item, stat, values = image
-        label = item.contrast.label
-        particular = sidecars.run_contrast(item, stat, settings, result.dof, medians[label])
-        path = writer.write(
-            paths.statmap(run.entities, label, stat),
-            values,
-            {**common, **particular},
-            stat=stat,
-            dofs=sidecars.constant_dofs(item, settings, result.dof),
-        )
-        return map_key(run.key, label, stat), path
-
-    published = dict(map_in_order(write, images(), n_threads))
+    for _ in map_in_order(_called, images(), n_threads):
+        pass
     write_contrasts(run, medians, out_dir)
     quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
     return published
+
+
+def _called(function: Callable[[], object]) -> None:
+    function()
 
 
 def _median(values: npt.NDArray[Any]) -> float | None:
