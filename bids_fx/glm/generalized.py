@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.correlation import YULE_WALKER_LIMIT, CorrelationModel, IntArray
-from bids_fx.glm.readings import Reading, make_reading
+from bids_fx.glm.readings import Read, Reading, make_reading
 from bids_fx.glm.tables import DesignTable, tabulate
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class Generalized:
 
     @property
     def numbers_per_voxel(self) -> int:
-        """How many numbers a voxel takes while it is fitted, beside its residuals.
+        """How many numbers a voxel takes while it is fitted, beside its series.
 
         Those of the reading; or the likelihood at every point of the search, and at every node
         the likelihood, its polynomial, and polynomials at the voxel's parameters.
@@ -98,27 +99,24 @@ class Generalized:
         search = int(np.prod([axis.search.size for axis in self.model.box.axes]))
         return max(self.reading.numbers_per_voxel, search + 10 * len(self.table.factors))
 
-    def fit(self, residuals: FloatArray, rss: FloatArray, usable: FloatArray) -> GeneralizedFit:
+    def fit(self, data: Read, usable: BoolArray) -> GeneralizedFit:
         """Fit a block of voxels.
 
         Parameters
         ----------
-        residuals : ndarray of shape (n_scans, n_voxels)
-            Of ordinary least squares. Being orthogonal to the design, they tell what generalised
-            least squares adds to the effects.
-        rss : ndarray of shape (n_voxels,)
-            Their sums of squares; > 0.
+        data : Read
+            What `reading` says of their series.
         usable : ndarray of bool, shape (n_voxels,)
             Voxels with residuals; what stands in the others means nothing.
         """
         dof, box = self.basis.shape[0] - self.basis.shape[1], self.model.box
-        data = self.reading.read(residuals, rss)
         log_s = np.log(np.where(usable, data.left, 1.0))
         if self.model.likelihood:
             determinants = self.table.log_determinants[:, np.newaxis]
             where = box.highest(-0.5 * (dof * log_s + determinants))
         else:
-            where = box.coordinates([_yule_walker(residuals, rss, self.scans)])
+            rss = np.where(usable, data.ordinary.rss, 1.0)
+            where = box.coordinates([_yule_walker(data.lagged, rss, self.scans)])
         weights = box.weights(where)
         sigmasq = np.exp(np.einsum("nv,nv->v", weights, log_s)) / dof
         step = data.added(weights)
@@ -130,15 +128,14 @@ class Generalized:
             covariances=tuple(covariance * sigmasq for covariance, _ in found),
             # Of a model without a likelihood they are whole, which interpolation would blur.
             dofs=tuple(
-                own if self.model.likelihood else np.full(rss.size, float(dof)) for _, own in found
+                own if self.model.likelihood else np.full(usable.size, float(dof))
+                for _, own in found
             ),
         )
 
 
-def _yule_walker(residuals: FloatArray, rss: FloatArray, scans: IntArray) -> FloatArray:
+def _yule_walker(lagged: FloatArray, rss: FloatArray, scans: IntArray) -> FloatArray:
     """Return the autocorrelation of residuals as nilearn estimates it, over adjacent scans."""
-    n_scans = scans.size
-    later = np.flatnonzero(np.diff(scans) == 1) + 1
-    lagged = np.einsum("tv,tv->v", residuals[later], residuals[later - 1])
-    rho = (lagged / max(later.size, 1)) / (rss / n_scans)
+    n_adjacent = max(1, int(np.count_nonzero(np.diff(scans) == 1)))
+    rho = (lagged / n_adjacent) / (rss / scans.size)
     return np.asarray(np.clip(rho, -YULE_WALKER_LIMIT, YULE_WALKER_LIMIT))

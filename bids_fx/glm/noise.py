@@ -19,6 +19,7 @@ from bids_fx.glm.correlation import CORRELATION_MODELS, CorrelationModel, IntArr
 from bids_fx.glm.generalized import Generalized
 from bids_fx.glm.matrices import to_triangle
 from bids_fx.glm.names import NOISE_MODELS, normalise_noise_name, unknown_name
+from bids_fx.glm.ordinary import fit_ordinary, sum_squares, vary
 from bids_fx.glm.series import BLOCK_VOXELS, SeriesMatrix
 from bids_fx.glm.whiteness import whiteness
 
@@ -319,26 +320,27 @@ def _fit_block(
     generalized: Generalized | None,
 ) -> RunFit:
     """Fit some voxels; those that cannot be fitted are NaN."""
-    low, high = data.min(axis=0), data.max(axis=0)  # a NaN is both
-    usable = np.isfinite(low) & np.isfinite(high) & (low < high)
     series = data.astype(np.float64, order="C")
     if offset is not None:
-        usable &= np.isfinite(offset)
         series += offset
+    usable = vary(series)
     series[:, ~usable] = 0.0
-    coordinates = geometry.basis.T @ series
-    residuals = np.subtract(series, geometry.basis @ coordinates, out=series)
-    rss = _sum_squares(residuals)
-    usable &= rss > _NO_NOISE**2 * (rss + _sum_squares(coordinates))
-    rss[~usable] = 1.0  # any number that gives no warning
-    explained = _sum_squares(geometry.task.T @ coordinates)
+    if generalized is None:
+        read, (ordinary, _) = None, fit_ordinary(series, geometry.basis)
+    else:
+        read = generalized.reading.read(series)
+        ordinary = read.ordinary
+    coordinates = ordinary.coordinates
+    usable &= ordinary.rss > _NO_NOISE**2 * (ordinary.rss + sum_squares(coordinates))
+    rss = np.where(usable, ordinary.rss, 1.0)  # any number that gives no warning
+    explained = sum_squares(geometry.task.T @ coordinates)
     plain = [rows @ coordinates for rows in geometry.contrasts]
     lost = np.where(usable, 0.0, np.nan)
-    if generalized is None:
+    if generalized is None or read is None:
         sigmasq, noise = rss / geometry.dof, {}
         contrasts = _white_contrasts(plain, geometry, sigmasq + lost)
     else:
-        fitted = generalized.fit(residuals, rss, usable)
+        fitted = generalized.fit(read, usable)
         sigmasq = fitted.sigmasq
         names = generalized.model.parameters
         noise = {k: v + lost for k, v in zip(names, fitted.parameters, strict=True)}
@@ -393,8 +395,3 @@ def _white_contrasts(
         )
         for effects, rows in zip(plain, geometry.contrasts, strict=True)
     )
-
-
-def _sum_squares(columns: FloatArray) -> FloatArray:
-    """Return the sum of squares of each column."""
-    return np.asarray(np.einsum("ij,ij->j", columns, columns))

@@ -11,8 +11,14 @@ from scipy import sparse
 
 from bids_fx.glm.correlation import CorrelationModel, IntArray, autoregressive_spectrum
 from bids_fx.glm.matrices import pair_products, to_triangle
+from bids_fx.glm.ordinary import Ordinary, fit_ordinary, sum_squares
 
 FloatArray = npt.NDArray[np.float64]
+
+
+#: Where the design takes all but this share of a voxel's squares, what is left is counted anew
+#: from its residuals: differences of sums have lost digits.
+_DOUBTFUL = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,10 @@ class Read:
 
     Parameters
     ----------
+    ordinary : Ordinary
+        Where it starts from.
+    lagged : ndarray of shape (n_voxels,)
+        Sum over adjacent scans of products of the residuals of ordinary least squares.
     left : ndarray of shape (n_nodes, n_voxels)
         Weighted sum of squares that the design leaves at each node.
     added : callable
@@ -28,24 +38,25 @@ class Read:
         of ordinary least squares, shape (n_rows, n_voxels).
     """
 
+    ordinary: Ordinary
+    lagged: FloatArray
     left: FloatArray
     added: Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A way to read residuals of ordinary least squares at every node.
+    """A way to read series at every node.
 
     Parameters
     ----------
     read : callable
-        From residuals e, shape (n_scans, n_voxels) with Q'e = 0, and their sums of squares, shape
-        (n_voxels,).
+        From finite series, shape (n_scans, n_voxels).
     numbers_per_voxel : int
-        How many numbers it holds at once beside the residuals.
+        How many numbers it holds at once beside the series.
     """
 
-    read: Callable[[FloatArray, FloatArray], Read]
+    read: Callable[[FloatArray], Read]
     numbers_per_voxel: int
 
 
@@ -56,7 +67,7 @@ def make_reading(
     factors: Sequence[FloatArray],
     rows: Sequence[FloatArray],
 ) -> Reading:
-    """Return the way to read residuals of ordinary least squares at every node.
+    """Return the way to read series at every node.
 
     Parameters
     ----------
@@ -74,13 +85,84 @@ def make_reading(
     Returns
     -------
     Reading
-        What is left at a node is e'R^-1 e - |U Q'R^-1 e|².
+        With e the residuals of ordinary least squares, what is left at a node is
+        e'R^-1 e - |U Q'R^-1 e|².
     """
     if model.chain is not None:
         precisions = [model.chain(scans, parameters) for parameters in model.box.nodes]
         rhos = [rho for (rho,) in model.box.nodes]
         return _chain_reading(rhos, precisions, scans, basis, factors=factors, rows=rows)
     return _spectral_reading(model, scans, basis, factors, rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chain:
+    """Sums of residuals that are all that a tridiagonal precision asks of them.
+
+    Parameters
+    ----------
+    coordinates, rss, lagged : ndarray
+        As in `Ordinary` and `Read`.
+    beside : ndarray of shape (rank, n_voxels)
+        (LQ)'e, where L joins scans one apart.
+    apart : ndarray of shape (n_special, n_voxels)
+        Residuals of the scans beside a gap or an end.
+    """
+
+    coordinates: FloatArray
+    rss: FloatArray
+    lagged: FloatArray
+    beside: FloatArray
+    apart: FloatArray
+
+
+def _chain_sums(
+    scans: IntArray, basis: FloatArray, special: npt.NDArray[np.intp]
+) -> Callable[[FloatArray], _Chain]:
+    """Return what takes series, shape (n_scans, n_voxels), to sums of their residuals.
+
+    The residuals themselves are not formed, which would take as long as all else: what the
+    design takes of a sum follows from the series' products with Q and LQ.
+    """
+    rank, n_scans = basis.shape[1], scans.size
+    adjacent = np.diff(scans) == 1
+    neighbours = np.zeros_like(basis)
+    neighbours[:-1] += adjacent[:, np.newaxis] * basis[1:]
+    neighbours[1:] += adjacent[:, np.newaxis] * basis[:-1]
+    both = np.vstack([basis.T, neighbours.T])
+    within = basis.T @ neighbours
+    links = np.flatnonzero(adjacent) + 1
+
+    def sums(series: FloatArray) -> _Chain:
+        products = both @ series
+        coordinates, beside = products[:rank], products[rank:]
+        rss = sum_squares(series) - sum_squares(coordinates)
+        whole = links.size == n_scans - 1
+        later, before = (series[1:], series[:-1]) if whole else (series[links], series[links - 1])
+        lagged = np.einsum("tv,tv->v", later, before)
+        taken = within @ coordinates
+        lagged -= np.einsum("rv,rv->v", coordinates, beside - taken / 2)
+        beside -= taken
+        return _Chain(
+            coordinates=coordinates,
+            rss=rss,
+            lagged=lagged,
+            beside=beside,
+            apart=series[special] - basis[special] @ coordinates,
+        )
+
+    def checked(series: FloatArray) -> _Chain:
+        found = sums(series)
+        doubtful = np.flatnonzero(found.rss < _DOUBTFUL * sum_squares(found.coordinates))
+        if doubtful.size:
+            first = found.coordinates[:, doubtful]
+            again = sums(series[:, doubtful] - basis @ first)
+            again.coordinates[...] += first
+            for name in _Chain.__slots__:
+                getattr(found, name)[..., doubtful] = getattr(again, name)
+        return found
+
+    return checked
 
 
 def _chain_reading(
@@ -99,9 +181,6 @@ def _chain_reading(
     :math:`(LQ)'e` and those few scans of e are all that any node needs of the data.
     """
     adjacent = np.diff(scans) == 1
-    neighbours = np.zeros_like(basis)
-    neighbours[:-1] += adjacent[:, np.newaxis] * basis[1:]
-    neighbours[1:] += adjacent[:, np.newaxis] * basis[:-1]
     count = np.append(adjacent, False).astype(int) + np.append(False, adjacent)
     special = np.flatnonzero(count < 2)
     joins = np.flatnonzero(~adjacent)  # the scan before each gap
@@ -115,34 +194,36 @@ def _chain_reading(
         rest[before] += beside[:, np.newaxis] * basis[special[before + 1]]
         rest[before + 1] += beside[:, np.newaxis] * basis[special[before]]
         maps.append(np.hstack([-lag * np.eye(basis.shape[1]), rest.T]))
-    sums = np.array(totals)
+    weights_of_sums = np.array(totals)
     taken = _squares([factor @ part for factor, part in zip(factors, maps, strict=True)])
     # From (n_rows, n_features, n_nodes) and weights come each voxel's own maps.
     steps = np.stack([row @ part for row, part in zip(rows, maps, strict=True)], axis=-1)
-    links = np.flatnonzero(adjacent) + 1
+    sums = _chain_sums(scans, basis, special)
 
-    def read(residuals: FloatArray, rss: FloatArray) -> Read:
-        if links.size == scans.size - 1:
-            lagged = np.einsum("tv,tv->v", residuals[1:], residuals[:-1])
-        else:
-            lagged = np.einsum("tv,tv->v", residuals[links], residuals[links - 1])
-        apart = residuals[special]
-        features = np.vstack([neighbours.T @ residuals, apart])
-        between = residuals[joins] * residuals[joins + 1]
-        left = sums @ np.vstack([rss, lagged, apart**2, between])
+    def read(series: FloatArray) -> Read:
+        found = sums(series)
+        features = np.vstack([found.beside, found.apart])
+        between = found.apart[before] * found.apart[before + 1]
+        left = weights_of_sums @ np.vstack([found.rss, found.lagged, found.apart**2, between])
         left -= taken(features)
 
         def added(weights: FloatArray) -> FloatArray:
-            found = np.empty((len(steps), rss.size))
-            for step, into in zip(steps, found, strict=True):
+            added_rows = np.empty((len(steps), found.rss.size))
+            for step, into in zip(steps, added_rows, strict=True):
                 np.einsum("fv,fv->v", step @ weights, features, out=into)
-            return found
+            return added_rows
 
-        return Read(left=left, added=added)
+        return Read(
+            ordinary=Ordinary(coordinates=found.coordinates, rss=found.rss),
+            lagged=found.lagged,
+            left=left,
+            added=added,
+        )
 
     n_features = basis.shape[1] + special.size
     numbers = _count_pairs(n_features, basis.shape[1]) + 3 * n_features + 2 * len(rhos)
-    return Reading(read=read, numbers_per_voxel=numbers + 2 * (scans.size - links.size - 1))
+    gaps = 0 if joins.size == 0 else 2 * scans.size
+    return Reading(read=read, numbers_per_voxel=numbers + 3 * basis.shape[1] + gaps)
 
 
 def _squares(maps: Sequence[FloatArray]) -> Callable[[FloatArray], FloatArray]:
@@ -164,7 +245,7 @@ def _squares(maps: Sequence[FloatArray]) -> Callable[[FloatArray], FloatArray]:
             squares = np.empty((len(maps), features.shape[1]))
             for part, into in zip(maps, squares, strict=True):
                 values = part @ features
-                np.einsum("rv,rv->v", values, values, out=into)
+                into[...] = sum_squares(values)
             return squares
 
         return one_by_one
@@ -210,87 +291,27 @@ def _spectral_reading(
         ]
         parts.append((vectors.T, inverse, np.vstack(matrices)))
 
-    def read(residuals: FloatArray, rss: FloatArray) -> Read:
-        left = np.empty((len(parts), shares, rss.size))
-        steps = np.empty((len(parts), shares, n_rows, rss.size))
+    links = np.flatnonzero(np.diff(scans) == 1) + 1
+
+    def read(series: FloatArray) -> Read:
+        ordinary, residuals = fit_ordinary(series, basis)
+        n_voxels = ordinary.rss.size
+        left = np.empty((len(parts), shares, n_voxels))
+        steps = np.empty((len(parts), shares, n_rows, n_voxels))
         for place, (turn, inverse, matrix) in enumerate(parts):
-            series = turn @ residuals
-            mapped = (matrix @ series).reshape(shares, rank + n_rows, rss.size)
+            turned = turn @ residuals
+            mapped = (matrix @ turned).reshape(shares, rank + n_rows, n_voxels)
             taken = np.einsum("wrv,wrv->wv", mapped[:, :rank], mapped[:, :rank])
-            left[place] = inverse @ np.square(series, out=series) - taken
+            left[place] = inverse @ np.square(turned, out=turned) - taken
             steps[place] = mapped[:, rank:]
         return Read(
-            left=left.reshape(len(factors), rss.size),
+            ordinary=ordinary,
+            lagged=np.einsum("tv,tv->v", residuals[links], residuals[links - 1]),
+            left=left.reshape(len(factors), n_voxels),
             added=lambda weights: np.asarray(
                 np.einsum("wpv,wprv->rv", weights.reshape(left.shape), steps)
             ),
         )
 
-    numbers = len(factors) * (n_rows + 1) + shares * (rank + n_rows) + scans.size + n_rows
+    numbers = len(factors) * (n_rows + 1) + shares * (rank + n_rows) + 2 * scans.size + n_rows
     return Reading(read=read, numbers_per_voxel=numbers)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whitener:
-    """Kalman's filter of an autoregression plus white noise.
-
-    Parameters
-    ----------
-    gains, sds : ndarray of shape (n_scans,) or (n_scans, n_voxels)
-        Of each innovation, what of it goes on into the next scan, and its standard deviation.
-    steps : ndarray of the same shape
-        Autocorrelation from each scan to the next.
-    """
-
-    gains: FloatArray
-    steps: FloatArray
-    sds: FloatArray
-
-    @classmethod
-    def of(cls, scans: IntArray, rho: npt.ArrayLike, white: npt.ArrayLike = 0.0) -> Whitener:
-        """Return the filter for scans of which some may be missing.
-
-        Parameters
-        ----------
-        scans : ndarray of int, shape (n_scans,)
-            Numbers of the scans that are there.
-        rho, white : float or ndarray of shape (n_voxels,)
-            Autocorrelation of the autoregressive part, and the share of white noise in the
-            variance.
-        """
-        rho, white = np.broadcast_arrays(np.asarray(rho, float), np.asarray(white, float))
-        gaps, where = np.unique(np.diff(scans), return_inverse=True)
-        steps = np.zeros((scans.size, *rho.shape))
-        steps[:-1] = np.array([rho**gap for gap in gaps.tolist()])[where]
-        gains, sds = np.empty_like(steps), np.empty_like(steps)
-        state = 1 - white
-        for t, step in enumerate(steps):
-            variance = state + white
-            gains[t], sds[t] = state / variance, np.sqrt(variance)
-            state = step**2 * gains[t] * white + (1 - step**2) * (1 - white)
-        return cls(gains=gains, steps=steps, sds=sds)
-
-    def whiten(self, series: FloatArray) -> FloatArray:
-        """Return the innovations of each column, over their standard deviations.
-
-        The shape of `series`, (n_scans, ..., n_voxels), is broadcast with that of the gains.
-        """
-        lacking = series.ndim - self.gains.ndim
-        gains, steps, sds = (
-            values.reshape(len(values), *(1,) * lacking, *values.shape[1:])
-            for values in (self.gains, self.steps, self.sds)
-        )
-        result = np.empty(np.broadcast_shapes(series.shape, gains.shape))
-        if (gains == 1).all():  # no white noise: the last scan alone tells what to expect
-            result[0] = series[0]
-            np.multiply(series[:-1], -steps[:-1], out=result[1:])
-            result[1:] += series[1:]
-            result /= sds
-            return result
-        state = np.zeros(result.shape[1:])
-        for t, row in enumerate(series):
-            np.subtract(row, state, out=result[t])
-            state += gains[t] * result[t]
-            state *= steps[t]
-            result[t] /= sds[t]
-        return result

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm.correlation import IntArray
 from bids_fx.glm.generalized import Generalized
-from bids_fx.glm.readings import Whitener, make_reading
+from bids_fx.glm.ordinary import fit_ordinary, sum_squares
+from bids_fx.glm.readings import make_reading
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,6 +22,72 @@ LAGS = (1, 2, 3)
 _PIECE = 250
 #: Two-sided 5 % of the normal distribution.
 _NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whitener:
+    """Kalman's filter of an autoregression plus white noise.
+
+    Parameters
+    ----------
+    gains, sds : ndarray of shape (n_scans,) or (n_scans, n_voxels)
+        Of each innovation, what of it goes on into the next scan, and its standard deviation.
+    steps : ndarray of the same shape
+        Autocorrelation from each scan to the next.
+    """
+
+    gains: FloatArray
+    steps: FloatArray
+    sds: FloatArray
+
+    @classmethod
+    def of(cls, scans: IntArray, rho: npt.ArrayLike, white: npt.ArrayLike = 0.0) -> Whitener:
+        """Return the filter for scans of which some may be missing.
+
+        Parameters
+        ----------
+        scans : ndarray of int, shape (n_scans,)
+            Numbers of the scans that are there.
+        rho, white : float or ndarray of shape (n_voxels,)
+            Autocorrelation of the autoregressive part, and the share of white noise in the
+            variance.
+        """
+        rho, white = np.broadcast_arrays(np.asarray(rho, float), np.asarray(white, float))
+        gaps, where = np.unique(np.diff(scans), return_inverse=True)
+        steps = np.zeros((scans.size, *rho.shape))
+        steps[:-1] = np.array([rho**gap for gap in gaps.tolist()])[where]
+        gains, sds = np.empty_like(steps), np.empty_like(steps)
+        state = 1 - white
+        for t, step in enumerate(steps):
+            variance = state + white
+            gains[t], sds[t] = state / variance, np.sqrt(variance)
+            state = step**2 * gains[t] * white + (1 - step**2) * (1 - white)
+        return cls(gains=gains, steps=steps, sds=sds)
+
+    def whiten(self, series: FloatArray) -> FloatArray:
+        """Return the innovations of each column, over their standard deviations.
+
+        The shape of `series`, (n_scans, ..., n_voxels), is broadcast with that of the gains.
+        """
+        lacking = series.ndim - self.gains.ndim
+        gains, steps, sds = (
+            values.reshape(len(values), *(1,) * lacking, *values.shape[1:])
+            for values in (self.gains, self.steps, self.sds)
+        )
+        result = np.empty(np.broadcast_shapes(series.shape, gains.shape))
+        if (gains == 1).all():  # no white noise: the last scan alone tells what to expect
+            result[0] = series[0]
+            np.multiply(series[:-1], -steps[:-1], out=result[1:])
+            result[1:] += series[1:]
+            result /= sds
+            return result
+        state = np.zeros(result.shape[1:])
+        for t, row in enumerate(series):
+            np.subtract(row, state, out=result[t])
+            state += gains[t] * result[t]
+            state *= steps[t]
+            result[t] /= sds[t]
+        return result
 
 
 def whiteness(
@@ -71,8 +139,7 @@ def whiteness(
 
     def of_piece(first: int) -> tuple[FloatArray, FloatArray]:
         voxels = slice(first, first + _PIECE)
-        data = series[:, voxels].astype(np.float64)
-        residuals = data - basis @ (basis.T @ data)
+        _, residuals = fit_ordinary(series[:, voxels].astype(np.float64), basis)
         found = _excess(residuals, left)
         if measure is None:
             return found, found
@@ -111,8 +178,7 @@ def _whitening(
 
     def measure(residuals: FloatArray, parameters: Sequence[FloatArray]) -> FloatArray:
         weights = model.box.weights(model.box.coordinates(parameters))
-        rss = np.einsum("tv,tv->v", residuals, residuals)
-        step = reading.read(residuals, rss).added(weights)
+        step = reading.read(residuals).added(weights)
         whitened = Whitener.of(scans, *parameters).whiten(residuals - basis @ step)
         return _excess(whitened, expected.T @ weights)
 
@@ -121,7 +187,7 @@ def _whitening(
 
 def _excess(residuals: FloatArray, expected: FloatArray) -> FloatArray:
     """Return the autocorrelations at each lag less what is expected of white noise."""
-    squares = np.einsum("tv,tv->v", residuals, residuals)
+    squares = sum_squares(residuals)
     found = [np.einsum("tv,tv->v", residuals[k:], residuals[:-k]) / squares for k in LAGS]
     return np.stack(found) - expected.reshape(len(LAGS), -1)
 

@@ -15,7 +15,8 @@ from bids_fx.glm.correlation import (
     whitened_in_pieces,
 )
 from bids_fx.glm.names import NOISE_MODELS
-from bids_fx.glm.readings import Whitener, make_reading
+from bids_fx.glm.readings import make_reading
+from bids_fx.glm.whiteness import Whitener
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -143,7 +144,7 @@ def test_every_noise_model_but_white_noise_has_its_correlation() -> None:
 
 @SCANS
 @pytest.mark.parametrize("name", CORRELATION_MODELS)
-def test_reading_of_residuals_is_that_of_the_precision(
+def test_reading_of_series_is_that_of_the_precision(
     name: str, scans: IntArray, rng: np.random.Generator
 ) -> None:
     model = CORRELATION_MODELS[name]
@@ -152,7 +153,12 @@ def test_reading_of_residuals_is_that_of_the_precision(
     residuals = series - basis @ (basis.T @ series)
     factors, rows = ([rng.normal(size=(size, 4)) for _ in model.box.nodes] for size in (4, 2))
     reading = make_reading(model, scans, basis, factors, rows)
-    read = reading.read(residuals, (residuals**2).sum(axis=0))
+    read = reading.read(series)
+    np.testing.assert_allclose(read.ordinary.coordinates, basis.T @ series, rtol=0, atol=CLOSE)
+    np.testing.assert_allclose(read.ordinary.rss, (residuals**2).sum(axis=0), rtol=CLOSE)
+    adjacent = np.flatnonzero(np.diff(scans) == 1)
+    lagged = (residuals[adjacent] * residuals[adjacent + 1]).sum(axis=0)
+    np.testing.assert_allclose(read.lagged, lagged, rtol=0, atol=CLOSE * scans.size)
     for node, theta in enumerate(model.box.nodes):
         precision = dense(model.at(scans, theta))
         moved = basis.T @ precision @ residuals
