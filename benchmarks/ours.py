@@ -65,8 +65,10 @@ def plan(file: Path, arguments: list[str]) -> None:
 def fit(file: Path, out_dir: Path, n_threads: int, *, combine: bool) -> dict[str, float]:
     """Fit the runs of a plan, and combine them if that is asked for; return the seconds."""
     start = time.perf_counter()
+    from bids_fx.workflows.allocation import keep_freed_memory
     from bids_fx.workflows.server import PRELOADED
 
+    keep_freed_memory()
     for name in PRELOADED:  # as every node finds them
         import_module(name)
     from bids_fx.interfaces.glm import CombineRuns

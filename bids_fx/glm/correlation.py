@@ -98,11 +98,10 @@ def autoregressive(scans: IntArray, parameters: tuple[float, ...]) -> Correlatio
     array([0.125, 0.25 , 1.   ])
     """
     (rho,) = parameters
-    lag = _lags(scans)
     return Correlation(
         precision=autoregressive_chain(scans, parameters),
         log_determinant=float(np.log1p(-(rho ** (2 * np.diff(scans)))).sum()),
-        derivatives=(lag * _power(rho, lag - 1),),
+        derivatives=(_of_lags(_slopes(rho, scans), scans),),
     )
 
 
@@ -114,7 +113,7 @@ def autoregressive_chain(scans: IntArray, parameters: tuple[float, ...]) -> spar
 
 def autoregressive_spectrum(scans: IntArray, rho: float) -> tuple[FloatArray, FloatArray]:
     """Return eigenvalues (n,) and eigenvectors, columns of (n, n), of `autoregressive`'s R."""
-    values, vectors = np.linalg.eigh(_power(rho, _lags(scans)))
+    values, vectors = np.linalg.eigh(_of_lags(_powers(rho, scans), scans))
     return values, vectors
 
 
@@ -159,15 +158,14 @@ def autoregressive_and_white(scans: IntArray, parameters: tuple[float, ...]) -> 
     array([0.2, 1. ])
     """
     rho, white = parameters
-    lag = _lags(scans)
-    smooth = _power(rho, lag)
+    smooth = _of_lags(_powers(rho, scans), scans)
     identity = np.eye(scans.size)
     matrix = white * identity + (1 - white) * smooth
     factor = cho_factor(matrix, lower=True)
     return Correlation(
         precision=cho_solve(factor, identity),
         log_determinant=float(2 * np.log(np.diag(factor[0])).sum()),
-        derivatives=((1 - white) * lag * _power(rho, lag - 1), identity - smooth),
+        derivatives=(_of_lags((1 - white) * _slopes(rho, scans), scans), identity - smooth),
     )
 
 
@@ -202,16 +200,21 @@ CORRELATION_MODELS: dict[str, CorrelationModel] = {
 }
 
 
-def _lags(scans: IntArray) -> FloatArray:
-    return np.abs(np.subtract.outer(scans, scans)).astype(np.float64)
+def _of_lags(table: FloatArray, scans: IntArray) -> FloatArray:
+    """Return the matrix of what a table, by the lag, holds for every two scans."""
+    lags = np.subtract.outer(scans, scans)
+    return table.take(np.abs(lags, out=lags))
 
 
-def _power(rho: float, lag: FloatArray) -> FloatArray:
-    """Return powers of rho, 0 for negative ones, by a table: far quicker than n² powers."""
-    highest = int(lag.max(initial=0.0)) + 1
-    table = np.append(rho ** np.arange(highest), 0.0)  # the last stands at -1
-    powers: FloatArray = table[lag.astype(np.int64)]
-    return powers
+def _powers(rho: float, scans: IntArray) -> FloatArray:
+    """Return powers of rho by the lag, as far as the scans reach."""
+    return np.asarray(rho ** np.arange(scans[-1] - scans[0] + 1))
+
+
+def _slopes(rho: float, scans: IntArray) -> FloatArray:
+    """Return the derivatives by rho of `_powers`."""
+    powers = _powers(rho, scans)
+    return np.append(0.0, np.arange(1, powers.size) * powers[:-1])
 
 
 def _tridiagonal(step: FloatArray, variances: FloatArray, *, first: float) -> sparse.dia_array:

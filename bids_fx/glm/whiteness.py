@@ -56,7 +56,10 @@ class Whitener:
         gaps, where = np.unique(np.diff(scans), return_inverse=True)
         steps = np.zeros((scans.size, *rho.shape))
         steps[:-1] = np.array([rho**gap for gap in gaps.tolist()])[where]
-        gains, sds = np.empty_like(steps), np.empty_like(steps)
+        gains, sds = np.ones_like(steps), np.ones_like(steps)
+        if not white.any():
+            sds[1:] = np.sqrt(1 - steps[:-1] ** 2)
+            return cls(gains=gains, steps=steps, sds=sds)
         state = 1 - white
         for t, step in enumerate(steps):
             variance = state + white

@@ -13,6 +13,7 @@ from nipype.pipeline import engine as pe
 
 from bids_fx.memory import Allowance
 from bids_fx.records import Plan, Todo
+from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.participant import init_participant_wf, node_name
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
 
@@ -169,6 +170,7 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
         arguments |= resources.plugin.get("plugin_args", {})
         return resources.plugin["plugin"], arguments
     if resources.n_procs == 1:
+        keep_freed_memory()
         return "Linear", arguments
     arguments |= {
         "n_procs": resources.n_procs,

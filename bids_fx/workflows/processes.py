@@ -18,6 +18,7 @@ from typing import Any
 from nipype import logging as nipype_logging
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 
+from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.server import start_server
 
 
@@ -102,6 +103,7 @@ def _run_task(
     """Run a task in its process and send its result back."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quieten_nipype()
+    keep_freed_memory()
     sender.send(function(*arguments))
 
 
