@@ -13,10 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.dataset.estimates import EstimateFiles, EstimateReader, Estimates
+from bids_fx.dataset.images import read_map
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import InfluenceRow
-from bids_fx.derivatives.results import CombinedContrast, GroupWriter, as_published, map_key
-from bids_fx.derivatives.status import map_uri
+from bids_fx.derivatives.results import (
+    CombinedContrast,
+    as_published,
+    map_key,
+    write_group_contrast,
+    write_group_mask,
+)
+from bids_fx.derivatives.status import map_uri, recorded_hashes
 from bids_fx.glm.combined import GAVE_WAY, combined_f_maps, combined_maps
 from bids_fx.glm.influence import peak_influence, peak_influence_rows
 from bids_fx.glm.peaks import Peak, find_peaks, highest
@@ -26,9 +33,15 @@ from bids_fx.threads import map_in_order
 
 
 def join_runs(
-    plan: Plan, group: GroupPlan, maps: Mapping[str, Path], out_dir: Path, *, n_threads: int
+    plan: Plan,
+    group: GroupPlan,
+    label: str,
+    maps: Mapping[str, Path],
+    out_dir: Path,
+    *,
+    n_threads: int,
 ) -> list[Path]:
-    """Combine the maps of a group's runs and publish the results, contrast by contrast.
+    """Combine a contrast's maps of a group's runs and publish the results.
 
     Parameters
     ----------
@@ -36,6 +49,8 @@ def join_runs(
         The participant's plan.
     group : GroupPlan
         A group that is written.
+    label : str
+        Label of a contrast that a run of the group can estimate.
     maps : mapping of str to Path
         The runs' maps by `map_key`.
     out_dir : Path
@@ -57,15 +72,42 @@ def join_runs(
     Notes
     -----
     All maps of a contrast are gone through side by side, so that no more than a slab of them is
-    held, whatever the number of runs. Results are held for one contrast.
+    held, whatever the number of runs.
     """
-    writer = GroupWriter(plan, group, out_dir, n_threads=n_threads)
-    written: list[Path] = []
+    (item,) = (one for one in group.estimable if one.contrast.label == label)
+    combined = _combine_contrast(plan, item, maps, out_dir, n_threads)
+    return write_group_contrast(plan, group, item, combined, out_dir, n_threads=n_threads)
+
+
+def join_masks(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
+    """Publish the voxels that at least one run covers in any contrast of a group.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        A group of it, all contrasts of which `join_runs` has published.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Path
+        The mask.
+
+    Raises
+    ------
+    BIDSFXError
+        If a published map is absent, truncated or corrupt; if the mask cannot be written.
+    """
+    mask = np.zeros(plan.run(group.run_keys[0]).source.grid.shape, dtype=bool)
+    hashes: dict[str, str] = {}
     for item in group.estimable:
-        combined = _combine_contrast(plan, item, maps, out_dir, n_threads)
-        written += writer.write_contrast(item, combined)
-    writer.write_mask()
-    return written
+        counts = paths.statmap(group.entities, item.contrast.label, "nruns")
+        mask |= read_map(out_dir / counts) > 0
+        hashes |= recorded_hashes(counts, out_dir)
+    return write_group_mask(plan, group, mask, hashes, out_dir)
 
 
 def _combine_contrast(

@@ -205,7 +205,7 @@ class GroupPlan:
     settings_hash : str
         Hash of all that changes the combination but the run maps themselves.
     mem_gb : float
-        Estimated peak memory of its node in GB.
+        Estimated peak memory in GB of the node that combines its largest contrast.
     """
 
     key: str

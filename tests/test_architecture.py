@@ -47,8 +47,8 @@ MAY_IMPORT = {
         *("reports.figures", "reports.reportlets", "settings", "joining", "interfaces"),
     ),
     "joining": (
-        *("glm.combined", "glm.influence", "glm.peaks", "dataset.estimates", "derivatives"),
-        *("records", "inputs", "threads"),
+        *("glm.combined", "glm.influence", "glm.peaks", "dataset.estimates", "dataset.images"),
+        *("derivatives", "records", "inputs", "threads"),
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),

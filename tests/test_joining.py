@@ -20,7 +20,7 @@ from bids_fx.dataset import estimates
 from bids_fx.dataset.slabs import Slab, SlabReader
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
-from bids_fx.derivatives.results import CombinedContrast, GroupWriter, published_maps
+from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.write import sha256
 from bids_fx.errors import BIDSFXError
 from bids_fx.glm.combined import combined_f_maps, combined_maps
@@ -119,9 +119,12 @@ def plan_of(folder: Path, stacks: Stacks, *, ending: str = "nii.gz") -> Plan:
 
 
 def join(plan: Plan, out_dir: Path, *, n_threads: int = 1) -> dict[str, bytes]:
-    """Join the runs of a plan and return all files by name."""
+    """Join the runs of a plan by each contrast and return all files by name."""
     maps = {key: path for run in plan.runs for key, path in published_maps(run, out_dir).items()}
-    joining.join_runs(plan, plan.groups[0], maps, out_dir, n_threads=n_threads)
+    group = plan.groups[0]
+    for item in group.estimable:
+        joining.join_runs(plan, group, item.contrast.label, maps, out_dir, n_threads=n_threads)
+    joining.join_masks(plan, group, out_dir)
     return {path.name: path.read_bytes() for path in out_dir.rglob("*") if path.is_file()}
 
 
@@ -203,21 +206,37 @@ def test_what_is_read_at_once_does_not_grow_with_the_runs(
     assert 0 < most <= 1000
 
 
-def test_results_of_a_contrast_are_let_go_before_the_next_is_read(
-    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+def test_the_mask_holds_the_voxels_of_any_contrast_and_names_what_all_were_made_from(
+    tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    plan = plan_of(tmp_path / "maps", make_stacks(rng, 2))
-    written: list[list[weakref.ref[npt.NDArray[np.generic]]]] = []
-    write = GroupWriter.write_contrast
+    stacks = make_stacks(rng, 2)
+    for stack in stacks["face"].values():
+        stack[:, 1, 1, 2] = np.nan
+    for stack in stacks["any"].values():
+        stack[:, 4, 5, 3] = np.nan
+    plan = plan_of(tmp_path / "maps", stacks)
+    files = join(plan, tmp_path / "out")
+    counts = {label: read(plan, tmp_path / "out", label, "nruns") for label in stacks}
+    path = tmp_path / "out" / paths.mask(plan.groups[0].entities)
+    mask = np.asarray(nb.load(path).dataobj) == 1
+    np.testing.assert_array_equal(mask, (counts["face"] > 0) | (counts["any"] > 0))
+    assert all((mask != (values > 0)).any() for values in counts.values())
+    recorded = json.loads(files[path.name.replace("nii.gz", "json")])["InputHashes"]
+    given = [run.source for run in plan.runs]
+    assert recorded == {
+        uri: sha256(file)
+        for source in given
+        if isinstance(source, RunMaps)
+        for file, uri in source.uris.items()
+    }
 
-    def spy(writer: GroupWriter, item: object, result: CombinedContrast) -> list[Path]:
-        assert [ref for refs in written for ref in refs if ref() is not None] == []
-        written.append([weakref.ref(values) for values in result.maps.values()])
-        return write(writer, item, result)
 
-    monkeypatch.setattr(GroupWriter, "write_contrast", spy)
-    join(plan, tmp_path / "out")
-    assert len(written) == 2
+def test_a_mask_is_not_joined_where_a_contrast_is_gone(tmp_path: Path, nine: Plan) -> None:
+    join(nine, tmp_path / "out")
+    counts = tmp_path / "out" / paths.statmap(nine.groups[0].entities, "any", "nruns")
+    counts.unlink()
+    with pytest.raises(BIDSFXError, match=rf"{counts.name}: no such file"):
+        joining.join_masks(nine, nine.groups[0], tmp_path / "out")
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ class Session:
         for witness in self._witness(run):
             if stamps.get(witness) == stamp_of(witness):
                 continue
-            for uri, value in recorded_hashes(run, self.out_dir).items():
+            for uri, value in recorded_hashes(paths.mask(run.entities), self.out_dir).items():
                 cache.learn(inputs[uri], value, stamps[inputs[uri]])
 
     def _run_workflow(self, due: Sequence[tuple[Plan, Todo]]) -> Sequence[Any]:

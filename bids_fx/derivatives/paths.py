@@ -173,7 +173,7 @@ def run_images(run: RunPlan) -> Iterator[PurePosixPath]:
 
 
 def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
-    """Iterate over the images that a group's node writes; each has a sidecar."""
+    """Iterate over the images that a group's nodes write; each has a sidecar."""
     if group.not_written is not None or not group.estimable:
         return
     yield mask(group.entities)
@@ -195,10 +195,10 @@ def superseded_by_run(run: RunPlan) -> Iterator[PurePosixPath]:
             yield model_map(run.entities, stat)
 
 
-def superseded_by_group(group: GroupPlan) -> Iterator[PurePosixPath]:
-    """Iterate over images that contradict what a group's node writes, as for a run."""
+def superseded_by_group(group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
+    """Iterate over images that contradict those of a combined contrast, as for a run."""
     written = set(group_images(group))
-    labels = [item.contrast.label for item in group.estimable]
+    labels = [item.contrast.label]
     yield from (path for path in _of_any_test(group.entities, labels) if path not in written)
 
 

@@ -271,76 +271,99 @@ def _write_mean_image(
     write_json(writer.out_dir / paths.sidecar(path), sidecar)
 
 
-class GroupWriter:
-    """Publishes a combination, contrast by contrast.
+def write_group_contrast(
+    plan: Plan,
+    group: GroupPlan,
+    item: GroupContrast,
+    result: CombinedContrast,
+    out_dir: Path,
+    *,
+    n_threads: int = 1,
+) -> list[Path]:
+    """Publish the maps of one combined contrast, and what each run does to their peaks.
 
     Parameters
     ----------
     plan : Plan
         The participant's plan.
     group : GroupPlan
-        What was planned. Maps of an earlier call that would contradict it are removed.
+        A group of it that is written.
+    item : GroupContrast
+        What was planned.
+    result : CombinedContrast
+        What was computed.
     out_dir : Path
         The output folder.
     n_threads : int
         Threads that write; >= 1.
+
+    Returns
+    -------
+    list of Path
+        The maps.
     """
+    label = item.contrast.label
+    writer = _group_writer(plan, group, result.mask, out_dir)
+    writer.remove(paths.superseded_by_group(group, item))
+    common = sidecars.group_image(plan, group, item, result.hashes)
+    median = _median(result.maps["dof"])
 
-    def __init__(self, plan: Plan, group: GroupPlan, out_dir: Path, *, n_threads: int = 1) -> None:
-        self._plan, self._group, self._out_dir = plan, group, out_dir
-        self._n_threads = n_threads
-        self._grid = plan.run(group.run_keys[0]).source.grid
-        self._mask = np.zeros(self._grid.shape, dtype=bool)
-        self._hashes: dict[str, str] = {}
-        self._writer(self._mask).remove(paths.superseded_by_group(group))
-
-    def write_contrast(self, item: GroupContrast, result: CombinedContrast) -> list[Path]:
-        """Publish the maps of one contrast, and what each run does to their peaks.
-
-        Parameters
-        ----------
-        item : GroupContrast
-            What was planned.
-        result : CombinedContrast
-            What was computed.
-
-        Returns
-        -------
-        list of Path
-            The maps.
-        """
-        plan, group, label = self._plan, self._group, item.contrast.label
-        self._mask |= result.mask
-        self._hashes |= result.hashes
-        writer = self._writer(result.mask)
-        common = sidecars.group_image(plan, group, item, result.hashes)
-        median = _median(result.maps["dof"])
-
-        def write(stat: str) -> Path:
-            sidecar = {
-                **common,
-                **sidecars.group_contrast(plan, item, stat, median),
-                "VoxelsWithoutWeights": result.gave_way,
-            }
-            path = paths.statmap(group.entities, label, stat)
-            return writer.write(path, result.maps[stat], sidecar, stat=stat)
-
-        written = list(map_in_order(write, paths.combined_stats(item), self._n_threads))
-        if label in paths.influence_tables(group):
-            write_influence(plan, group, item, result.influence, self._out_dir)
-        return written
-
-    def write_mask(self) -> None:
-        """Publish the voxels of all contrasts that were written."""
+    def write(stat: str) -> Path:
         sidecar = {
-            **sidecars.group_image(self._plan, self._group, None, self._hashes),
-            "Type": "Brain",
-            "Description": "Voxels that at least one run covers",
+            **common,
+            **sidecars.group_contrast(plan, item, stat, median),
+            "VoxelsWithoutWeights": result.gave_way,
         }
-        self._writer(self._mask).write_mask(paths.mask(self._group.entities), sidecar)
+        path = paths.statmap(group.entities, label, stat)
+        return writer.write(path, result.maps[stat], sidecar, stat=stat)
 
-    def _writer(self, mask: npt.NDArray[np.bool_]) -> _ImageWriter:
-        return _ImageWriter(self._out_dir, self._group.entities, mask, self._grid)
+    written = list(map_in_order(write, paths.combined_stats(item), n_threads))
+    if label in paths.influence_tables(group):
+        write_influence(plan, group, item, result.influence, out_dir)
+    return written
+
+
+def write_group_mask(
+    plan: Plan,
+    group: GroupPlan,
+    mask: npt.NDArray[np.bool_],
+    hashes: Mapping[str, str],
+    out_dir: Path,
+) -> Path:
+    """Publish the voxels of all contrasts of a group.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        A group of it that is written.
+    mask : ndarray of bool, 3D
+        The voxels that at least one run covers in any contrast.
+    hashes : mapping of str to str
+        SHA-256 of each run map that any contrast was combined from, by its BIDS URI.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Path
+        The mask.
+    """
+    sidecar = {
+        **sidecars.group_image(plan, group, None, hashes),
+        "Type": "Brain",
+        "Description": "Voxels that at least one run covers",
+    }
+    path = paths.mask(group.entities)
+    _group_writer(plan, group, mask, out_dir).write_mask(path, sidecar)
+    return out_dir / path
+
+
+def _group_writer(
+    plan: Plan, group: GroupPlan, mask: npt.NDArray[np.bool_], out_dir: Path
+) -> _ImageWriter:
+    return _ImageWriter(out_dir, group.entities, mask, plan.run(group.run_keys[0]).source.grid)
 
 
 def map_key(run_key: str, label: str, stat: str) -> str:

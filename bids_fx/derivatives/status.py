@@ -91,10 +91,10 @@ def run_inputs(run: RunPlan) -> dict[str, Path]:
     return {source.uris[file]: file for file in (source.bold, source.mask) if file is not None}
 
 
-def recorded_hashes(run: RunPlan, out_dir: Path) -> dict[str, str]:
-    """Return the hashes of its inputs that a run's published mask records."""
+def recorded_hashes(image: PurePosixPath, out_dir: Path) -> dict[str, str]:
+    """Return the hashes of its inputs that a published image records, by BIDS URI."""
     try:
-        text = (out_dir / paths.sidecar(paths.mask(run.entities))).read_text()
+        text = (out_dir / paths.sidecar(image)).read_text()
         recorded: dict[str, str] = json.loads(text)["InputHashes"]
     except (OSError, ValueError, KeyError):
         return {}
@@ -158,7 +158,8 @@ def contradicted(plan: Plan, todo: Todo, out_dir: Path) -> list[Path]:
     images = [path for key in todo.runs for path in paths.superseded_by_run(plan.run(key))]
     for group in plan.written_groups:
         if group.key in todo.groups:
-            images += paths.superseded_by_group(group)
+            for item in group.estimable:
+                images += paths.superseded_by_group(group, item)
     return [out_dir / path for path in sorted(set(images)) if (out_dir / path).exists()]
 
 
@@ -178,11 +179,8 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
     """
     inputs = group_inputs(plan, group, out_dir)
     for item in group.estimable:
-        path = paths.sidecar(paths.statmap(group.entities, item.contrast.label, "effect"))
-        try:
-            recorded: dict[str, str] = json.loads((out_dir / path).read_text())["InputHashes"]
-        except (OSError, ValueError, KeyError):
-            continue
+        effect = paths.statmap(group.entities, item.contrast.label, "effect")
+        recorded = recorded_hashes(effect, out_dir)
         shared = recorded.keys() & inputs.keys()
         if any(inputs[u].exists() and hashes.digest(inputs[u]) != recorded[u] for u in shared):
             return True

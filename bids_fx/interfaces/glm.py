@@ -19,7 +19,7 @@ from bids_fx.dataset.images import read_series
 from bids_fx.derivatives.results import RunResult, published_maps, write_design, write_run
 from bids_fx.glm.maps import ContrastRows, run_maps
 from bids_fx.inputs import BoldRun
-from bids_fx.joining import join_runs
+from bids_fx.joining import join_masks, join_runs
 from bids_fx.records import GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 
@@ -52,44 +52,68 @@ class FitRun(SimpleInterface):
             write_design(run, settings, out_dir)
             write_run(run, result, settings, out_dir, n_threads=n_threads)
         published = published_maps(run, out_dir)
-        self._results["maps"] = _as_text(
-            {k: file for k, file in published.items() if file.exists()}
-        )
+        self._results["maps"] = {k: str(file) for k, file in published.items() if file.exists()}
         return runtime
 
 
-class _CombineRunsInputSpec(BaseInterfaceInputSpec):
+class _GroupInputSpec(BaseInterfaceInputSpec):
     plan = traits.Instance(Plan, mandatory=True, nohash=True, desc="the participant's plan")
     group = traits.Instance(GroupPlan, mandatory=True, nohash=True, desc="the group's plan")
-    todo = traits.Set(traits.Str, mandatory=True, desc="keys of the groups that are not done yet")
     out_dir = Directory(mandatory=True, desc="output folder")
+
+
+class _CombineRunsInputSpec(_GroupInputSpec):
+    label = traits.Str(mandatory=True, desc="the contrast's label")
+    # Of all contrasts, and therefore no `File`s: nipype would look at each for every contrast.
     maps = traits.List(
-        traits.Dict(traits.Str, File(exists=True)), mandatory=True, desc="maps of each run"
+        traits.Dict(traits.Str, traits.Str), mandatory=True, desc="maps of each run"
     )
     n_threads = traits.Int(1, usedefault=True, nohash=True, desc="threads of the combination")
 
 
 class _CombineRunsOutputSpec(TraitedSpec):
-    maps = traits.Dict(traits.Str, File(exists=True), desc="the runs' maps, passed on")
-    combined = traits.List(File(exists=True), desc="published combined maps")
+    maps = traits.List(File(exists=True), desc="published combined maps")
 
 
 class CombineRuns(SimpleInterface):
-    """Combine the published maps of a group's runs; a group that is done is passed on."""
+    """Combine the published maps that a group's runs have of one contrast."""
 
     input_spec = _CombineRunsInputSpec
     output_spec = _CombineRunsOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        group: GroupPlan = self.inputs.group
-        maps = {key: Path(file) for run in self.inputs.maps for key, file in run.items()}
-        combined: list[Path] = []
-        if group.key in self.inputs.todo and group.estimable:
-            out_dir = Path(self.inputs.out_dir)
-            n_threads = self.inputs.n_threads
-            combined = join_runs(self.inputs.plan, group, maps, out_dir, n_threads=n_threads)
-        self._results["maps"] = _as_text(maps)
-        self._results["combined"] = [str(path) for path in combined]
+        inputs = self.inputs
+        maps = {key: Path(file) for run in inputs.maps for key, file in run.items()}
+        combined = join_runs(
+            inputs.plan,
+            inputs.group,
+            inputs.label,
+            maps,
+            Path(inputs.out_dir),
+            n_threads=inputs.n_threads,
+        )
+        self._results["maps"] = [str(path) for path in combined]
+        return runtime
+
+
+class _JoinMasksInputSpec(_GroupInputSpec):
+    maps = traits.List(mandatory=True, desc="combined maps of all contrasts, which it waits for")
+
+
+class _JoinMasksOutputSpec(TraitedSpec):
+    mask = File(exists=True, desc="published mask")
+
+
+class JoinMasks(SimpleInterface):
+    """Publish the voxels of all contrasts of a group, once these are published."""
+
+    input_spec = _JoinMasksInputSpec
+    output_spec = _JoinMasksOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        inputs = self.inputs
+        mask = join_masks(inputs.plan, inputs.group, Path(inputs.out_dir))
+        self._results["mask"] = str(mask)
         return runtime
 
 
@@ -146,8 +170,3 @@ def _motion(run: RunPlan) -> dict[str, float | int | None]:
         "fd_mean_mm": None if trace is None else float(np.nanmean(trace)),
         "fd_max_mm": None if trace is None else float(np.nanmax(trace)),
     }
-
-
-def _as_text(maps: dict[str, Path]) -> dict[str, str]:
-    """Return paths as the text that nipype wants."""
-    return {key: str(path) for key, path in maps.items()}

@@ -44,7 +44,7 @@ class _DrawContrastInputSpec(BaseInterfaceInputSpec):
     group = traits.Instance(GroupPlan, mandatory=True, nohash=True, desc="the group's plan")
     label = traits.Str(mandatory=True, desc="the contrast's label")
     out_dir = Directory(mandatory=True, desc="output folder")
-    maps = traits.Dict(traits.Str, File(exists=True), mandatory=True, desc="the runs' maps")
+    maps = traits.List(mandatory=True, desc="maps that it waits for: combined, or of the runs")
 
 
 class DrawContrast(SimpleInterface):

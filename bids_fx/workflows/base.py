@@ -195,20 +195,17 @@ def is_plugin(name: object) -> bool:
 
 
 def is_idle(inputs: Any, folder: str) -> bool:
-    """Tell whether a node only passes on what was done before.
+    """Tell whether a node only passes on what was done before, as only fits do.
 
     Parameters
     ----------
     inputs : traits of an interface
-        With `todo`, if it may be idle; the run that nipype will give it is not in them yet.
+        With `todo`, if it is a fit; the run that nipype will give it is not in them yet.
     folder : str
         The node's working directory, which names the run.
     """
     todo = getattr(inputs, "todo", None)
-    group = getattr(inputs, "group", None)
-    if todo is None:
-        return False
-    return (group.key if group is not None else _run_of(folder)) not in todo
+    return todo is not None and _run_of(folder) not in todo
 
 
 def _run_of(folder: str) -> str | None:
@@ -232,7 +229,9 @@ def describe_node(fullname: str, folder: str) -> tuple[str, str]:
     if node == "fit_run":
         task = f"fitting {_run_of(folder) or group}"
     elif node.startswith("combine_"):
-        task = f"combining {group}"
+        task = f"combining {node.removeprefix('combine_')} of {group}"
+    elif node == "join_masks":
+        task = f"joining the masks of {group}"
     elif node.startswith("draw_"):
         task = f"drawing {node.removeprefix('draw_')} of {group}"
     elif node.startswith("figures_"):

@@ -15,9 +15,10 @@ from bids_fx.derivatives.contrasts import read_contrasts
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.derivatives.results import (
     CombinedContrast,
-    GroupWriter,
     RunResult,
     published_maps,
+    write_group_contrast,
+    write_group_mask,
     write_run,
 )
 from bids_fx.model import Contrast
@@ -76,7 +77,6 @@ def group_folder(tmp_path: Path) -> Path:
     rows = tuple(influence_row(str(run.entities), effect=float("nan")) for run in runs)
     maps = {"face": stats, "any": make_stats(paths.combined_stats(either), 0.0)}
     hashes = {f"bids::x_run-{i}_contrast-face_stat-effect": "ab" for i in (1, 2)}
-    writer = GroupWriter(plan, plan.groups[0], tmp_path)
     for item, gave_way, influence, read in ((face, 3, rows, hashes), (either, 0, (), {})):
         result = CombinedContrast(
             mask=make_mask(),
@@ -85,8 +85,8 @@ def group_folder(tmp_path: Path) -> Path:
             influence=influence,
             hashes=read,
         )
-        writer.write_contrast(item, result)
-    writer.write_mask()
+        write_group_contrast(plan, plan.groups[0], item, result, tmp_path)
+    write_group_mask(plan, plan.groups[0], make_mask(), hashes, tmp_path)
     return tmp_path
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import nibabel as nb
@@ -166,3 +168,42 @@ def test_combined_maps_that_no_longer_fit_their_run_maps_are_told(done):
     assert "other run maps than are there now" not in (out / "sub-01.html").read_text()
     assert run(truth, out, "--run-id", "1", "--noise-model", "ols") == 0
     assert "other run maps than are there now" in (out / "sub-01.html").read_text()
+
+
+GROUP = "sub-01_task-main_space-MNI152NLin2009cAsym"
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        (f"{GROUP}_contrast-house_stat-t_statmap.nii.gz", "combining house of"),
+        (f"{GROUP}_desc-brain_mask.nii.gz", "joining the masks of"),
+    ],
+)
+def test_a_group_of_which_a_part_cannot_be_written_is_done_again(
+    tmp_path, monkeypatch, name, task
+):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=50))
+    replace = Path.replace
+
+    def fails(source: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(source, target)
+
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fails)
+        assert run(truth, out, "--contrast", "house") == 1
+    assert task in read_state(out, "01")["reason"]
+    assert "No space left on device" in (out / "sub-01.html").read_text()
+    # The other contrast is combined and drawn all the same.
+    assert (out / "sub-01" / "func" / f"{GROUP}_contrast-face_stat-zchange_statmap.json").exists()
+    assert (out / "sub-01" / "figures" / f"{GROUP}_contrast-face_stat-z_statmap.png").exists()
+    assert not (out / "sub-01" / "func" / f"{GROUP}_desc-brain_mask.nii.gz").exists()
+    assert run(truth, out, "--contrast", "house") == 0
+    assert run(truth, whole, "--contrast", "house") == 0
+    written = list(whole.glob("sub-01/*/*"))
+    assert any(path.name == name for path in written)
+    for path in written:
+        assert (out / path.relative_to(whole)).read_bytes() == path.read_bytes()

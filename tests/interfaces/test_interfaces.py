@@ -16,7 +16,7 @@ from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.glm.combined import combined_f_maps
-from bids_fx.interfaces.glm import CombineRuns, FitRun
+from bids_fx.interfaces.glm import CombineRuns, FitRun, JoinMasks
 from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
@@ -47,12 +47,17 @@ def fit(run, out: Path, todo: set[str]) -> dict[str, str]:
     return interface.run(cwd=out).outputs.maps
 
 
-def combine(plan, out: Path, maps, todo: set[str], **choices: int):
-    group = plan.groups[0]
-    interface = CombineRuns(
-        plan=plan, group=group, todo=todo, out_dir=str(out), maps=maps, **choices
-    )
-    return interface.run(cwd=out).outputs
+def combine(plan, out: Path, maps, **choices: int) -> list[str]:
+    """Combine all contrasts of the first group; return the maps."""
+    common = {"plan": plan, "group": plan.groups[0], "out_dir": str(out)}
+    combined: list[str] = []
+    for item in plan.groups[0].estimable:
+        label = item.contrast.label
+        interface = CombineRuns(**common, label=label, maps=maps, **choices)
+        combined += interface.run(cwd=out).outputs.maps
+    mask = JoinMasks(**common, maps=combined).run(cwd=out).outputs.mask
+    assert Path(mask) == out / paths.mask(plan.groups[0].entities)
+    return combined
 
 
 def test_a_fit_publishes_every_image_of_the_plan(fitted):
@@ -94,10 +99,10 @@ def test_a_run_that_is_done_is_passed_on_untouched(fitted):
 def test_a_join_publishes_the_combination_of_the_published_maps(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
-    outputs = combine(plan, out, maps, {group.key})
-    assert all((out / path).is_file() for path in paths.group_images(group))
-    assert len(outputs.combined) == 14 + 10
-    assert outputs.maps == maps[0] | maps[1]
+    combined = combine(plan, out, maps)
+    written = {*combined, str(out / paths.mask(group.entities))}
+    assert written == {str(out / path) for path in paths.group_images(group)}
+    assert len(combined) == 14 + 10
     effects, variances = (
         np.stack([nb.load(run[f"{key}/{LABEL}/{stat}"]).get_fdata() for key, run in runs])
         for stat, runs in (
@@ -113,7 +118,7 @@ def test_a_join_publishes_the_combination_of_the_published_maps(fitted):
 def test_a_join_of_an_f_contrast_combines_all_rows_with_their_covariances(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
-    combine(plan, out, maps, {group.key})
+    combine(plan, out, maps)
     stacks = [
         np.stack(
             [
@@ -139,7 +144,7 @@ def test_a_join_of_an_f_contrast_combines_all_rows_with_their_covariances(fitted
 def test_a_join_tells_what_each_run_does_to_the_peaks(fitted, label):
     plan, out, maps = fitted
     group = plan.groups[0]
-    combine(plan, out, maps, {group.key})
+    combine(plan, out, maps)
     rows = read_influence(out / paths.influence_tables(group)[label])
     z, run, change = (read(out, group, label, s) for s in ("z", "zchangerun", "zchange"))
     affine = nb.load(out / paths.statmap(group.entities, label, "z")).affine
@@ -162,7 +167,7 @@ def test_a_join_tells_what_each_run_does_to_the_peaks(fitted, label):
 def test_own_estimates_at_a_peak_are_those_of_the_run_maps(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
-    combine(plan, out, maps, {group.key})
+    combine(plan, out, maps)
     rows = read_influence(out / paths.influence_tables(group)[LABEL])
     place = np.unravel_index(
         np.nanargmax(read(out, group, LABEL, "z")), plan.runs[0].source.grid.shape
@@ -204,7 +209,7 @@ def test_a_voxel_counts_as_covered_where_a_run_enters_it(fitted, tmp_path):
         for file in run.values():
             (out / Path(file).name).write_bytes(Path(file).read_bytes())
     changed = [{k: str(out / Path(f).name) for k, f in run.items()} for run in changed]
-    combine(plan, out, changed, {group.key})
+    combine(plan, out, changed)
     mask = nb.load(out / paths.mask(group.entities)).get_fdata()
     pairs = list(zip(plan.runs, changed, strict=True))
     for label in (LABEL, "any"):
@@ -226,9 +231,9 @@ def test_the_order_of_the_runs_does_not_matter_to_a_join(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
     path = out / paths.statmap(group.entities, LABEL, "z")
-    combine(plan, out, maps, {group.key})
+    combine(plan, out, maps)
     first = path.read_bytes()
-    combine(plan, out, maps[::-1], {group.key})
+    combine(plan, out, maps[::-1])
     assert path.read_bytes() == first
 
 
@@ -236,30 +241,36 @@ def test_the_number_of_threads_does_not_matter_to_a_join(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
     images = [out / path for path in paths.group_images(group)]
-    combine(plan, out, maps, {group.key})
+    combine(plan, out, maps)
     first = [path.read_bytes() for path in images]
     for path in images:
         path.unlink()
-    combine(plan, out, maps, {group.key}, n_threads=3)
+    combine(plan, out, maps, n_threads=3)
     assert [path.read_bytes() for path in images] == first
 
 
-def test_a_group_that_is_done_is_passed_on(fitted):
+def test_a_contrast_is_combined_alone(fitted, tmp_path):
     plan, out, maps = fitted
-    outputs = combine(plan, out, maps, set())
-    assert outputs.combined == []
-    assert outputs.maps == maps[0] | maps[1]
+    group = plan.groups[0]
+    left_alone = replace(group, contrasts=group.contrasts[:1])
+    for file in paths.group_images(group):
+        (out / file).unlink(missing_ok=True)
+    CombineRuns(plan=plan, group=group, label=LABEL, maps=maps, out_dir=str(out), n_threads=1).run(
+        cwd=tmp_path
+    )
+    written = {file for file in paths.group_images(group) if (out / file).exists()}
+    assert written == {*paths.group_images(left_alone)} - {paths.mask(group.entities)}
 
 
 def test_figures_are_drawn_where_the_plan_says(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
-    combine(plan, out, maps, {group.key})
+    combined = combine(plan, out, maps)
     drawn = DrawRun(run=plan.runs[0], out_dir=str(out)).run(cwd=out).outputs.figures
     expected = paths.run_figures(plan.runs[0]).values()
     assert set(drawn) == {str(out / path) for path in expected}
     interface = DrawContrast(
-        plan=plan.outline(), group=group, label=LABEL, out_dir=str(out), maps=maps[0]
+        plan=plan.outline(), group=group, label=LABEL, out_dir=str(out), maps=combined
     )
     drawn = interface.run(cwd=out).outputs.figures
     assert set(drawn) == {

@@ -1,4 +1,4 @@
-"""The workflow is the plan: one fit per run, one join per group, nothing that is done already."""
+"""The workflow is the plan: a fit per run, a join per contrast, nothing that is done already."""
 
 from __future__ import annotations
 
@@ -57,25 +57,68 @@ SESSIONS = tuple(
 )
 
 
-def test_each_run_is_fitted_once_and_joined_once(tmp_path):
+def named(graph, name: str) -> list[pe.Node]:
+    return [node for node in graph.nodes() if node.name == name]
+
+
+def before(graph, node: pe.Node) -> Counter[str]:
+    """Return the names of the nodes that a node waits for."""
+    return Counter(one.name for one in graph.predecessors(node))
+
+
+def test_each_run_is_fitted_once_and_joined_once_by_each_contrast(tmp_path):
     plan = plan_of(*RUNS)
     graph = expanded(plan, all_of(plan), tmp_path)
     assert counts(graph)["fit_run"] == 3
-    (join,) = [node for node in graph.nodes() if node.name == "combine_runs"]
-    assert len(list(graph.predecessors(join))) == 3
-    figures = [node for node in graph.nodes() if node.name.startswith("draw_")]
-    assert len(figures) == len(plan.groups[0].estimable)
-    assert all(join in graph.predecessors(node) for node in figures)
+    labels = [item.contrast.label for item in plan.groups[0].estimable]
+    assert len(labels) > 1
+    for label in labels:
+        (join,) = named(graph, f"combine_{label}")
+        assert before(graph, join) == {"fit_run": 3}
+        assert join.interface.inputs.label == label
 
 
-def test_sessions_are_joined_each_and_then_together_after_them(tmp_path):
+def test_a_figure_waits_for_its_own_contrast_alone(tmp_path):
+    plan = plan_of(*RUNS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    for item in plan.groups[0].estimable:
+        (figure,) = named(graph, f"draw_{item.contrast.label}")
+        assert before(graph, figure) == {f"combine_{item.contrast.label}": 1}
+
+
+def test_the_mask_of_a_group_waits_for_all_its_contrasts(tmp_path):
+    plan = plan_of(*RUNS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    (mask,) = named(graph, "join_masks")
+    (merge,) = graph.predecessors(mask)
+    labels = [item.contrast.label for item in plan.groups[0].estimable]
+    assert before(graph, merge) == {f"combine_{label}": 1 for label in labels}
+
+
+@pytest.mark.parametrize("names", [RUNS, SESSIONS])
+def test_runs_without_any_contrast_are_fitted_all_the_same(tmp_path, names):
+    plan = plan_of(*names)
+    groups = tuple(replace(group, contrasts=()) for group in plan.groups)
+    plan = replace(plan, groups=groups)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 3
+    assert not any(
+        node.name.startswith(("combine", "draw", "join", "merge")) for node in graph.nodes()
+    )
+
+
+def test_sessions_are_joined_each_and_together_from_their_runs(tmp_path):
     plan = plan_of(*SESSIONS)
     graph = expanded(plan, all_of(plan), tmp_path)
     assert counts(graph)["fit_run"] == 3
-    assert counts(graph)["combine_runs"] == 2
-    (over,) = [node for node in graph.nodes() if node.name == "combine_sessions"]
-    (merge,) = graph.predecessors(over)
-    assert Counter(node.name for node in graph.predecessors(merge)) == {"combine_runs": 2}
+    (merge,) = named(graph, "merge_sessions")
+    assert before(graph, merge) == {"outputnode": 2}
+    for item in plan.groups[0].estimable:
+        joins = named(graph, f"combine_{item.contrast.label}")
+        waits = sorted(list(before(graph, join).items()) for join in joins)
+        assert waits == [[("fit_run", 1)], [("fit_run", 2)], [("merge_sessions", 1)]]
+    ends = [node for merged in graph.predecessors(merge) for node in graph.predecessors(merged)]
+    assert set(ends) == set(named(graph, "fit_run"))
 
 
 def test_a_lone_run_is_fitted_too(tmp_path):
@@ -87,10 +130,31 @@ def test_a_lone_run_is_fitted_too(tmp_path):
 def test_groups_that_are_done_have_no_node(tmp_path):
     plan = plan_of(*RUNS, "sub-01_task-y_run-1", "sub-01_task-y_run-2")
     key = next(run.key for run in plan.runs if "task-y_run-1" in run.key)
-    graph = expanded(plan, Todo(runs=frozenset({key})), tmp_path)
+    (group,) = (group.key for group in plan.groups if key in group.run_keys)
+    graph = expanded(plan, Todo(runs=frozenset({key}), groups=frozenset({group})), tmp_path)
     # Both runs of the group, since the join needs the other one's maps.
     assert counts(graph)["fit_run"] == 2
-    assert counts(graph)["combine_runs"] == 1
+    assert counts(graph)["combine_face"] == 1
+
+
+@pytest.mark.parametrize("names", [RUNS, SESSIONS])
+def test_figures_of_what_is_combined_already_wait_for_the_runs(tmp_path, names):
+    plan = plan_of(*names)
+    group = plan.groups[-1]
+    graph = expanded(plan, Todo(group_figures=frozenset({(group.key, "face")})), tmp_path)
+    (figure,) = named(graph, "draw_face")
+    assert before(graph, figure) == ({"fit_run": 3} if names is RUNS else {"merge_sessions": 1})
+    assert not any(node.name.startswith(("combine", "join")) for node in graph.nodes())
+
+
+def test_maps_of_runs_go_to_no_node_where_nothing_over_sessions_is_due(tmp_path):
+    plan = plan_of(*SESSIONS)
+    runs = frozenset(run.key for run in plan.runs)
+    sessions = frozenset(group.key for group in plan.groups if group.level == "session")
+    graph = expanded(plan, Todo(runs=runs, groups=sessions), tmp_path)
+    assert counts(graph)["combine_face"] == len(sessions) == 2
+    assert not named(graph, "outputnode")
+    assert not named(graph, "merge_sessions")
 
 
 def test_an_empty_plan_makes_an_empty_workflow(tmp_path):
@@ -108,7 +172,8 @@ def test_nodes_ask_for_the_memory_of_the_plan(tmp_path):
     graph = expanded(plan, all_of(plan), tmp_path)
     # nipype gives all runs of an iteration the same: the largest's.
     assert {n.mem_gb for n in graph.nodes() if n.name == "fit_run"} == {3.0}
-    assert {n.mem_gb for n in graph.nodes() if n.name == "combine_runs"} == {0.7}
+    joins = [node for node in graph.nodes() if node.name.startswith(("combine_", "join_masks"))]
+    assert {node.mem_gb for node in joins} == {0.7}
 
 
 def test_nodes_have_the_threads_that_are_allowed(tmp_path):
@@ -117,16 +182,25 @@ def test_nodes_have_the_threads_that_are_allowed(tmp_path):
     threads = {
         n.name: (n.n_procs, n.interface.inputs.n_threads)
         for n in graph.nodes()
-        if n.name in {"fit_run", "combine_runs"}
+        if n.name in {"fit_run", "combine_face"}
     }
-    assert threads == {"fit_run": (2, 2), "combine_runs": (3, 3)}
+    assert threads == {"fit_run": (2, 2), "combine_face": (3, 3)}
+
+
+def test_nodes_that_only_pass_on_take_no_process_and_no_memory(tmp_path):
+    plan = plan_of(*SESSIONS)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    light = [node for node in graph.nodes() if node.run_without_submitting]
+    assert {node.name for node in light} == {"outputnode", "merge_sessions", "merge_contrasts"}
+    assert {node.mem_gb for node in light} == {0.0}
 
 
 @pytest.mark.parametrize(
     ("name", "folder", "told"),
     [
-        ("n.sub_01.subject_x.combine_runs", "/w/combine_runs", "combining subject_x"),
-        ("n.sub_01.subject_x.combine_sessions", "/w/c", "combining subject_x"),
+        ("n.sub_01.subject_x.combine_face", "/w/combine_face", "combining face of subject_x"),
+        ("n.sub_01.subject_x.combine_runs", "/w/c", "combining runs of subject_x"),
+        ("n.sub_01.subject_x.join_masks", "/w/m", "joining the masks of subject_x"),
         ("n.sub_01.figures_task-x_run-1", "/w/f", "drawing the design of task-x_run-1"),
         ("n.sub_01.subject_x.merge_sessions", "/w/m", ""),
     ],
@@ -143,6 +217,4 @@ def test_a_node_that_only_passes_on_what_is_done_is_idle():
     fit = SimpleNamespace(todo={"task-x_run-1"})
     assert is_idle(fit, "/w/_run_task-x_run-2/fit_run")
     assert not is_idle(fit, "/w/_run_task-x_run-1/fit_run")
-    combine = SimpleNamespace(todo={"subject_x"}, group=SimpleNamespace(key="subject_y"))
-    assert is_idle(combine, "/w/combine_runs")
     assert not is_idle(SimpleNamespace(), "/w/draw_face")
