@@ -66,7 +66,7 @@ class Allowance:
     n_procs : int
         Nodes at the same time; with 1 all work is done in the main process.
     fit_threads, join_threads : int
-        Threads of a fit, and of a combination.
+        Threads of a fit, and of the combination of a contrast.
     mem_gb : float
         Memory of all nodes together.
     own_gb : float
@@ -97,7 +97,7 @@ def allow(
     machine : Machine
         What there is.
     n_fits, n_joins : int
-        Fits and combinations among which the processors are shared out.
+        Fits, and combinations of one contrast each, among which the processors are shared out.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def _images(n_threads: int, n_volumes: int, n_grid: int, n_voxels: int) -> int:
 
 
 def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
-    """Estimate what combining a group's runs takes beyond the libraries.
+    """Estimate what combining any contrast of a group takes beyond the libraries.
 
     Parameters
     ----------
@@ -272,9 +272,9 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
     Returns
     -------
     float
-        GB: one contrast's results; for each thread an image, as it is and compressed, and a
-        block that is combined; slabs of the runs' maps; and, the one part that grows with the
-        runs, a stream for each volume of each map.
+        GB: the largest contrast's results; for each thread an image, as it is and compressed,
+        and a block that is combined; slabs of the runs' maps; and, the one part that grows with
+        the runs, a stream for each volume of each map.
     """
     grid = plan.run(group.run_keys[0]).source.grid
     sources = [run.source for run in plan.group_runs(group)]

@@ -167,7 +167,9 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     machine = this_machine(invocation.execution, n_planned=n_runs)
     for draft in drafts:
         plan = finish_plan(draft, analysis, known_conditions=known)
-        _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=len(drafts))
+        # The plans of the others are not made yet: they are taken to be like this one.
+        n_joins = len(drafts) * sum(len(group.estimable) for group in plan.written_groups)
+        _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=n_joins)
         yield plan
 
 

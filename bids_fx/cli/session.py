@@ -224,7 +224,12 @@ class Session:
             [plan for plan, _ in due],
             replace(self._machine, is_limit=False),  # what does not fit was refused before
             n_fits=sum(len(todo.runs) for _, todo in due),
-            n_joins=sum(len(todo.groups) for _, todo in due),
+            n_joins=sum(
+                len(group.estimable)
+                for plan, todo in due
+                for group in plan.groups
+                if group.key in todo.groups
+            ),
         )
         due = [(plan, todo) for plan, (_, todo) in zip(plans, due, strict=True)]
         if allowance.n_procs > 1 and self.plugin is None:

@@ -1,4 +1,4 @@
-"""Planning many participants: what is held meanwhile."""
+"""Planning many participants: what is held meanwhile, and how processors are shared out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bids_fx.cli import run
+from bids_fx import memory
+from bids_fx.cli import run, session
 from bids_fx.cli.dry_run import as_json, as_text
+from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
 from bids_fx.dataset import index
 from bids_fx.inputs import BoldRun
 from bids_fx.records import Plan
 from tests.dataset.trees import Tree
 from tests.small_plans import make_plan
+from tests.synthetic import DatasetSpec, make_dataset
 
 LABELS = ("01", "02", "03")
 
@@ -80,3 +83,24 @@ def n_plans() -> int:
     """Return the number of plans that are alive."""
     gc.collect()
     return sum(type(item) is Plan for item in gc.get_objects())
+
+
+def test_a_plan_shares_processors_among_as_many_nodes_as_the_session(tmp_path, monkeypatch):
+    truth = make_dataset(tmp_path / "data", DatasetSpec(sessions=("a", "b"), n_volumes=50))
+    shares: dict[str, set[tuple[int, int]]] = {"plan": set(), "session": set()}
+
+    def spy(kind: str):
+        def allow(plans, machine, *, n_fits: int, n_joins: int):
+            shares[kind].add((n_fits, n_joins))
+            return original(plans, machine, n_fits=n_fits, n_joins=n_joins)
+
+        return allow
+
+    original = memory.allow
+    monkeypatch.setattr(memory, "allow", spy("plan"))
+    monkeypatch.setattr(session, "allow", spy("session"))
+    argv = [str(truth.bids_dir), str(tmp_path / "out"), "participant", "--skip-bids-validation"]
+    contrasts = ["--contrast", "face", "--contrast", "house", "--nprocs", "1"]
+    assert run.run(parse([*argv, *contrasts]), Interruption()) == 0
+    # Two contrasts of each session and of the participant.
+    assert shares == {"plan": {(len(truth.runs), 6)}, "session": {(len(truth.runs), 6)}}
