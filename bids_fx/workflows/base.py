@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,9 @@ def run_workflow(
     """
     _configure(workflow, crash_dir, resources)
     plugin, arguments = _plugin(resources, progress)
+    # nipype collects garbage whenever it looks for nodes to start. What is there now stays: to
+    # go through all libraries' objects each time would take longer than starting a node.
+    gc.freeze()
     try:
         workflow.run(plugin=plugin, plugin_args=arguments)
     except Exception:
@@ -130,6 +134,7 @@ def run_workflow(
         if not list(crash_dir.glob("crash-*")):
             raise
     finally:
+        gc.unfreeze()
         if isinstance(plugin, OneProcessPerNode):
             plugin.stop()
     return read_failures(crash_dir)
@@ -146,13 +151,18 @@ def _configure(workflow: pe.Workflow, crash_dir: Path, resources: Resources) -> 
             "create_report": "false",
             "check_version": "false",
             "get_linked_libs": "false",
-            "poll_sleep_duration": "0.02",
+            "poll_sleep_duration": _poll_s(resources),
             "remove_unnecessary_outputs": "false",
             "stop_on_first_crash": str(resources.stop_on_first_crash).lower(),
         },
         "logging": {"log_to_file": "false"},
     }
     quieten_nipype()
+
+
+def _poll_s(resources: Resources) -> str:
+    """Return how long nipype waits before it looks again: a plugin of the user's needs that."""
+    return "0" if resources.plugin is None else "0.05"
 
 
 def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, Any]]:

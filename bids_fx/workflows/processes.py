@@ -22,6 +22,10 @@ from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.server import start_server
 
 
+#: Seconds after which it is looked for ended nodes, should none have told so.
+_LONGEST_WAIT_S = 5
+
+
 def quieten_nipype() -> None:
     """Keep nipype's loggers from telling every step of every node."""
     for name in ("workflow", "interface", "utils"):
@@ -131,11 +135,31 @@ class OneProcessPerNode(MultiProcPlugin):
         super().__init__(plugin_args=plugin_args)
         # The pool that the parent class made has started no process yet.
         self.pool = NodeProcesses()
+        self._one_ended = threading.Event()
 
     def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
         """Put first what other nodes wait for; figures of a run's design can wait for all."""
         del scheduler  # nipype's own orders are by memory or of the graph
         return sorted(jobids, key=lambda job: not self.depidx[[job]].nnz)
+
+    def _async_callback(self, args: Future[dict[str, Any]]) -> None:
+        """Keep a node's result; called in the thread that waited for its process."""
+        super()._async_callback(args)
+        self._one_ended.set()
+
+    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
+        """Start what can be started, then wait for a node to end instead of asking again and again.
+
+        What ends before the wait has set the event; what ends after it is cleared is seen by the
+        caller, who looks at all results next.
+        """
+        n_started = -1
+        # What runs in this process may have been all that others waited for.
+        while n_started != (n_started := int(self.proc_done.sum())):
+            super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
+        if self.pending_tasks:
+            self._one_ended.wait(_LONGEST_WAIT_S)
+            self._one_ended.clear()
 
     def stop(self) -> None:
         """Kill the nodes that are running."""
