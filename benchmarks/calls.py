@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bigdata import SPACE, TASK, BigDataset, DataSpec, make_big_dataset
-from processes import Measurement, measure
+from processes import Measurement, Program, measure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -19,8 +19,6 @@ FWHM_MM = 5
 CONTRASTS = ("face - house", "face", "house")
 #: What the libraries for linear algebra read when they are loaded.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-Program = Callable[[], Measurement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class Bench:
     ) -> Program:
         """Return a call of the whole program on a dataset into a new output folder."""
 
-        def call() -> Measurement:
+        def call(*, watched: bool) -> Measurement:
             folder = self.fresh(name)
             arguments = [*_selection(dataset, folder / "out"), *options]
             return measure(
@@ -70,6 +68,7 @@ class Bench:
                 folder=folder,
                 environment=environment(own=True),
                 may_fail=may_fail,
+                watched=watched,
             )
 
         return call
@@ -87,9 +86,9 @@ class Bench:
         command = [*ours, "fit", file, folder / "out", "--threads", str(self.n_procs)]
         command += ["--combine"] if combine else []
 
-        def call() -> Measurement:
+        def call(*, watched: bool) -> Measurement:
             shutil.rmtree(folder / "out", ignore_errors=True)
-            return measure(command, folder=folder, environment=self._threaded())
+            return measure(command, folder=folder, environment=self._threaded(), watched=watched)
 
         return call
 
@@ -112,9 +111,9 @@ class Bench:
         combine = ("--combine",) if designs else ()
         command = (sys.executable, HERE / "nilearns.py", file, folder / "out", *combine)
 
-        def call() -> Measurement:
+        def call(*, watched: bool) -> Measurement:
             shutil.rmtree(folder / "out", ignore_errors=True)
-            return measure(command, folder=folder, environment=self._threaded())
+            return measure(command, folder=folder, environment=self._threaded(), watched=watched)
 
         return call
 
@@ -124,7 +123,10 @@ class Bench:
         numbers = (str(FWHM_MM), str(self.n_procs))
         command = (sys.executable, HERE / "floor.py", run.bold, run.mask, *numbers)
         folder = self.fresh("floor")
-        return lambda: measure(command, folder=folder, environment=self._threaded())
+        environment = self._threaded()
+        return lambda *, watched: measure(
+            command, folder=folder, environment=environment, watched=watched
+        )
 
     def peer_app(self, name: str, dataset: BigDataset) -> Program | None:
         """Return a call of FitLins on the same data, or None where it was not given."""
@@ -132,7 +134,7 @@ class Bench:
             return None
         executable = self.fitlins.resolve()
 
-        def call() -> Measurement:
+        def call(*, watched: bool) -> Measurement:
             folder = self.fresh(name).resolve()
             model = folder / "model.json"
             model.write_text(json.dumps(_fitlins_model()))
@@ -141,7 +143,8 @@ class Bench:
             command += ["--space", SPACE, "--desc-label", "preproc", "-w", folder / "scratch"]
             command += ["-s", f"{FWHM_MM}:run:iso", "--drift-model", "cosine"]
             command += ["--n-cpus", str(self.n_procs), "--mem-gb", "20"]
-            return measure(command, folder=folder, environment=environment(own=False))
+            own = environment(own=False)
+            return measure(command, folder=folder, environment=own, watched=watched)
 
         return call
 
@@ -152,9 +155,14 @@ class Bench:
 _PROGRAM = (sys.executable, "-m", "bids_fx")
 
 
-def small_call(folder: Path, *arguments: str) -> Measurement:
+def small_call(folder: Path, *arguments: str, watched: bool) -> Measurement:
     """Call our program with arguments of any kind."""
-    return measure([*_PROGRAM, *arguments], folder=folder, environment=environment(own=True))
+    return measure(
+        [*_PROGRAM, *arguments],
+        folder=folder,
+        environment=environment(own=True),
+        watched=watched,
+    )
 
 
 def environment(*, own: bool) -> dict[str, str]:

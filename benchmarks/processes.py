@@ -11,8 +11,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 #: Seconds between two looks at the processes.
 INTERVAL_S = 0.02
@@ -59,6 +60,13 @@ class Measurement:
         return float(json.loads(self.output.splitlines()[-1])[name])
 
 
+class Program(Protocol):
+    """Calls a program, watched or not."""
+
+    def __call__(self, *, watched: bool) -> Measurement:
+        """Call it."""
+
+
 class ProgramError(Exception):
     """A program that was to be measured ended with an error."""
 
@@ -69,6 +77,7 @@ def measure(
     folder: Path,
     environment: Mapping[str, str] | None = None,
     may_fail: bool = False,
+    watched: bool = True,
 ) -> Measurement:
     """Run a program and measure all its processes.
 
@@ -82,6 +91,9 @@ def measure(
         None means this process's own.
     may_fail : bool
         Whether an exit code other than 0 is an answer too.
+    watched : bool
+        Whether its processes are looked at, which takes some of a processor; else only the
+        seconds and what the system counts of processes that were waited for are known.
 
     Raises
     ------
@@ -111,7 +123,7 @@ def measure(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with _Watch(process.pid) as seen:
+        with _Watch(process.pid, active=watched) as seen:
             # wait4 alone tells what one process used.
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start
@@ -140,14 +152,44 @@ def _inherited_nothing(resident_kb: int) -> int:
 
 
 def alternate(
-    programs: Mapping[str, Callable[[], Measurement]], repeats: int
+    programs: Mapping[str, Program],
+    repeats: int,
+    *,
+    always_watched: bool = False,
 ) -> dict[str, list[Measurement]]:
-    """Call each program in turn, so often: whatever else the machine does meets all alike."""
+    """Call each program in turn, so often: whatever else the machine does meets all alike.
+
+    Parameters
+    ----------
+    programs : mapping of str to callable
+        By name, what calls a program, watched or not.
+    repeats : int
+        How often.
+    always_watched : bool
+        Whether every call is watched. Else each program is called once more, before the others,
+        and watched then: looking takes time from a program that keeps all processors busy, and
+        none from one that does not.
+
+    Returns
+    -------
+    dict of str to list of Measurement
+        Of each call; memory, processor time and threads of the call that was watched.
+    """
+    if always_watched:
+        rounds = [_watched(programs) for _ in range(repeats)]
+        return {name: [one[name] for one in rounds] for name in programs}
+    looks = _watched(programs)
     found: dict[str, list[Measurement]] = {name: [] for name in programs}
     for _ in range(repeats):
         for name, program in programs.items():
-            found[name].append(program())
+            call = program(watched=False)
+            seen = replace(looks[name], seconds=call.seconds, output=call.output)
+            found[name].append(replace(seen, exit_code=call.exit_code))
     return found
+
+
+def _watched(programs: Mapping[str, Program]) -> dict[str, Measurement]:
+    return {name: program(watched=True) for name, program in programs.items()}
 
 
 def median(measurements: Sequence[Measurement], value: Callable[[Measurement], float]) -> float:
@@ -174,6 +216,7 @@ class _Watch:
     """Looks at the processes of a session from a thread of its own."""
 
     root: int
+    active: bool
     peak: int = 0
     largest: int = 0
     threads: list[int] = field(default_factory=list)
@@ -183,14 +226,15 @@ class _Watch:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> _Watch:
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
-        self._thread.start()
+        if self.active:
+            self._thread = threading.Thread(target=self._look_on, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        assert self._thread is not None
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         if kind is not None:  # interrupted: the program's session does not hear of Ctrl-C
             os.killpg(self.root, signal.SIGKILL)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bigdata import BigDataset, DataSpec, isotropic
-from calls import CONTRASTS, FWHM_MM, ROOT, Bench, Program, contrast_options, small_call
+from calls import CONTRASTS, FWHM_MM, ROOT, Bench, contrast_options, small_call
 from comparisons import Table, described, grid, work
-from processes import Measurement, alternate, median
+from processes import Measurement, Program, alternate, median
 
 ONEBACK = ROOT / "tests" / "data" / "oneback"
 ONEBACK_CONDITIONS = ("body", "face", "house", "object", "scene", "scramble")
@@ -31,18 +31,22 @@ def small_work(bench: Bench, toy: DataSpec | None) -> Iterator[Table]:
         folders, contrasts = (dataset.raw, dataset.derivatives), CONTRASTS[:1]
     raw, derivatives = (str(folder.resolve()) for folder in folders)
 
-    def demo(folder: Path) -> Measurement:
+    def demo(folder: Path, *, watched: bool) -> Measurement:
         out_dir = str(folder.resolve() / "out")
         arguments = [raw, out_dir, "participant", "-d", derivatives, *contrast_options(contrasts)]
-        return small_call(folder, *arguments, "--nprocs", str(bench.n_procs))
+        arguments += ["--nprocs", str(bench.n_procs)]
+        return small_call(folder, *arguments, watched=watched)
+
+    def told(option: str) -> Program:
+        return lambda *, watched: small_call(bench.fresh("small"), option, watched=watched)
 
     wanted = {"--help": "0.3 s", "--version": "0.3 s", "demo": "15 s", "demo again": "3 s"}
     programs: dict[str, Program] = {
-        "--help": lambda: small_call(bench.fresh("small"), "--help"),
-        "--version": lambda: small_call(bench.fresh("small"), "--version"),
-        "demo": lambda: demo(bench.fresh("demo")),
+        "--help": told("--help"),
+        "--version": told("--version"),
+        "demo": lambda *, watched: demo(bench.fresh("demo"), watched=watched),
         # in the folder that the call before it left
-        "demo again": lambda: demo(bench.folder / "work" / "demo"),
+        "demo again": lambda *, watched: demo(bench.folder / "work" / "demo", watched=watched),
     }
     found = alternate(programs, bench.repeats)
     yield Table(
@@ -179,7 +183,7 @@ def memory_limits(bench: Bench, spec: DataSpec, limits_mb: Sequence[int]) -> Ite
         )
         for limit in limits_mb
     }
-    found = alternate(programs, bench.repeats)
+    found = alternate(programs, bench.repeats, always_watched=True)
     yield Table(
         title="F. A limit of memory",
         note=f"The whole program with `--mem-mb`, {bench.n_procs} processes, three contrasts, "

@@ -74,7 +74,7 @@ FULL = Sizes(
         n_distinct=2,
     ),
     small=isotropic("small", 4.0, 200),
-    several=isotropic("several", 3.0, 200, 8),
+    several=replace(isotropic("several", 2.0, 300, 4), n_distinct=2),
     n_runs=(1, 4, 16, 64),
     n_scans=(100, 200, 400),
     scans_mm=3.0,
@@ -178,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{machine(len(allowed))}.")
     print(f"{versions(_PACKAGES)}; {datetime.date.today()}.")
     times = "one call" if bench.repeats == 1 else f"median of {bench.repeats} alternating calls"
-    print(f"Each number: {times}. Memory: of all processes, shared pages once; MB are 10^6 bytes.")
+    print(f"Seconds: {times}. Memory, of all processes, shared pages once, and processor time: of")
+    print("one more call that was watched (table F: of all). MB are 10^6 bytes.")
     for letter in options.tables:
         for table in make_tables(letter, bench, QUICK if options.quick else FULL):
             print(*show(table), sep="\n", flush=True)

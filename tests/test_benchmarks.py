@@ -26,7 +26,7 @@ from nulls import (
     null_design,
     null_noise,
 )
-from processes import Measurement, ProgramError, alternate, measure, median
+from processes import Measurement, Program, ProgramError, alternate, measure
 from rates import Cell, Limit, Rate, Table, hits, show, summarise
 from real_noise import STYLES, invented_conditions, verdict
 from scaling import kept, threads
@@ -283,22 +283,43 @@ def test_failure_can_be_an_answer(tmp_path: Path) -> None:
     assert run_python("import sys; sys.exit(3)", tmp_path, may_fail=True).exit_code == 3
 
 
-def test_programs_alternate() -> None:
+def test_programs_alternate_after_a_watched_call_of_each() -> None:
     called = []
 
-    def program(name: str, seconds: list[float]):
-        def call() -> Measurement:
-            called.append(name)
-            return taken(seconds.pop(0))
+    def program(name: str, seconds: list[float], peak_mb: float) -> Program:
+        def call(*, watched: bool) -> Measurement:
+            called.append((name, watched))
+            return taken(seconds.pop(0), peak_mb=peak_mb if watched else 0)
 
         return call
 
-    found = alternate({"a": program("a", [3, 1, 2]), "b": program("b", [9, 7, 8])}, 3)
-    assert called == ["a", "b", "a", "b", "a", "b"]
-    assert {name: median(some, lambda m: m.seconds) for name, some in found.items()} == {
-        "a": 2,
-        "b": 8,
-    }
+    programs = {"a": program("a", [7, 3, 1, 2], 40), "b": program("b", [5, 9, 7, 8], 50)}
+    found = alternate(programs, 3)
+    assert called == [("a", True), ("b", True), *[("a", False), ("b", False)] * 3]
+    assert [one.seconds for one in found["a"]] == [3, 1, 2]
+    assert [one.seconds for one in found["b"]] == [9, 7, 8]
+    assert {one.peak_mb for one in found["a"]} == {40}
+    assert {one.peak_mb for one in found["b"]} == {50}
+
+
+def test_every_call_can_be_watched() -> None:
+    looks: list[bool] = []
+
+    def call(*, watched: bool) -> Measurement:
+        looks.append(watched)
+        return taken(peak_mb=len(looks))
+
+    found = alternate({"a": call}, 3, always_watched=True)
+    assert looks == [True, True, True]
+    assert [one.peak_mb for one in found["a"]] == [1, 2, 3]
+
+
+def test_call_that_is_not_watched_is_timed(tmp_path: Path) -> None:
+    found = measure(
+        [sys.executable, "-c", "import time; time.sleep(0.2)"], folder=tmp_path, watched=False
+    )
+    assert found.seconds >= 0.2
+    assert not found.threads
 
 
 def test_ratio_is_of_medians() -> None:
