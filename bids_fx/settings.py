@@ -22,6 +22,9 @@ SIGNAL_SCALINGS: tuple[SignalScaling, ...] = ("psc", "grand-mean", "none")
 COMBINATIONS: tuple[Combination, ...] = ("weighted", "unweighted")
 MISSING_POLICIES: tuple[MissingPolicy, ...] = ("drop", "error")
 
+#: Where locks, participants' states and, unless the user has chosen otherwise, scratch are kept in
+#: the output folder.
+WORK_AREA = ".bids_fx_work"
 #: What the report shows of a z map: two-sided p < .001 in each voxel, uncorrected.
 Z_THRESHOLD = 3.29
 

@@ -37,7 +37,7 @@ def keep_libraries_single() -> None:
 
 def work_dir_of(execution: ExecutionSettings) -> Path:
     """Return the folder of scratch: the user's, or the output folder's own."""
-    from bids_fx.derivatives.write import WORK_AREA
+    from bids_fx.settings import WORK_AREA
 
     return execution.work_dir or execution.out_dir / WORK_AREA
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
 from bids_fx.cli.resources import (
+    available_processors,
     give_matplotlib_a_folder,
     keep_libraries_single,
     this_machine,
@@ -141,6 +142,13 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     All data are found before the first plan is made, since contrasts are read against the
     conditions of all participants. Of each, what the plan needs is kept and no more.
     """
+    data, analysis = invocation.data, invocation.analysis
+    if data.bids_dir.is_dir() and _surely_computes(invocation.execution):
+        from bids_fx.workflows.server import start_server
+
+        # What nodes import takes as long as planning does; it is imported meanwhile.
+        give_matplotlib_a_folder(work_dir_of(invocation.execution))
+        start_server()
     from bids_fx.contrasts import are_readable
     from bids_fx.dataset.conditions import list_conditions
     from bids_fx.dataset.confounds import load_strategies
@@ -148,16 +156,9 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     from bids_fx.drafts import draft_plan
     from bids_fx.memory import allow
     from bids_fx.plan import finish_plan
-    from bids_fx.workflows.server import start_server
 
-    data, analysis = invocation.data, invocation.analysis
     strategies = load_strategies()
-    participants = list_participants(data)
-    if _surely_computes(invocation.execution, participants):
-        # What nodes import takes as long as planning does; it is imported meanwhile.
-        give_matplotlib_a_folder(work_dir_of(invocation.execution))
-        start_server()
-    found = find_all(data, participants, analysis=analysis)
+    found = find_all(data, list_participants(data), analysis=analysis)
     drafts = [draft_plan(item, analysis, strategies) for item in found]
     known = _known_conditions(drafts)
     if not are_readable(analysis.contrasts, known):
@@ -173,19 +174,17 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
         yield plan
 
 
-def _surely_computes(execution: ExecutionSettings, participants: Iterable[str]) -> bool:
+def _surely_computes(execution: ExecutionSettings) -> bool:
     """Tell whether nodes will run in processes of their own, as far as that is known so early.
 
     What may be done already or, under a memory limit, in this process alone, has to be planned
     first.
     """
-    from bids_fx.derivatives import paths
-
     only_looks = execution.dry_run or execution.reports_only or execution.boilerplate_only
     if only_looks or execution.plugin_file is not None or execution.mem_mb is not None:
         return False
-    is_new = any(not (execution.out_dir / paths.report(one)).exists() for one in participants)
-    return is_new and this_machine(execution, n_planned=0).n_procs > 1
+    is_new = not any(execution.out_dir.glob("sub-*.html"))
+    return is_new and (execution.n_procs or available_processors()) > 1
 
 
 def _known_conditions(drafts: Iterable[Draft]) -> dict[str, list[str]]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bids_fx import __version__
-from bids_fx.derivatives.write import WORK_AREA, locked, to_json, write_json, write_text
-from bids_fx.settings import DataSelection
+from bids_fx.derivatives.write import locked, to_json, write_json, write_text
+from bids_fx.settings import WORK_AREA, DataSelection
 
 #: Names that BIDS does not know yet; folders stand without a slash, or their entry is not matched.
 BIDSIGNORE = (

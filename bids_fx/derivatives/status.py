@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
-from bids_fx.derivatives.write import WORK_AREA, sha256, write_json
+from bids_fx.derivatives.write import sha256, write_json
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
+from bids_fx.settings import WORK_AREA
 
 #: Of a NIfTI-1 file before its first voxel.
 _HEADER_BYTES = 352

@@ -16,9 +16,7 @@ import numpy.typing as npt
 
 from bids_fx.errors import output_error
 from bids_fx.inputs import Grid
-
-#: Where locks and participants' states are kept, in the output folder.
-WORK_AREA = ".bids_fx_work"
+from bids_fx.settings import WORK_AREA
 
 _CHUNK = 1 << 20
 

@@ -7,6 +7,7 @@ node has its own process, whose death is seen at once and becomes that node's fa
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -20,7 +21,6 @@ from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 
 from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.server import start_server
-
 
 #: Seconds after which it is looked for ended nodes, should none have told so.
 _LONGEST_WAIT_S = 5
@@ -108,6 +108,7 @@ def _run_task(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quieten_nipype()
     keep_freed_memory()
+    gc.freeze()  # what the libraries hold is no garbage: each look at it would copy its pages
     sender.send(function(*arguments))
 
 
@@ -147,16 +148,16 @@ class OneProcessPerNode(MultiProcPlugin):
         super()._async_callback(args)
         self._one_ended.set()
 
-    def _send_procs_to_workers(self, updatehash: bool = False, graph: Any = None) -> None:
-        """Start what can be started, then wait for a node to end instead of asking again and again.
+    def _send_procs_to_workers(self, **arguments: Any) -> None:
+        """Start what can be started, then wait for a node to end instead of asking over and over.
 
         What ends before the wait has set the event; what ends after it is cleared is seen by the
         caller, who looks at all results next.
         """
         n_started = -1
-        # What runs in this process may have been all that others waited for.
+        # What ran in this process may have been all that others waited for.
         while n_started != (n_started := int(self.proc_done.sum())):
-            super()._send_procs_to_workers(updatehash=updatehash, graph=graph)
+            super()._send_procs_to_workers(**arguments)
         if self.pending_tasks:
             self._one_ended.wait(_LONGEST_WAIT_S)
             self._one_ended.clear()

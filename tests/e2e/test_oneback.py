@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bids_fx.cli.run import main
-from bids_fx.derivatives.write import WORK_AREA
+from bids_fx.settings import WORK_AREA
 from tests.validator import bids_errors
 
 pytestmark = pytest.mark.e2e

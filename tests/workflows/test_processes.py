@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+from nipype.pipeline import engine as pe
 from scipy.sparse import lil_matrix
 
 from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
@@ -89,3 +98,61 @@ def test_what_others_wait_for_comes_first() -> None:
     # 0 and 2 are waited for by nobody, 1 by 3.
     plugin.depidx = lil_matrix(np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]))
     assert plugin._sort_jobs(np.array([0, 1, 2])) == [1, 0, 2]
+
+
+class PathInputSpec(BaseInterfaceInputSpec):
+    """A file that need not be there."""
+
+    path = traits.Str(mandatory=True)
+
+
+class PathOutputSpec(TraitedSpec):
+    """The same file."""
+
+    path = traits.Str()
+
+
+class WaitFor(SimpleInterface):
+    """Wait for a file."""
+
+    input_spec, output_spec = PathInputSpec, PathOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        end = time.monotonic() + PATIENCE
+        while not Path(self.inputs.path).exists():
+            if time.monotonic() > end:
+                raise RuntimeError("nobody has made the file")
+            time.sleep(0.01)
+        return runtime
+
+
+class Make(WaitFor):
+    """Make a file."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        Path(self.inputs.path).touch()
+        return runtime
+
+
+class PassOn(WaitFor):
+    """Tell which file."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        self._results["path"] = self.inputs.path
+        return runtime
+
+
+def test_node_starts_as_soon_as_what_it_waits_for_has_run_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bids_fx.workflows.processes._LONGEST_WAIT_S", PATIENCE)
+    path = str(tmp_path / "made")
+    waiting = pe.Node(WaitFor(path=path), name="waiting")
+    here = pe.Node(PassOn(path=path), name="here", run_without_submitting=True)
+    workflow = pe.Workflow("workflow", base_dir=str(tmp_path))
+    workflow.connect(here, "path", pe.Node(Make(), name="making"), "path")
+    workflow.add_nodes([waiting])
+    workflow.config = {"execution": {"poll_sleep_duration": "0", "crashdump_dir": str(tmp_path)}}
+    plugin = OneProcessPerNode(plugin_args={"n_procs": 2})
+    workflow.run(plugin=plugin)
+    assert not list(tmp_path.glob("crash*"))

@@ -1,0 +1,39 @@
+"""Arrays of some MB are put where others were."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+#: Allocates and frees 8 MB over and over and prints how often a page was missing meanwhile.
+CODE = """
+import resource
+import numpy as np
+from bids_fx.workflows.allocation import keep_freed_memory
+{call}
+np.ones(1 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    np.ones(1 << 20), np.ones(1 << 10)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+#: Pages of 4 kB, or of 2 MB where the system gives them for arrays.
+PAGES_OF_ALL = 50 * 4
+
+
+def missing_pages(call: str) -> int:
+    answer = subprocess.run(
+        [sys.executable, "-c", CODE.format(call=call)], capture_output=True, text=True, check=True
+    )
+    return int(answer.stdout)
+
+
+def test_freed_memory_is_used_again() -> None:
+    assert missing_pages("keep_freed_memory()") < PAGES_OF_ALL / 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allocate in their own way")
+def test_without_it_the_system_clears_fresh_pages_each_time() -> None:
+    assert missing_pages("") >= PAGES_OF_ALL
