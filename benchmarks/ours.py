@@ -71,7 +71,7 @@ def fit(file: Path, out_dir: Path, n_threads: int, *, combine: bool) -> dict[str
     keep_freed_memory()
     for name in PRELOADED:  # as every node finds them
         import_module(name)
-    from bids_fx.interfaces.glm import CombineRuns
+    from bids_fx.interfaces.glm import CombineRuns, JoinMasks
 
     imported = time.perf_counter()
     made = pickle.loads(file.read_bytes())  # noqa: S301 - written by `plan`
@@ -84,14 +84,11 @@ def fit(file: Path, out_dir: Path, n_threads: int, *, combine: bool) -> dict[str
             maps = list(pool.map(fit_one, made.runs))
     if combine:
         (group,) = made.groups
-        CombineRuns(
-            plan=made.outline(),
-            group=group,
-            todo={group.key},
-            out_dir=str(out_dir),
-            maps=maps,
-            n_threads=n_threads,
-        ).run()
+        common = {"plan": made.outline(), "group": group, "out_dir": str(out_dir), "maps": maps}
+        for item in group.estimable:
+            label = item.contrast.label
+            CombineRuns(**common, label=label, n_threads=n_threads).run()
+        JoinMasks(**common).run()
     return {"imports": imported - start, "work": time.perf_counter() - imported}
 
 
