@@ -11,11 +11,12 @@ import signal
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
-#: What nodes import; after these neither a fit nor a figure imports anything.
+#: What nodes import; after these neither their start, a fit nor a figure imports anything.
 PRELOADED = [
     "bids_fx.interfaces.glm",
     "bids_fx.interfaces.reportlets",
     "bids_fx.reports.figures.labels",
+    "bids_fx.workflows.processes",
     "isal.igzip",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +21,11 @@ from nipype.interfaces.base import (
     traits,
 )
 from nipype.pipeline import engine as pe
+from nipype.pipeline.plugins import multiproc
 from scipy.sparse import lil_matrix
 
+from bids_fx.interfaces.glm import FitRun
+from bids_fx.workflows import processes
 from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
 
 NODE = SimpleNamespace(fullname="wf.fit_run")
@@ -98,6 +104,24 @@ def test_what_others_wait_for_comes_first() -> None:
     # 0 and 2 are waited for by nobody, 1 by 3.
     plugin.depidx = lil_matrix(np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]))
     assert plugin._sort_jobs(np.array([0, 1, 2])) == [1, 0, 2]
+
+
+def test_what_a_node_is_made_of_is_imported_before_it_is_sent() -> None:
+    code = """
+import pickle, sys
+from importlib import import_module
+from bids_fx.workflows.server import PRELOADED
+for name in PRELOADED:
+    import_module(name)
+before = set(sys.modules)
+pickle.loads(sys.stdin.buffer.read())
+print(sorted(set(sys.modules) - before))
+"""
+    sent = pickle.dumps((processes._run_task, multiproc.run_node, pe.Node(FitRun(), "fit_run")))
+    found = subprocess.run(
+        [sys.executable, "-c", code], input=sent, capture_output=True, check=True
+    )
+    assert found.stdout.strip() == b"[]"
 
 
 class PathInputSpec(BaseInterfaceInputSpec):
