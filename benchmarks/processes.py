@@ -183,8 +183,14 @@ def alternate(
     for _ in range(repeats):
         for name, program in programs.items():
             call = program(watched=False)
-            seen = replace(looks[name], seconds=call.seconds, output=call.output)
-            found[name].append(replace(seen, exit_code=call.exit_code))
+            found[name].append(
+                replace(
+                    looks[name],
+                    seconds=call.seconds,
+                    output=call.output,
+                    exit_code=call.exit_code,
+                )
+            )
     return found
 
 

@@ -157,8 +157,8 @@ def more_processes(bench: Bench, spec: DataSpec) -> Iterator[Table]:
     yield Table(
         title="E. More processes",
         note=f"The whole program, three contrasts, {described(spec)}. Running: threads that ran "
-        "or waited for a processor, of all processes, at one time; too many: more than "
-        "`--nprocs`. Wanted: a ratio of 1.7 for two processes.",
+        "or waited for a processor, of all processes, at one time of the call that was watched; "
+        "too many: more than `--nprocs`. Wanted: a ratio of 1.7 for two processes.",
         rows=tuple(rows),
     )
 

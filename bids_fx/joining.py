@@ -19,6 +19,7 @@ from bids_fx.derivatives.influence import InfluenceRow
 from bids_fx.derivatives.results import (
     CombinedContrast,
     as_published,
+    clear_group_contrast,
     map_key,
     write_group_contrast,
     write_group_mask,
@@ -75,6 +76,7 @@ def join_runs(
     held, whatever the number of runs.
     """
     (item,) = (one for one in group.estimable if one.contrast.label == label)
+    clear_group_contrast(group, item, out_dir)
     combined = _combine_contrast(plan, item, maps, out_dir, n_threads)
     return write_group_contrast(plan, group, item, combined, out_dir, n_threads=n_threads)
 

@@ -25,6 +25,8 @@ MISSING_POLICIES: tuple[MissingPolicy, ...] = ("drop", "error")
 #: Where locks, participants' states and, unless the user has chosen otherwise, scratch are kept in
 #: the output folder.
 WORK_AREA = ".bids_fx_work"
+#: A participant's report in the output folder, by label.
+REPORT = "sub-{}.html"
 #: What the report shows of a z map: two-sided p < .001 in each voxel, uncorrected.
 Z_THRESHOLD = 3.29
 

@@ -24,7 +24,7 @@ from bids_fx.errors import BIDSFXError, ExitCode, Problem
 if TYPE_CHECKING:
     from bids_fx.drafts import Draft
     from bids_fx.records import Plan
-    from bids_fx.settings import ExecutionSettings, Invocation
+    from bids_fx.settings import Invocation
 
 logger = logging.getLogger("bids_fx")
 
@@ -143,7 +143,7 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
     conditions of all participants. Of each, what the plan needs is kept and no more.
     """
     data, analysis = invocation.data, invocation.analysis
-    if data.bids_dir.is_dir() and _surely_computes(invocation.execution):
+    if data.bids_dir.is_dir() and _surely_computes(invocation):
         from bids_fx.workflows.server import start_server
 
         # What nodes import takes as long as planning does; it is imported meanwhile.
@@ -174,16 +174,20 @@ def _plan_all(invocation: Invocation) -> Iterator[Plan]:
         yield plan
 
 
-def _surely_computes(execution: ExecutionSettings) -> bool:
+def _surely_computes(invocation: Invocation) -> bool:
     """Tell whether nodes will run in processes of their own, as far as that is known so early.
 
     What may be done already or, under a memory limit, in this process alone, has to be planned
     first.
     """
+    from bids_fx.settings import REPORT
+
+    execution = invocation.execution
     only_looks = execution.dry_run or execution.reports_only or execution.boilerplate_only
     if only_looks or execution.plugin_file is not None or execution.mem_mb is not None:
         return False
-    is_new = not any(execution.out_dir.glob("sub-*.html"))
+    labels = invocation.data.participants or ("*",)
+    is_new = not all(any(execution.out_dir.glob(REPORT.format(label))) for label in labels)
     return is_new and (execution.n_procs or available_processors()) > 1
 
 

@@ -207,9 +207,9 @@ def read_series(
 
     Notes
     -----
-    The first kept volume is taken out before anything is stored in float32, in float64 or of what
-    smoothing gives in float32, and the rest of the mean afterwards, so that a large mean costs no
-    precision. Scans that are not kept
+    The first kept volume is taken out before anything is stored in float32, and the rest of the
+    mean afterwards, so that a large mean costs no precision. The difference of smoothed values,
+    which are float32, is theirs rounded once. Scans that are not kept
     are read, since hash and checksum are of the whole file, but neither smoothed nor stored:
     nothing in them, gaps included, changes any voxel.
     """

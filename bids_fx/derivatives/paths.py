@@ -9,6 +9,7 @@ from bids_fx.entities import Entities
 from bids_fx.inputs import RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
+from bids_fx.settings import REPORT
 
 #: Maps of a contrast at every level, by its test; the first two and `dof` are what a
 #: combination over runs is computed from.
@@ -118,7 +119,7 @@ def statmap_figure(entities: Entities, label: str, *, runs_alone: bool = False) 
 
 def report(participant: str) -> PurePosixPath:
     """Return the path of a participant's report."""
-    return PurePosixPath(f"sub-{participant}.html")
+    return PurePosixPath(REPORT.format(participant))
 
 
 def sidecar(path: PurePosixPath) -> PurePosixPath:

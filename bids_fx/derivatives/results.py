@@ -132,13 +132,6 @@ class _ImageWriter:
         write_json(self.out_dir / paths.sidecar(path), sidecar)
         return self.out_dir / path
 
-    def remove(self, images: Iterable[PurePosixPath]) -> None:
-        """Remove what an earlier call left and what is written now would contradict."""
-        for path in images:
-            # The sidecar goes first: an image without one vouches for nothing.
-            (self.out_dir / paths.sidecar(path)).unlink(missing_ok=True)
-            (self.out_dir / path).unlink(missing_ok=True)
-
     def write_mask(self, path: PurePosixPath, sidecar: Mapping[str, object]) -> None:
         """Write the mask itself."""
         write_image(
@@ -203,7 +196,7 @@ def write_run(
     """
     assert isinstance(run.source, BoldRun)
     writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
-    writer.remove(paths.superseded_by_run(run))
+    _remove(paths.superseded_by_run(run), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     medians: dict[str, float | None] = {}
     published: dict[str, Path] = {}
@@ -271,6 +264,18 @@ def _write_mean_image(
     write_json(writer.out_dir / paths.sidecar(path), sidecar)
 
 
+def clear_group_contrast(group: GroupPlan, item: GroupContrast, out_dir: Path) -> None:
+    """Remove the maps of an earlier call that those of a combined contrast will contradict."""
+    _remove(paths.superseded_by_group(group, item), out_dir)
+
+
+def _remove(images: Iterable[PurePosixPath], out_dir: Path) -> None:
+    for path in images:
+        # The sidecar goes first: an image without one vouches for nothing.
+        (out_dir / paths.sidecar(path)).unlink(missing_ok=True)
+        (out_dir / path).unlink(missing_ok=True)
+
+
 def write_group_contrast(
     plan: Plan,
     group: GroupPlan,
@@ -304,7 +309,6 @@ def write_group_contrast(
     """
     label = item.contrast.label
     writer = _group_writer(plan, group, result.mask, out_dir)
-    writer.remove(paths.superseded_by_group(group, item))
     common = sidecars.group_image(plan, group, item, result.hashes)
     median = _median(result.maps["dof"])
 

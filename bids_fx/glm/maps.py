@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -81,8 +79,6 @@ class ContrastMaps(Mapping[str, MapSet]):
         Of these contrasts, in their order, in the image's own units.
     factor : ndarray of shape (n_voxels,)
         What scales the signal.
-    n_threads : int
-        Threads that compute; >= 1. No result depends on it.
     """
 
     def __init__(
@@ -90,25 +86,20 @@ class ContrastMaps(Mapping[str, MapSet]):
         tests: Mapping[str, Literal["t", "F"]],
         fits: Sequence[ContrastFit],
         factor: FloatArray,
-        n_threads: int = 1,
     ) -> None:
         self._tests = dict(tests)
         self._fits = dict(zip(tests, fits, strict=True))
         self._factor = factor
-        self._n_threads = n_threads
 
     def __getitem__(self, label: str) -> MapSet:
         """Compute the maps of one contrast, in units of the scaled signal."""
         starts = range(0, self._factor.size, _BLOCK_VOXELS)
         found: MapSet = {}
-        with ThreadPoolExecutor(self._n_threads) as pool:
-            for start, part in zip(
-                starts, pool.map(partial(self._block, label), starts), strict=True
-            ):
-                for stat, values in part.items():
-                    if not start:
-                        found[stat] = np.empty((*values.shape[:-1], self._factor.size))
-                    found[stat][..., start : start + _BLOCK_VOXELS] = values
+        for start in starts:
+            for stat, values in self._block(label, start).items():
+                if not start:
+                    found[stat] = np.empty((*values.shape[:-1], self._factor.size))
+                found[stat][..., start : start + _BLOCK_VOXELS] = values
         return found
 
     def _block(self, label: str, start: int) -> MapSet:
@@ -205,7 +196,7 @@ def run_maps(
     }
     return RunStatistics(
         model=model,
-        contrasts=ContrastMaps(tests, fit.contrasts, factor, n_threads),
+        contrasts=ContrastMaps(tests, fit.contrasts, factor),
         dof=fit.dof,
         quality=measures,
     )

@@ -325,11 +325,8 @@ def _fit_block(
         series += offset
     usable = vary(series)
     series[:, ~usable] = 0.0
-    if generalized is None:
-        read, (ordinary, _) = None, fit_ordinary(series, geometry.basis)
-    else:
-        read = generalized.reading.read(series)
-        ordinary = read.ordinary
+    read = generalized.reading.read(series) if generalized is not None else None
+    ordinary = read.ordinary if read is not None else fit_ordinary(series, geometry.basis)[0]
     coordinates = ordinary.coordinates
     usable &= ordinary.rss > _NO_NOISE**2 * (ordinary.rss + sum_squares(coordinates))
     rss = np.where(usable, ordinary.rss, 1.0)  # any number that gives no warning

@@ -33,7 +33,8 @@ class Ordinary:
 def fit_ordinary(series: FloatArray, basis: FloatArray) -> tuple[Ordinary, FloatArray]:
     """Fit series, shape (n_scans, n_voxels), by ordinary least squares; return residuals too."""
     coordinates = basis.T @ series
-    residuals = series - basis @ coordinates
+    residuals = basis @ coordinates
+    np.subtract(series, residuals, out=residuals)
     return Ordinary(coordinates=coordinates, rss=sum_squares(residuals)), residuals
 
 

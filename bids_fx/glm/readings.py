@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -132,12 +132,12 @@ def _chain_sums(
     both = np.vstack([basis.T, neighbours.T])
     within = basis.T @ neighbours
     links = np.flatnonzero(adjacent) + 1
+    whole = links.size == n_scans - 1
 
     def sums(series: FloatArray) -> _Chain:
         products = both @ series
         coordinates, beside = products[:rank], products[rank:]
         rss = sum_squares(series) - sum_squares(coordinates)
-        whole = links.size == n_scans - 1
         later, before = (series[1:], series[:-1]) if whole else (series[links], series[links - 1])
         lagged = np.einsum("tv,tv->v", later, before)
         taken = within @ coordinates
@@ -158,8 +158,8 @@ def _chain_sums(
             first = found.coordinates[:, doubtful]
             again = sums(series[:, doubtful] - basis @ first)
             again.coordinates[...] += first
-            for name in _Chain.__slots__:
-                getattr(found, name)[..., doubtful] = getattr(again, name)
+            for part in fields(_Chain):
+                getattr(found, part.name)[..., doubtful] = getattr(again, part.name)
         return found
 
     return checked

@@ -161,8 +161,8 @@ def _configure(workflow: pe.Workflow, crash_dir: Path, resources: Resources) -> 
 
 
 def _poll_s(resources: Resources) -> str:
-    """Return how long nipype waits before it looks again: a plugin of the user's needs that."""
-    return "0" if resources.plugin is None else "0.05"
+    """Return how long nipype waits before it looks again: ours waits for an event instead."""
+    return "0" if resources.plugin is None else "0.02"
 
 
 def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, Any]]:

@@ -32,9 +32,10 @@ def tree(tmp_path: Path) -> Tree:
     return tree
 
 
-def plans_of(tree: Tree):
+def plans_of(tree: Tree, *options: str):
     argv = [str(tree.raw), str(tree.root / "out"), "participant", "-d", str(tree.preproc)]
-    return run._plan_all(parse([*argv, "--contrast", "face - house", "--noise-model", "ols"]))
+    argv += ["--contrast", "face - house", "--noise-model", "ols"]
+    return run._plan_all(parse([*argv, *options]))
 
 
 def test_whole_confounds_tables_of_two_participants_are_never_held(tree, monkeypatch):
@@ -104,3 +105,26 @@ def test_a_plan_shares_processors_among_as_many_nodes_as_the_session(tmp_path, m
     assert run.run(parse([*argv, *contrasts]), Interruption()) == 0
     # Two contrasts of each session and of the participant.
     assert shares == {"plan": {(len(truth.runs), 6)}, "session": {(len(truth.runs), 6)}}
+
+
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [
+        ((), False),  # participant 01 has a report: perhaps all is done
+        (("--participant-label", "02"), True),
+        (("--participant-label", "01", "02"), True),
+        (("--participant-label", "01"), False),
+        (("--participant-label", "02", "--nprocs", "1"), False),
+        (("--participant-label", "02", "--mem-mb", "4000"), False),
+        (("--participant-label", "02", "--dry-run"), False),
+    ],
+)
+def test_nodes_are_prepared_while_planning_where_some_participant_has_no_report(
+    tree: Tree, options: tuple[str, ...], starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr("bids_fx.workflows.server.start_server", lambda: started.append(True))
+    (tree.root / "out").mkdir()
+    (tree.root / "out" / "sub-01.html").touch()
+    assert list(plans_of(tree, "--nprocs", "2", *options))
+    assert bool(started) == starts

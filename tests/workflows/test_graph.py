@@ -199,7 +199,6 @@ def test_nodes_that_only_pass_on_take_no_process_and_no_memory(tmp_path):
     ("name", "folder", "told"),
     [
         ("n.sub_01.subject_x.combine_face", "/w/combine_face", "combining face of subject_x"),
-        ("n.sub_01.subject_x.combine_runs", "/w/c", "combining runs of subject_x"),
         ("n.sub_01.subject_x.join_masks", "/w/m", "joining the masks of subject_x"),
         ("n.sub_01.figures_task-x_run-1", "/w/f", "drawing the design of task-x_run-1"),
         ("n.sub_01.subject_x.merge_sessions", "/w/m", ""),
