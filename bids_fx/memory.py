@@ -25,6 +25,8 @@ from bids_fx.threads import held_at_once
 MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.2, 0.135, 0.13
 #: A run's part of the plans, which the main process holds.
 PLANNED_RUN_GB = 0.0003
+#: What each thread takes beside its data: the C library keeps freed memory for each.
+THREAD_GB = 0.004
 #: What computing a mask takes: the library that does it, and some volumes.
 MASKING_GB = 0.11
 #: Figures of a run's design.
@@ -242,6 +244,7 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     rows = [len(item.rows) for item in run.estimable]
     results = 8 * n_voxels * (12 + sum(q + q * (q + 1) // 2 + 1 for q in rows))
     block = 1.2 * 8 * WORKED_NUMBERS + (4 * BLOCK_VOXELS * n_kept if on_disk else 0)
+    block += 1e9 * THREAD_GB
     fitting = n_threads * block + 16 * SAMPLED_VOXELS * n_kept
     if run.noise_model == "arma11":
         fitting += 80 * n_kept**2
@@ -287,7 +290,7 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
         triangle = rows * (rows + 1) // 2
         results = n_voxels * (96 if item.contrast.test == "t" else 52 + 4 * rows + 24 * triangle)
         images = _images(n_threads, triangle, grid.n_voxels, n_voxels)
-        slabs = (1 + n_threads) * 16 * SLAB + n_threads * 16 * BLOCK
+        slabs = (1 + n_threads) * 16 * SLAB + n_threads * (16 * BLOCK + 1e9 * THREAD_GB)
         streams = 0.13e6 * len(item.run_keys) * (rows + triangle + 1)
         most = max(most, results + images + slabs + streams)
     return most / 1e9

@@ -407,3 +407,14 @@ def test_maps_of_an_earlier_test_under_a_contrasts_name_are_removed(
     write_map(stale, np.ones(SHAPE))
     join(replace(plan, groups=(group,)), tmp_path / "out")
     assert not stale.exists()
+
+
+def test_they_are_removed_also_where_the_contrast_cannot_be_combined(
+    tmp_path: Path, nine: Plan
+) -> None:
+    stale = tmp_path / "out" / paths.statmap(nine.groups[0].entities, "any", "variance")
+    write_map(stale, np.ones(SHAPE))
+    damaged(nine, 4, "any", "effect").unlink()
+    with pytest.raises(BIDSFXError, match="no such file"):
+        join(nine, tmp_path / "out")
+    assert not stale.exists()

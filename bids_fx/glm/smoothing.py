@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +79,10 @@ class Smoother:
 
     Notes
     -----
+    Smoothing is by a Gaussian, axis by axis, truncated at 4 standard deviations, mirrored at the
+    image's borders (``reflect``), float32 between the axes: nilearn's ``smooth_img``, to the last
+    bit. No correction is made for the mask.
+
     A head fills little more than a third of its box. Each pass takes the slabs of a few planes
     one by one, and of each the box of what the later passes need, padded by the kernel: of the
     voxels that are wanted every one sees what it sees in the whole volume.
@@ -131,39 +134,6 @@ class Smoother:
             lines = volume[part].T if volume.flags.f_contiguous else volume[part]
             along = volume.ndim - 1 - axis if volume.flags.f_contiguous else axis
             correlate1d(lines, self.kernels[axis], axis=along, output=lines, mode="reflect")
-
-
-def smooth_volume(
-    volume: npt.NDArray[np.floating[Any]], sigma: Sequence[float]
-) -> npt.NDArray[np.float32]:
-    """Return a volume smoothed with a Gaussian kernel.
-
-    Parameters
-    ----------
-    volume : ndarray of shape (nx, ny, nz)
-        Values that are not finite count as 0.
-    sigma : sequence of 3 float
-        Standard deviation along each axis, in voxels; an axis with 0 is left as it is.
-
-    Returns
-    -------
-    ndarray
-        float32, in the argument's order in memory; the argument is not changed.
-
-    Raises
-    ------
-    ValueError
-        If there is not one standard deviation per axis.
-
-    Notes
-    -----
-    Axis by axis, truncated at 4 standard deviations, mirrored at the image's borders
-    (``reflect``), float32 between the axes: nilearn's ``smooth_img``, to the last bit. No
-    correction is made for the mask.
-    """
-    smoothed = volume.astype(np.float32)
-    Smoother.of(np.ones(volume.shape, dtype=bool), sigma).smooth(smoothed)
-    return smoothed
 
 
 def _kernel(sigma: float) -> FloatArray:

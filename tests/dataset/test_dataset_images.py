@@ -28,9 +28,10 @@ from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.design import Column, Design
 from bids_fx.glm.scaling import scale_factor
-from bids_fx.glm.smoothing import Smoother, sigma_voxels, smooth_volume
+from bids_fx.glm.smoothing import Smoother, sigma_voxels
 from bids_fx.inputs import Grid
 from tests.dataset.trees import write_image, write_text
+from tests.whole_smoothing import smooth_whole
 
 SHAPE = (7, 6, 5)
 N_SCANS = 9
@@ -213,7 +214,7 @@ def test_smoothing_in_the_masks_box_equals_smoothing_the_whole_image(
     mask = write_image(tmp_path / "mask.nii.gz", inside.astype(np.uint8), zoom=1.0)
     series = read(bold, mask, fwhm_mm=fwhm_mm)
     sigma = sigma_voxels(fwhm_mm, (1, 1, 1))
-    whole = np.stack([smooth_volume(values[..., t], sigma)[inside] for t in range(N_SCANS)])
+    whole = np.stack([smooth_whole(values[..., t], sigma)[inside] for t in range(N_SCANS)])
     shifted = whole - whole[0]
     offset = shifted.sum(axis=0, dtype=np.float64) / N_SCANS
     np.testing.assert_array_equal(series.values, (shifted - offset).astype(np.float32))

@@ -76,12 +76,19 @@ def test_several_processes_keep_the_limit_together(
     assert maps(tmp_path / "out") == maps(unlimited)
 
 
-def test_what_is_refused_is_named_and_suffices(dataset: BigDataset, tmp_path: Path) -> None:
-    refused = call(dataset, tmp_path / "out", "--mem-mb", "256")
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--omp-nthreads", "2"), ("--omp-nthreads", "2", "--noise-model", "ols")],
+    ids=["alone", "threads", "ols"],
+)
+def test_what_is_refused_is_named_and_suffices(
+    dataset: BigDataset, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    refused = call(dataset, tmp_path / "out", *options, "--mem-mb", "256")
     assert refused.exit_code == 2
     assert not (tmp_path / "out").exists()
     needed = max(int(found) for found in re.findall(r"allow (\d+) MB", refused.output))
     assert 256 < needed < LITTLE_MB
-    done = call(dataset, tmp_path / "out", "--mem-mb", str(needed))
+    done = call(dataset, tmp_path / "out", *options, "--mem-mb", str(needed))
     assert done.exit_code == 0, done.output
     assert done.peak_mb <= needed
