@@ -432,3 +432,15 @@ def test_contrast_that_was_not_fitted_has_no_maps(raw: FloatArray, design: Desig
     assert "song" not in found
     with pytest.raises(KeyError, match="song"):
         found["song"]
+
+
+def test_maps_are_computed_in_blocks_of_any_size(
+    raw: FloatArray, design: Design, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = all_maps(maps(raw, design))
+    monkeypatch.setattr("bids_fx.glm.maps._BLOCK_VOXELS", 3)
+    in_blocks = all_maps(maps(raw, design))
+    assert raw.shape[1] > 2 * 3
+    assert in_blocks.keys() == whole.keys()
+    for name, values in in_blocks.items():
+        np.testing.assert_allclose(values, whole[name], rtol=1e-13, err_msg=name)
