@@ -7,9 +7,9 @@ import ctypes
 #: Parameters of glibc's ``mallopt``.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 #: Bytes up to which an array is put where others were.
-REUSED = 16 << 20
+REUSED = 8 << 20
 #: Bytes of free memory that are kept for the next array.
-KEPT = 32 << 20
+KEPT = 16 << 20
 
 
 def keep_freed_memory() -> None:

@@ -8,20 +8,20 @@ import sys
 
 import pytest
 
-#: Allocates and frees 8 MB over and over and prints how often a page was missing meanwhile.
+#: Allocates and frees 4 MB over and over and prints how often a page was missing meanwhile.
 CODE = """
 import resource
 import numpy as np
 from bids_fx.workflows.allocation import keep_freed_memory
 {call}
-np.ones(1 << 20)
+np.ones(1 << 19)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(50):
-    np.ones(1 << 20), np.ones(1 << 10)
+    np.ones(1 << 19), np.ones(1 << 10)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 #: Pages of 4 kB, or of 2 MB where the system gives them for arrays.
-PAGES_OF_ALL = 50 * 4
+PAGES_OF_ALL = 50 * 2
 
 
 def missing_pages(call: str) -> int:
