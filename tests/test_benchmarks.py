@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import statistics
 import subprocess
 import sys
 from dataclasses import astuple, replace
@@ -266,7 +267,8 @@ def test_threads_that_could_run_are_counted(tmp_path: Path) -> None:
     busy = run_python(SPIN, tmp_path)
     assert 3 <= max(busy.running) <= max(busy.threads) == 4
     idle = run_python("import time; time.sleep(1)", tmp_path)
-    assert idle.running[-1] == 0
+    # It runs while it starts and, in a look that comes late, while it ends.
+    assert statistics.median(idle.running) == 0
 
 
 def test_number_is_read_from_the_last_line_that_a_program_printed(tmp_path: Path) -> None:
