@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import weakref
 from collections.abc import Iterator
@@ -243,7 +242,7 @@ def test_a_mask_is_not_joined_where_a_contrast_is_gone(tmp_path: Path, nine: Pla
 def few_descriptors() -> Iterator[None]:
     """Allow this process eight files more than it has open."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - gone if looked at
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)

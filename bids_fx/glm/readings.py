@@ -14,6 +14,7 @@ from bids_fx.glm.matrices import pair_products, to_triangle
 from bids_fx.glm.ordinary import Ordinary, fit_ordinary, sum_squares
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 #: Where the design takes all but this share of a voxel's squares, what is left is counted anew
@@ -117,22 +118,22 @@ class _Chain:
 
 
 def _chain_sums(
-    scans: IntArray, basis: FloatArray, special: npt.NDArray[np.intp]
+    adjacent: BoolArray, basis: FloatArray, special: IntArray
 ) -> Callable[[FloatArray], _Chain]:
     """Return what takes series, shape (n_scans, n_voxels), to sums of their residuals.
 
-    The residuals themselves are not formed, which would take as long as all else: what the
-    design takes of a sum follows from the series' products with Q and LQ.
+    `adjacent`, shape (n_scans - 1,), tells where the next scan is one apart, `special` numbers the
+    scans beside a gap or an end. The residuals themselves are not formed, which would take as long
+    as all else: what the design takes of a sum follows from the series' products with Q and LQ.
     """
-    rank, n_scans = basis.shape[1], scans.size
-    adjacent = np.diff(scans) == 1
+    rank = basis.shape[1]
     neighbours = np.zeros_like(basis)
     neighbours[:-1] += adjacent[:, np.newaxis] * basis[1:]
     neighbours[1:] += adjacent[:, np.newaxis] * basis[:-1]
     both = np.vstack([basis.T, neighbours.T])
     within = basis.T @ neighbours
     links = np.flatnonzero(adjacent) + 1
-    whole = links.size == n_scans - 1
+    whole = adjacent.all()
 
     def sums(series: FloatArray) -> _Chain:
         products = both @ series
@@ -198,7 +199,7 @@ def _chain_reading(
     taken = _squares([factor @ part for factor, part in zip(factors, maps, strict=True)])
     # From (n_rows, n_features, n_nodes) and weights come each voxel's own maps.
     steps = np.stack([row @ part for row, part in zip(rows, maps, strict=True)], axis=-1)
-    sums = _chain_sums(scans, basis, special)
+    sums = _chain_sums(adjacent, basis, special)
 
     def read(series: FloatArray) -> Read:
         found = sums(series)
