@@ -11,31 +11,25 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.glm.drift import make_drift
 from bids_fx.glm.hrf import basis_labels, convolve_events, normalise_hrf_name
-from bids_fx.glm.names import DRIFT_MODELS, normalise_drift_name
 
 __all__ = [
-    "DRIFT_MODELS",
     "BoolArray",
     "Column",
     "Condition",
     "Design",
     "FloatArray",
+    "Response",
     "Role",
     "make_design",
-    "make_drift",
-    "normalise_drift_name",
+    "respond",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Role = Literal["condition", "derivative", "confound", "censored", "drift", "constant"]
 
-#: A polynomial drift without an order gets one more for each of these: AFNI's rule (3dDeconvolve,
-#: ``-polort A``), in seconds.
-SECONDS_PER_ORDER = 150.0
-#: Undoes the rounding of quotients that are whole numbers in decimals.
-_ROUNDING = 1e-9
 #: What is less than this share of a response is rounding: left of a derivative by the
 #: orthogonalisation, or of any column of a condition by the censored scans.
 _NOTHING_LEFT = 1e-10
@@ -83,6 +77,22 @@ class Column:
     role: Role
     condition: str | None = None
     basis: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """Regressors that are ready for the design matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_scans, n_columns)
+        Their values at the frame times, finite.
+    columns : tuple of Column
+        What they are.
+    """
+
+    matrix: FloatArray
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +154,7 @@ def make_design(
     frame_times: FloatArray,
     *,
     repetition_time: float,
-    conditions: Sequence[Condition],
+    conditions: Sequence[Condition | Response],
     hrf_model: str,
     drift_model: str,
     high_pass_s: float,
@@ -160,12 +170,13 @@ def make_design(
         When each volume was acquired, in seconds on the events' clock; strictly increasing.
     repetition_time : float
         Seconds between volumes; > 0.
-    conditions : sequence of Condition
-        Each with at least one event; their order is that of the columns.
+    conditions : sequence of Condition or Response
+        Each condition has at least one event, and a response is entered as it is; their order is
+        that of the columns.
     hrf_model : str
-        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``.
+        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``, for the conditions.
     drift_model : str
-        One of `DRIFT_MODELS` or ``polynomial:N``.
+        One of `bids_fx.glm.names.DRIFT_MODELS` or ``polynomial:N``.
     high_pass_s : float
         Longest period in seconds that the cosine drift leaves in the data; > 0.
     confounds : ndarray of shape (n_scans, n_confounds) or None
@@ -192,13 +203,16 @@ def make_design(
     Responses are exact at the frame times (`bids_fx.glm.hrf.convolve_events`). The time
     derivative is orthogonalised to the canonical column of its condition and the dispersion
     derivative to both, as nilearn does (SPM does so to the basis functions): the canonical
-    column's effect is then nearly the one that it has alone. Drift: see `make_drift`.
+    column's effect is then nearly the one that it has alone. Drift: see
+    `bids_fx.glm.drift.make_drift`.
     """
     _check_frames(frame_times, repetition_time)
     n_scans = frame_times.size
     parts = [
-        _condition_part(condition, frame_times, hrf_model, repetition_time)
-        for condition in conditions
+        item
+        if isinstance(item, Response)
+        else respond(item, frame_times, hrf_model, repetition_time)
+        for item in conditions
     ]
     parts.append(_confound_part(confounds, confound_names, n_scans))
     parts.append(_censored_part(censored, n_scans))
@@ -208,83 +222,38 @@ def make_design(
         drift_model=drift_model,
         high_pass_s=high_pass_s,
     )
-    drift_columns = [Column(name=f"drift_{i + 1}", role="drift") for i in range(drift.shape[1])]
-    parts.append((drift, drift_columns))
-    parts.append((np.ones((n_scans, 1)), [Column(name="constant", role="constant")]))
-    columns = tuple(column for _, part in parts for column in part)
+    names = [f"drift_{i + 1}" for i in range(drift.shape[1])]
+    parts.append(_entered(drift, names, "drift"))
+    parts.append(_entered(np.ones((n_scans, 1)), ["constant"], "constant"))
+    columns = tuple(column for part in parts for column in part.columns)
     counts = Counter(column.name for column in columns)
     double = sorted(name for name, count in counts.items() if count > 1)
     if double:
         raise ValueError(f"more than one design column is named {', '.join(map(repr, double))}")
-    return Design(matrix=np.hstack([matrix for matrix, _ in parts]), columns=columns)
+    return Design(matrix=np.hstack([part.matrix for part in parts]), columns=columns)
 
 
-def make_drift(
-    frame_times: FloatArray, *, repetition_time: float, drift_model: str, high_pass_s: float
-) -> FloatArray:
-    r"""Return the drift columns of a run, without the constant.
+def respond(
+    condition: Condition, frame_times: FloatArray, hrf_model: str, repetition_time: float
+) -> Response:
+    """Return the columns of one condition.
 
     Parameters
     ----------
+    condition : Condition
+        With at least one event.
     frame_times : ndarray of shape (n_scans,)
-        In seconds; strictly increasing, the last > 0.
+        In seconds on the events' clock; strictly increasing.
+    hrf_model : str
+        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``.
     repetition_time : float
         Seconds between volumes; > 0.
-    drift_model : str
-        One of `DRIFT_MODELS` or ``polynomial:N``.
-    high_pass_s : float
-        Cut-off of the cosine drift: its longest period left in the data, in seconds; > 0.
-
-    Returns
-    -------
-    ndarray of shape (n_scans, n_drifts)
-        May have no column: a short run has no cosine of a longer period than the cut-off.
 
     Raises
     ------
     ValueError
-        If there is no such model, or the cut-off is not > 0.
-
-    Notes
-    -----
-    ``cosine``: with n scans every TR seconds, :math:`\sqrt{2/n} \cos(\pi k (t + 1/2) / n)` for
-    k from 1 to :math:`\lfloor 2 n TR / cutoff \rfloor`, at most n - 1 (spm_filter.m; nilearn's
-    ``create_cosine_drift``). ``polynomial``: powers of time over the last frame's, each
-    orthogonalised to the lower ones (nilearn); without an order it is 1 + floor(n TR / 150 s),
-    AFNI's rule, at most n - 1.
+        If there is no event, or no such model.
     """
-    name = normalise_drift_name(drift_model)
-    if not (math.isfinite(high_pass_s) and high_pass_s > 0):
-        raise ValueError(f"the high-pass cut-off must be > 0 s, found {high_pass_s}")
-    n_scans = frame_times.size
-    seconds = n_scans * repetition_time
-    if name == "none":
-        return np.zeros((n_scans, 0))
-    if name == "cosine":
-        order = min(n_scans - 1, math.floor(2 * seconds / high_pass_s + _ROUNDING))
-        phase = np.outer(np.arange(n_scans) + 0.5, np.arange(1, order + 1))
-        return math.sqrt(2 / n_scans) * np.cos(math.pi / n_scans * phase)
-    _, _, number = name.partition(":")
-    order = int(number) if number else 1 + math.floor(seconds / SECONDS_PER_ORDER + _ROUNDING)
-    return _orthogonal_powers(frame_times / frame_times[-1], min(order, n_scans - 1))
-
-
-_Part = tuple[FloatArray, list[Column]]
-
-
-def _check_frames(frame_times: FloatArray, repetition_time: float) -> None:
-    if not (math.isfinite(repetition_time) and repetition_time > 0):
-        raise ValueError(f"the repetition time must be > 0 s, found {repetition_time}")
-    if frame_times.ndim != 1 or frame_times.size < 2 or not np.isfinite(frame_times).all():
-        raise ValueError(f"expected two frame times or more, found shape {frame_times.shape}")
-    if (np.diff(frame_times) <= 0).any() or frame_times[0] < 0:
-        raise ValueError("frame times must increase from 0 or later")
-
-
-def _condition_part(
-    condition: Condition, frame_times: FloatArray, hrf_model: str, repetition_time: float
-) -> _Part:
-    """Return the columns of one condition."""
     if condition.onsets.size == 0:
         raise ValueError(f"the condition {condition.name!r} has no event")
     responses = convolve_events(
@@ -296,7 +265,7 @@ def _condition_part(
         repetition_time=repetition_time,
     )
     fir = normalise_hrf_name(hrf_model).startswith("fir")
-    columns = [
+    columns = tuple(
         Column(
             name=condition.name + label,
             role="condition" if fir or basis == 0 else "derivative",
@@ -304,13 +273,27 @@ def _condition_part(
             basis=basis,
         )
         for basis, label in enumerate(basis_labels(hrf_model, repetition_time))
-    ]
-    return responses if fir else _orthogonalise(responses), columns
+    )
+    return Response(matrix=responses if fir else _orthogonalise(responses), columns=columns)
+
+
+def _check_frames(frame_times: FloatArray, repetition_time: float) -> None:
+    if not (math.isfinite(repetition_time) and repetition_time > 0):
+        raise ValueError(f"the repetition time must be > 0 s, found {repetition_time}")
+    if frame_times.ndim != 1 or frame_times.size < 2 or not np.isfinite(frame_times).all():
+        raise ValueError(f"expected two frame times or more, found shape {frame_times.shape}")
+    if (np.diff(frame_times) <= 0).any() or frame_times[0] < 0:
+        raise ValueError("frame times must increase from 0 or later")
+
+
+def _entered(matrix: FloatArray, names: Sequence[str], role: Role) -> Response:
+    """Return columns of one role."""
+    return Response(matrix=matrix, columns=tuple(Column(name=name, role=role) for name in names))
 
 
 def _confound_part(
     confounds: FloatArray | None, confound_names: Sequence[str], n_scans: int
-) -> _Part:
+) -> Response:
     matrix = np.zeros((n_scans, 0)) if confounds is None else np.asarray(confounds, np.float64)
     if matrix.shape != (n_scans, len(confound_names)):
         raise ValueError(
@@ -323,17 +306,17 @@ def _confound_part(
             if not np.isfinite(column).all()
         ]
         raise ValueError(f"confounds must be finite: {', '.join(bad)}")
-    return matrix, [Column(name=name, role="confound") for name in confound_names]
+    return _entered(matrix, confound_names, "confound")
 
 
-def _censored_part(censored: Sequence[int], n_scans: int) -> _Part:
+def _censored_part(censored: Sequence[int], n_scans: int) -> Response:
     """Return one column per censored scan; one given twice makes two columns of one name."""
     outside = [scan for scan in censored if not 0 <= scan < n_scans]
     if outside:
         raise ValueError(f"censored scans must be from 0 to {n_scans - 1}, found {outside}")
     matrix = np.zeros((n_scans, len(censored)))
     matrix[list(censored), range(len(censored))] = 1.0
-    return matrix, [Column(name=f"censored_scan_{scan:04d}", role="censored") for scan in censored]
+    return _entered(matrix, [f"censored_scan_{scan:04d}" for scan in censored], "censored")
 
 
 def _orthogonalise(columns: FloatArray) -> FloatArray:
@@ -349,18 +332,3 @@ def _orthogonalise(columns: FloatArray) -> FloatArray:
         if np.linalg.norm(result[:, i]) <= _NOTHING_LEFT * np.linalg.norm(columns[:, i]):
             result[:, i] = 0.0
     return result
-
-
-def _orthogonal_powers(x: FloatArray, order: int) -> FloatArray:
-    """Return the powers 1 to `order` of x, each orthogonalised to all lower ones.
-
-    Stieltjes' recurrence gives them without the ill-conditioned matrix of powers.
-    """
-    previous, current = np.zeros_like(x), np.ones_like(x)
-    columns = []
-    for power in range(order):
-        centre = (x * current**2).sum() / (current**2).sum()
-        decay = (current**2).sum() / (previous**2).sum() if power else 0.0
-        previous, current = current, (x - centre) * current - decay * previous
-        columns.append(current)
-    return np.stack(columns, axis=1)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from bids_fx.glm.contrasts import design_space
-from bids_fx.glm.design import Column, Condition, Design, make_design, make_drift
+from bids_fx.glm.design import Column, Condition, Design, make_design
+from bids_fx.glm.drift import make_drift
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from nilearn.glm.first_level.design_matrix import _poly_drift
 from nilearn.glm.first_level.hemodynamic_models import _sample_condition, compute_regressor
 from nilearn.signal import create_cosine_drift
 
-from bids_fx.glm.design import Condition, Design, make_design, make_drift
+from bids_fx.glm.design import Condition, Design, make_design
+from bids_fx.glm.drift import make_drift
 from bids_fx.glm.hrf import convolve_events
 
 pytestmark = pytest.mark.oracle

@@ -1,0 +1,1 @@
+"""BIDS Stats Models: reading, checking, explaining and writing model files."""

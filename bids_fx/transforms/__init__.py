@@ -1,0 +1,1 @@
+"""Transformations of variables, as BIDS Stats Models list them."""

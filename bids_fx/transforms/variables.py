@@ -1,0 +1,123 @@
+"""Variables of a run: events with values, and values at regular times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparse:
+    """A variable of events.
+
+    Parameters
+    ----------
+    onsets, durations : ndarray of shape (n_events,)
+        In seconds after the onset of the first stored volume; durations >= 0. Finite.
+    values : ndarray of shape (n_events,)
+        Numbers (float64, NaN where one is missing), or texts (object; None where one is missing).
+    """
+
+    onsets: FloatArray
+    durations: FloatArray
+    values: npt.NDArray[Any]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are texts."""
+        return self.values.dtype == object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A variable with values at regular times.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        NaN where one is missing. Sample k stands for the time from ``start + k * step`` on, for
+        `step` seconds.
+    start, step : float
+        In seconds after the onset of the first stored volume; ``step > 0``. Variables that are
+        sampled once a scan start at the first frame time and have the repetition time as step.
+    confound : str or None
+        Name of the column of the confounds table that it still is, unchanged; None otherwise.
+    is_nuisance : bool
+        Whether it comes from columns of the confounds table alone.
+    condition : str or None
+        Name of the variable whose response it is, unchanged since the convolution; else None.
+    basis : int
+        Index of the basis function in that response: 0 is the canonical one or the first FIR
+        delay.
+    is_fir : bool
+        Whether that response is a FIR delay.
+    """
+
+    values: FloatArray
+    start: float
+    step: float
+    confound: str | None = None
+    is_nuisance: bool = False
+    condition: str | None = None
+    basis: int = 0
+    is_fir: bool = False
+
+
+Variable = Sparse | Dense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """The variables of a run.
+
+    Parameters
+    ----------
+    values : mapping of str to Sparse or Dense
+        By name, in order.
+    groups : mapping of str to tuple of str
+        Names of variables by the name of their group.
+    absent : mapping of str to str
+        Variables that an instruction would have made if the run had what they are made from, and
+        why it has not, such as ``condition 'face' has no event in this run``.
+    notices : tuple of str
+        What was left out or assumed, each a sentence without a full stop.
+    """
+
+    values: Mapping[str, Variable] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """When a run's volumes were taken.
+
+    Parameters
+    ----------
+    n_scans : int
+        Number of volumes.
+    repetition_time : float
+        Seconds between volumes; > 0.
+    slice_time : float
+        Seconds from a volume's onset to the moment its slices were corrected to; >= 0.
+    """
+
+    n_scans: int
+    repetition_time: float
+    slice_time: float = 0.0
+
+    @property
+    def frame_times(self) -> FloatArray:
+        """Acquisition times in seconds after the first volume's onset, shape (n_scans,)."""
+        return np.arange(self.n_scans, dtype=np.float64) * self.repetition_time + self.slice_time
+
+
+class TransformError(ValueError):
+    """An instruction that cannot be carried out; its text says why, without a full stop."""
