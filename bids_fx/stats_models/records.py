@@ -9,37 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bids_fx.transforms.records import Instruction
+
 NodeLevel = Literal["run", "session", "subject", "dataset"]
 NodeTest = Literal["t", "F", "pass"]
 
 #: What stands in X and in lists of conditions for the intercept.
 INTERCEPT = "1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
-    """One instruction of the transformer ``pybids-transforms-v1``.
-
-    Parameters
-    ----------
-    name : str
-        In the spelling of `bids_fx.transforms.names.INSTRUCTIONS`.
-    inputs : tuple of str
-        Names of variables or of groups, or shell patterns of them.
-    outputs : tuple of str
-        Names of the results; empty where they keep the inputs' names.
-    arguments : mapping of str to object
-        Everything else, by the argument's name in the specification's spelling (``FIRDelays``,
-        ``OutputSuffix``, ``SamplingRate``), as plain JSON values.
-    where : str
-        Its place in the file, for messages, such as ``node 'run': instruction 2 (Convolve)``.
-    """
-
-    name: str
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    arguments: Mapping[str, object] = field(default_factory=dict)
-    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Variables of a run: events with values, and values at regular times."""
+"""The records of transformations: instructions, and the variables of a run that they change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One instruction of the transformer ``pybids-transforms-v1``.
+
+    Parameters
+    ----------
+    name : str
+        In the spelling of the specification.
+    inputs : tuple of str
+        Names of variables or of groups, or shell patterns of them.
+    outputs : tuple of str
+        Names of the results; empty where they keep the inputs' names.
+    arguments : mapping of str to object
+        Everything else, by the argument's name in the specification's spelling (``FIRDelays``,
+        ``OutputSuffix``, ``SamplingRate``), as plain JSON values.
+    where : str
+        Its place in the file, for messages, such as ``node 'run': instruction 2 (Convolve)``.
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
