@@ -118,7 +118,7 @@ def _combination_fragments(plans: Sequence[Plan]) -> list[str]:
         for plan in plans
         for group in plan.written_groups
         for item in group.estimable
-        if len(item.run_keys) > 1
+        if len(item.input_keys) > 1
     }
     if not tests:
         return ["40-combination-none"]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bids_fx.entities import Entities, canonical_label
 from bids_fx.errors import Notice, Problem
-from bids_fx.model import Contrast
+from bids_fx.group_contrasts import Result, Slot, group_contrasts, stands_already
+from bids_fx.inputs import BoldRun
+from bids_fx.places import NO_STEP, Way, default_steps, order_steps
 from bids_fx.records import GroupContrast, GroupPlan, Level, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
+from bids_fx.steps import Step
 
+#: Why a group is not written whose only input has its name.
+LONE = "the only run stands for this level too"
 #: Entities that stand before ``run`` in a BIDS file name.
 BEFORE_RUN = ("sub", "ses", "task", "acq", "ce", "rec", "dir")
 
@@ -58,26 +64,35 @@ def number_runs(
 
 
 def collapse_lone_runs(
-    runs: Sequence[RunPlan], settings: AnalysisSettings, left_out: Sequence[Entities] = ()
+    runs: Sequence[RunPlan],
+    settings: AnalysisSettings,
+    left_out: Sequence[Entities] = (),
+    steps: Sequence[Step] | None = None,
 ) -> tuple[RunPlan, ...]:
     """Mark the runs whose own results are the combined results too.
 
     A lone run without a ``run-`` entity has the name that its combination would have: it is
     written once and stands for both levels. A run whose siblings were left out is not alone.
     """
-    counts: dict[tuple[object, ...], int] = {}
-    for entities in (*(run.entities for run in runs), *left_out):
-        for level, key in _group_keys(entities, settings):
-            counts[level, key.canonical] = counts.get((level, key.canonical), 0) + 1
+    ways = order_steps(default_steps(settings) if steps is None else steps)
+    counts = Counter(
+        (way.step.name, place.canonical)
+        for entities in (*(run.entities for run in runs), *left_out)
+        for way in ways
+        if (place := way.place(entities)) is not None
+    )
     marked = []
     for run in runs:
         levels: list[Level] = ["run"]
         levels += [
-            level
-            for level, key in _group_keys(run.entities, settings)
-            if key.agrees(run.entities) and counts[level, key.canonical] == 1
+            way.step.level
+            for way in ways
+            if (place := way.place(run.entities)) is not None
+            and place.agrees(run.entities)
+            and counts[way.step.name, place.canonical] == 1
+            and way.takes_over
         ]
-        marked.append(replace(run, levels=tuple(levels)))
+        marked.append(replace(run, levels=tuple(dict.fromkeys(levels))))
     return tuple(marked)
 
 
@@ -85,6 +100,7 @@ def group_runs(
     runs: Sequence[RunPlan],
     left_out: Iterable[Entities],
     settings: AnalysisSettings,
+    steps: Sequence[Step] | None = None,
 ) -> tuple[tuple[GroupPlan, ...], tuple[Problem, ...], tuple[Notice, ...]]:
     """Gather the runs that agree in all entities but those combined over.
 
@@ -95,133 +111,222 @@ def group_runs(
     left_out : iterable of Entities
         Runs that the dataset has and the filters left out.
     settings : AnalysisSettings
-        Says over which entities is combined, and how.
+        Says how is combined, where a step does not.
+    steps : sequence of Step or None
+        Over what is combined, and which contrasts; None means `default_steps`.
 
     Returns
     -------
     groups : tuple of GroupPlan
-        Sessions before the subject; a group that is not written says why.
+        Each behind those that it combines; a group that is not written says why. Runs that no
+        step takes are in groups that are not written.
     problems : tuple of Problem
-        Runs of one standard space on different grids.
+        Runs of one standard space on different grids; contrasts that mean nothing.
     notices : tuple of Notice
-        Assumptions and groups that are not written.
+        Assumptions, and groups and contrasts that are not written.
 
-    Notes
-    -----
-    Groups over sessions hold the runs themselves, not the sessions' combined maps: inverse
-    variance weighting gives the same effect either way, but dof and heterogeneity do not.
+    Raises
+    ------
+    ValueError
+        If a step's source is no step.
     """
-    members: dict[tuple[object, ...], list[RunPlan]] = {}
-    names: dict[tuple[object, ...], tuple[Literal["session", "subject"], Entities]] = {}
-    for run in runs:
-        for level, key in _group_keys(run.entities, settings):
-            members.setdefault((level, key.canonical), []).append(run)
-            names.setdefault((level, key.canonical), (level, key))
-    absent = {
-        (level, key.canonical) for item in left_out for level, key in _group_keys(item, settings)
-    }
-    groups: list[GroupPlan] = []
-    problems = _mixed_sessions(runs, settings)
-    notices: list[Notice] = []
-    for place in sorted(members, key=lambda place: (names[place][0], names[place][1].sort_key)):
-        level, entities = names[place]
-        group = _make_group(level, entities, members[place], settings)
-        if group.not_written is None:
-            group, problem, notice = _check_group(
-                group, members[place], settings, is_subset=place in absent
-            )
-            problems += [problem] if problem else []
-            notices += [notice] if notice else []
-        groups.append(group)
-    return tuple(groups), tuple(problems), tuple(notices)
+    ways = order_steps(default_steps(settings) if steps is None else steps)
+    absent = tuple(left_out)
+    gathering = _Gathering(runs=runs, settings=settings, problems=_mixed_sessions(runs, ways))
+    for way in ways:
+        gathering.add(way, absent)
+    gathering.add_others(ways)
+    problems, notices = dict.fromkeys(gathering.problems), gathering.notices
+    return tuple(gathering.groups), tuple(problems), tuple(notices)
 
 
-def _mixed_sessions(runs: Sequence[RunPlan], settings: AnalysisSettings) -> list[Problem]:
+def _mixed_sessions(runs: Sequence[RunPlan], ways: Sequence[Way]) -> list[Problem]:
     """Refuse runs with and without a session that would be combined with each other."""
-    inside = {
-        _group_keys(run.entities, settings)[-1][1].canonical
-        for run in runs
-        if "ses" in run.entities and "ses" in settings.combine_over
-    }
+    mixed: dict[str, None] = {}
+    for way in ways:
+        places = [(run.entities, way.place(run.entities)) for run in runs]
+        inside = {place.canonical for entities, place in places if place and "ses" in entities}
+        mixed |= {
+            str(entities): None
+            for entities, place in places
+            if place and "ses" not in entities and place.canonical in inside
+        }
     return [
         Problem(
-            where=str(run.entities),
+            where=name,
             found="the run has no session, but others that it is combined with have one",
             remedy="choose the one or the others by --session-label or the filter file",
         )
-        for run in runs
-        if "ses" not in run.entities
-        and _group_keys(run.entities, settings)[-1][1].canonical in inside
+        for name in mixed
     ]
 
 
-def _group_keys(
-    entities: Entities, settings: AnalysisSettings
-) -> list[tuple[Literal["session", "subject"], Entities]]:
-    """Return the entities of the session's and of the subject's group that a run belongs to."""
-    over = settings.combine_over
-    within = entities.without(*(key for key in over if key != "ses"))
-    if "ses" not in entities:
-        return [("subject", within)]
-    keys: list[tuple[Literal["session", "subject"], Entities]] = [("session", within)]
-    if "ses" in over:
-        keys.append(("subject", within.without("ses")))
-    return keys
+@dataclass(slots=True, kw_only=True)
+class _Gathering:
+    """The groups of a participant, as they are found step by step.
+
+    Parameters
+    ----------
+    runs : sequence of RunPlan
+        All runs.
+    settings : AnalysisSettings
+        The choices.
+    problems, notices, groups : list
+        What `group_runs` returns.
+    inputs : dict of (str, tuple) to tuple of RunPlan or GroupPlan
+        By step and canonical entities, what holds a group's results.
+    """
+
+    runs: Sequence[RunPlan]
+    settings: AnalysisSettings
+    problems: list[Problem]
+    notices: list[Notice] = field(default_factory=list)
+    groups: list[GroupPlan] = field(default_factory=list)
+    inputs: dict[tuple[str, object], Slot] = field(default_factory=dict)
+
+    def add(self, way: Way, left_out: Sequence[Entities]) -> None:
+        """Add the groups of a step."""
+        members: dict[object, list[RunPlan]] = {}
+        names: dict[object, Entities] = {}
+        for run in self.runs:
+            place = way.place(run.entities)
+            if place is not None:
+                members.setdefault(place.canonical, []).append(run)
+                names.setdefault(place.canonical, place)
+        absent = {place.canonical for item in left_out if (place := way.place(item)) is not None}
+        made: set[str] = set()
+        for key in sorted(members, key=lambda key: names[key].sort_key):
+            groups = self._make(way, names[key], members[key], is_subset=key in absent)
+            holders = [self._holder(group) for group in groups]
+            self.inputs[way.step.name, key] = tuple(holders)
+            self.groups += groups
+            made |= {item.contrast.label for group in groups for item in group.contrasts}
+        self.notices += [
+            Notice(
+                text=f"Contrast '{wish.name}' of node '{way.step.name}' is not made: nothing that "
+                f"the node combines has a contrast '{wish.source}'."
+            )
+            for wish in way.step.contrasts or ()
+            if wish.label not in made
+        ]
+
+    def _make(
+        self, way: Way, entities: Entities, runs: Sequence[RunPlan], *, is_subset: bool
+    ) -> list[GroupPlan]:
+        """Return the group of some runs, marked where a lone input stands for it.
+
+        Contrasts that the lone input has not under their names are a group of their own.
+        """
+        slots, nouns = self._slots(way, runs)
+        contrasts, problems = group_contrasts(way.step, slots)
+        self.problems += problems
+        group = _make_group(way, entities, slots, contrasts, self.settings)
+        group = replace(group, input_noun=nouns.pop() if len(nouns) == 1 else "result")
+        found = []
+        if _is_lone(way, entities, slots):
+            own = tuple(item for item in contrasts if stands_already(item))
+            others = tuple(item for item in contrasts if not stands_already(item))
+            if own or not others:
+                found.append(replace(group, contrasts=own, not_written=LONE))
+            if not others:
+                return found
+            group = replace(group, contrasts=others, key=f"{group.key}_contrasts")
+        group, problem, notice = _check_group(group, runs, self.settings, is_subset=is_subset)
+        self.problems += [problem] if problem else []
+        self.notices += [notice] if notice else []
+        return [*found, self._with_mask(group, way)]
+
+    def _slots(
+        self, way: Way, runs: Sequence[RunPlan]
+    ) -> tuple[list[Slot], set[Literal["run", "session", "result"]]]:
+        """Return the inputs of a group, each once, and what they are called."""
+        slots: dict[tuple[str, ...], Slot] = {}
+        nouns: set[Literal["run", "session", "result"]] = set()
+        for run in runs:
+            place = way.source.place(run.entities) if way.source is not None else None
+            if way.source is None or place is None:
+                slot: Slot = (run,)
+                nouns.add("run")
+            else:
+                slot = self.inputs[way.source.step.name, place.canonical]
+                nouns.add("session" if way.source.step.level == "session" else "result")
+            slots[tuple(result.key for result in slot)] = slot
+        return list(slots.values()), nouns
+
+    def _holder(self, group: GroupPlan) -> Result:
+        """Return what holds a group's maps: itself, or the lone input that stands for it."""
+        if group.not_written != LONE:
+            return group
+        (key,) = group.input_keys
+        results: tuple[Result, ...] = (*self.runs, *self.groups)
+        return next(one for one in results if one.key == key)
+
+    def _with_mask(self, group: GroupPlan, way: Way) -> GroupPlan:
+        """Give the mask of a group its own name where another result has these entities."""
+        taken = {run.entities.canonical for run in self.runs if isinstance(run.source, BoldRun)}
+        taken |= {one.entities.canonical for one in self.groups if one.not_written is None}
+        is_taken = group.entities.canonical in taken and group.not_written is None
+        return replace(group, mask_desc=way.label) if is_taken else group
+
+    def add_others(self, ways: Sequence[Way]) -> None:
+        """Add groups of the runs that no step takes, so that they are shown side by side."""
+        left: dict[object, list[RunPlan]] = {}
+        for run in self.runs:
+            if all(way.place(run.entities) is None for way in ways):
+                left.setdefault(run.entities.without("run").canonical, []).append(run)
+        for runs in left.values():
+            entities = runs[0].entities.without("run")
+            level: Literal["session", "subject"] = "session" if "ses" in entities else "subject"
+            way = Way(step=Step(name="", level=level), source=None, over=("run",), label=NO_STEP)
+            slots: list[Slot] = [(run,) for run in runs]
+            contrasts, _ = group_contrasts(way.step, slots)
+            group = _make_group(way, entities, slots, contrasts, self.settings)
+            self.groups.append(replace(group, not_written="the analysis does not combine them"))
+
+
+def _is_lone(way: Way, entities: Entities, slots: Sequence[Slot]) -> bool:
+    """Tell whether a group has one input, which has its name."""
+    if len(slots) != 1 or len(slots[0]) != 1 or not entities.agrees(slots[0][0].entities):
+        return False
+    (result,) = slots[0]
+    return isinstance(result, GroupPlan) or way.step.level in result.levels
 
 
 def _make_group(
-    level: Literal["session", "subject"],
+    way: Way,
     entities: Entities,
-    runs: Sequence[RunPlan],
+    slots: Sequence[Slot],
+    contrasts: tuple[GroupContrast, ...],
     settings: AnalysisSettings,
 ) -> GroupPlan:
-    """Return the plan of one group, marked where a lone run stands for it."""
-    contrasts = _group_contrasts(runs)
-    lone = len(runs) == 1 and level in runs[0].levels
+    """Return the plan of one group."""
+    level, results = way.step.level, [result for slot in slots for result in slot]
     return GroupPlan(
-        key=f"{level}_{entities.without('sub')}",
+        key=f"{way.label}_{entities.without('sub')}",
         level=level,
         levels=(level,),
         entities=entities,
-        run_keys=tuple(run.key for run in runs),
+        input_keys=tuple(result.key for result in results),
         contrasts=contrasts,
-        not_written="the only run stands for this level too" if lone else None,
+        step=way.step.name,
+        combination=way.step.combination,
         settings_hash=digest(
             {
-                "combination": settings.combination,
-                "contrasts": {
-                    item.contrast.label: [item.contrast.formula, *item.run_keys]
-                    for item in contrasts
-                },
-                "runs": {run.key: run.settings_hash for run in runs},
+                "combination": way.step.combination or settings.combination,
+                "contrasts": {item.contrast.label: _hashed(item) for item in contrasts},
+                "runs": {result.key: result.settings_hash for result in results},
             }
         ),
     )
 
 
-def _group_contrasts(runs: Sequence[RunPlan]) -> tuple[GroupContrast, ...]:
-    """Return every contrast of the runs with the runs that can and cannot estimate it."""
-    contrasts: dict[str, Contrast] = {}
-    for run in runs:
-        for item in run.contrasts:
-            contrasts.setdefault(item.contrast.label, item.contrast)
-    gathered = []
-    for label, contrast in contrasts.items():
-        reasons = {
-            run.key: next(
-                (item.reason for item in run.contrasts if item.contrast.label == label),
-                "this run has no map of it",
-            )
-            for run in runs
-        }
-        gathered.append(
-            GroupContrast(
-                contrast=contrast,
-                run_keys=tuple(key for key, reason in reasons.items() if reason is None),
-                dropped={key: reason for key, reason in reasons.items() if reason is not None},
-            )
-        )
-    return tuple(gathered)
+def _hashed(item: GroupContrast) -> list[object]:
+    """Return what of a contrast changes its numbers."""
+    values: list[object] = [item.contrast.formula, *item.input_keys]
+    if item.source or item.cells:
+        cells = [[cell.weight, *cell.input_keys] for cell in item.cells]
+        values += [{"source": item.source_label, "cells": cells}]
+    return values
 
 
 def _check_group(

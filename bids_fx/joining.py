@@ -1,4 +1,4 @@
-"""Joining runs: from the files of their maps to published results, in bounded memory."""
+"""Joining results: from the files of their maps to those of others, in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bids_fx.derivatives.results import (
     write_group_mask,
 )
 from bids_fx.derivatives.status import map_uri, recorded_hashes
-from bids_fx.glm.combined import GAVE_WAY, combined_f_maps, combined_maps
+from bids_fx.glm.combined import GAVE_WAY, combined_f_maps, combined_maps, summed_maps
 from bids_fx.glm.influence import peak_influence, peak_influence_rows
 from bids_fx.glm.peaks import Peak, find_peaks, highest
 from bids_fx.inputs import BoldRun, RunMaps
@@ -42,7 +42,7 @@ def join_runs(
     *,
     n_threads: int,
 ) -> list[Path]:
-    """Combine a contrast's maps of a group's runs and publish the results.
+    """Combine a contrast's maps of a group's inputs and publish the results.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def join_runs(
     group : GroupPlan
         A group that is written.
     label : str
-        Label of a contrast that a run of the group can estimate.
+        Label of a contrast that an input of the group can estimate.
     maps : mapping of str to Path
-        The runs' maps by `map_key`.
+        The inputs' maps by `map_key`.
     out_dir : Path
         The output folder.
     n_threads : int
@@ -77,12 +77,12 @@ def join_runs(
     """
     (item,) = (one for one in group.estimable if one.contrast.label == label)
     clear_group_contrast(group, item, out_dir)
-    combined = _combine_contrast(plan, item, maps, out_dir, n_threads)
+    combined = _combine_contrast(plan, group, item, maps, out_dir, n_threads)
     return write_group_contrast(plan, group, item, combined, out_dir, n_threads=n_threads)
 
 
 def join_masks(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
-    """Publish the voxels that at least one run covers in any contrast of a group.
+    """Publish the voxels that at least one input covers in any contrast of a group.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def join_masks(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
     BIDSFXError
         If a published map is absent, truncated or corrupt; if the mask cannot be written.
     """
-    mask = np.zeros(plan.run(group.run_keys[0]).source.grid.shape, dtype=bool)
+    mask = np.zeros(next(plan.group_runs(group)).source.grid.shape, dtype=bool)
     hashes: dict[str, str] = {}
     for item in group.estimable:
         counts = paths.statmap(group.entities, item.contrast.label, "nruns")
@@ -113,19 +113,24 @@ def join_masks(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
 
 
 def _combine_contrast(
-    plan: Plan, item: GroupContrast, maps: Mapping[str, Path], out_dir: Path, n_threads: int
+    plan: Plan,
+    group: GroupPlan,
+    item: GroupContrast,
+    maps: Mapping[str, Path],
+    out_dir: Path,
+    n_threads: int,
 ) -> CombinedContrast:
-    """Read a contrast's maps of all runs and combine them."""
-    source = plan.run(item.run_keys[0]).source
-    files = {key: _files(plan, item, key, maps) for key in item.run_keys}
-    first = files[item.run_keys[0]].effect
+    """Read a contrast's maps of all inputs and combine them."""
+    source = next(plan.contrast_runs(item)).source
+    files = {key: _files(plan, item, key, maps) for key in item.input_keys}
+    first = files[item.input_keys[0]].effect
     reader = EstimateReader(
         list(files.values()),
         n_rows=plan.n_rows(item) if item.contrast.test == "F" else None,
         grid=source.grid,
         origin=source.bold if isinstance(source, BoldRun) else first,
     )
-    combine = partial(_combine, item=item, combination=plan.settings.combination)
+    combine = partial(_combine, item=item, combination=plan.combination(group))
     parts: list[_Part] = []
     peaks: dict[Peak, Estimates] = {}
     for part, found in map_in_order(combine, reader.slabs(), n_threads):
@@ -144,19 +149,19 @@ def _combine_contrast(
             for stat in tuple(parts[0].maps)
         },
         gave_way=sum(part.gave_way for part in parts),
-        influence=_influence(plan, item, peaks),
+        influence=_influence(plan, group, item, peaks),
         hashes={
-            map_uri(plan.run(key), file, out_dir): hashes[file]
-            for key, run in files.items()
-            for file in (run.effect, run.spread, run.dof)
+            map_uri(plan.result(key), file, out_dir): hashes[file]
+            for key, own in files.items()
+            for file in (own.effect, own.spread, own.dof)
             if isinstance(file, Path)
         },
     )
 
 
 def _files(plan: Plan, item: GroupContrast, key: str, maps: Mapping[str, Path]) -> EstimateFiles:
-    """Return a run's maps of a contrast."""
-    label = item.contrast.label
+    """Return an input's maps of the contrast that another is made from."""
+    label = item.source_label
     effect, spread, dof = (
         map_key(key, label, stat) for stat in paths.estimate_stats(item.contrast)
     )
@@ -191,8 +196,16 @@ def _combine(
     slab: Estimates, *, item: GroupContrast, combination: str
 ) -> tuple[_Part, dict[Peak, Estimates]]:
     """Combine a contrast by its test in a slab; also return its peaks there."""
-    core = combined_f_maps if item.contrast.test == "F" else combined_maps
-    stats = core(slab.effects, slab.spreads, slab.dofs, combination=combination)
+    slab = slab.weighed(item.weights)
+    stacks = (slab.effects, slab.spreads, slab.dofs)
+    if item.contrast.test == "F":
+        stats = combined_f_maps(*stacks, combination=combination)
+    elif item.is_mean:
+        stats = combined_maps(*stacks, combination=combination)
+    else:
+        places = {key: place for place, key in enumerate(item.input_keys)}
+        cells = [[places[key] for key in cell.input_keys] for cell in item.cells]
+        stats = summed_maps(*stacks, cells=cells, combination=combination)
     gave_way = int(stats.pop(GAVE_WAY).sum())
     covered = stats["nruns"] > 0
     inside = {stat: values[..., covered] for stat, values in stats.items()}
@@ -201,25 +214,28 @@ def _combine(
         maps={s: v if s == "dof" else as_published(s, v) for s, v in inside.items()},
         gave_way=gave_way,
     )
-    peaks = find_peaks(stats["z"], slab.places)
+    peaks = find_peaks(stats["z"], slab.places) if _has_influence(item) else {}
     return part, {peak: slab.at(voxel) for peak, voxel in peaks.items()}
 
 
+def _has_influence(item: GroupContrast) -> bool:
+    """Tell whether it is asked what each input does to the peaks."""
+    return len(item.input_keys) > 1 and item.is_mean
+
+
 def _influence(
-    plan: Plan, item: GroupContrast, peaks: Mapping[Peak, Estimates]
+    plan: Plan, group: GroupPlan, item: GroupContrast, peaks: Mapping[Peak, Estimates]
 ) -> tuple[InfluenceRow, ...]:
-    """Return what each run does to the peaks of the combined map, as they are ordered."""
-    if len(item.run_keys) < 2:
-        return ()
-    grid = plan.run(item.run_keys[0]).source.grid
+    """Return what each input does to the peaks of the combined map, as they are ordered."""
+    grid = next(plan.contrast_runs(item)).source.grid
     rows = []
     for peak, estimates in peaks.items():
         index = np.unravel_index(peak.place, grid.shape)
         x, y, up = (np.asarray(grid.affine)[:3] @ [*index, 1.0] + 0.0).tolist()
-        numbers = _influence_at(item, estimates, plan.settings.combination)
+        numbers = _influence_at(item, estimates, plan.combination(group))
         rows += [
-            InfluenceRow(peak.sign, str(plan.run(key).entities), x, y, up, *own)
-            for key, own in zip(item.run_keys, numbers, strict=True)
+            InfluenceRow(peak.sign, str(result.entities), x, y, up, *own)
+            for result, own in zip(plan.inputs(item), numbers, strict=True)
         ]
     return tuple(rows)
 
@@ -227,7 +243,7 @@ def _influence(
 def _influence_at(
     item: GroupContrast, estimates: Estimates, combination: str
 ) -> list[tuple[float, ...]]:
-    """Return each run's numbers at the one voxel of the estimates, as `InfluenceRow` has them."""
+    """Return each input's numbers at the one voxel of the estimates, as in `InfluenceRow`."""
     stacks = (estimates.effects, estimates.spreads, estimates.dofs)
     none = float("nan")
     if item.contrast.test == "F":

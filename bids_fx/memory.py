@@ -276,11 +276,11 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
     -------
     float
         GB: the largest contrast's results; for each thread an image, as it is and compressed,
-        and a block that is combined; slabs of the runs' maps; and, the one part that grows with
-        the runs, a stream for each volume of each map.
+        and a block that is combined; slabs of the inputs' maps; and, the one part that grows with
+        the inputs, a stream for each volume of each map.
     """
-    grid = plan.run(group.run_keys[0]).source.grid
     sources = [run.source for run in plan.group_runs(group)]
+    grid = sources[0].grid
     masks = [one.n_mask_voxels if isinstance(one, BoldRun) else None for one in sources]
     # The runs' masks may lie beside each other.
     n_voxels = min(grid.n_voxels, sum(one or grid.n_voxels for one in masks))
@@ -291,7 +291,7 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
         results = n_voxels * (96 if item.contrast.test == "t" else 52 + 4 * rows + 24 * triangle)
         images = _images(n_threads, triangle, grid.n_voxels, n_voxels)
         slabs = (1 + n_threads) * 16 * SLAB + n_threads * (16 * BLOCK + 1e9 * THREAD_GB)
-        streams = 0.13e6 * len(item.run_keys) * (rows + triangle + 1)
+        streams = 0.13e6 * len(item.input_keys) * (rows + triangle + 1)
         most = max(most, results + images + slabs + streams)
     return most / 1e9
 
@@ -299,10 +299,10 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
 def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:
     """Estimate what drawing a contrast of a group takes beyond the libraries.
 
-    Two maps at a time are read and cut. The picture has a row for each run and one for the
+    Two maps at a time are read and cut. The picture has a row for each input and one for the
     combined map; it is drawn in bands, of which the finished ones take little.
     """
-    n_voxels = max(plan.run(key).source.grid.n_voxels for key in group.run_keys)
-    n_rows = len(group.run_keys) + 1
+    n_voxels = max(run.source.grid.n_voxels for run in plan.group_runs(group))
+    n_rows = len(group.input_keys) + 1
     finished = max(n_rows - BAND_ROWS, 0)
     return 0.03 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished

@@ -21,6 +21,7 @@ __all__ = [
     "dependence",
     "parse_contrast",
     "write_rows",
+    "write_sum",
     "write_terms",
 ]
 
@@ -231,12 +232,24 @@ def _written(terms: Terms, *, guarded: bool) -> str:
     """Write weights out; `guarded` puts every name in backticks and uses no fraction."""
     parts = []
     for name, basis, weight in terms:
-        sign = " - " if weight < 0 else " + "
-        size = "" if abs(weight) == 1 else _number_text(abs(weight), exact=guarded) + "*"
         is_plain = name.isidentifier() and not guarded
         quoted = name if is_plain else "`" + name.replace("`", "``") + "`"
-        parts.append(sign + size + quoted + ("" if basis is None else f"[{basis}]"))
-    text = "".join(parts)
+        parts.append((weight, quoted + ("" if basis is None else f"[{basis}]")))
+    return write_sum(parts, exact=guarded)
+
+
+def write_sum(terms: Iterable[tuple[float, str]], *, exact: bool = False) -> str:
+    """Write a weighted sum out; `exact` uses no fraction.
+
+    Examples
+    --------
+    >>> write_sum([(1.0, "face[ses-1]"), (-0.5, "face[ses-2]")])
+    'face[ses-1] - 0.5*face[ses-2]'
+    """
+    text = ""
+    for weight, name in terms:
+        size = "" if abs(weight) == 1 else _number_text(abs(weight), exact=exact) + "*"
+        text += (" - " if weight < 0 else " + ") + size + name
     return ("-" if text.startswith(" - ") else "") + text[3:]
 
 

@@ -22,6 +22,7 @@ from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
+from bids_fx.steps import Step
 
 #: A run whose efficiency for a contrast is below this share of the runs' median is warned of.
 LITTLE_EFFICIENCY = 0.1
@@ -33,14 +34,19 @@ def make_plan(
     strategies: Mapping[str, ConfoundStrategy],
     *,
     known_conditions: Mapping[str, Sequence[str]],
+    steps: tuple[Step, ...] | None = None,
 ) -> Plan:
     """Decide everything for one participant: `draft_plan`, then `finish_plan`."""
     draft = draft_plan(found, settings, strategies)
-    return finish_plan(draft, settings, known_conditions=known_conditions)
+    return finish_plan(draft, settings, known_conditions=known_conditions, steps=steps)
 
 
 def finish_plan(
-    draft: Draft, settings: AnalysisSettings, *, known_conditions: Mapping[str, Sequence[str]]
+    draft: Draft,
+    settings: AnalysisSettings,
+    *,
+    known_conditions: Mapping[str, Sequence[str]],
+    steps: tuple[Step, ...] | None = None,
 ) -> Plan:
     """Decide everything else for one participant.
 
@@ -53,6 +59,8 @@ def finish_plan(
     known_conditions : mapping of str to sequence of str
         By task, the conditions of the whole dataset as far as they are known; a contrast may
         name one of these that the participant has not.
+    steps : tuple of Step or None
+        By which runs are combined; None means `bids_fx.places.default_steps`.
 
     Returns
     -------
@@ -79,8 +87,8 @@ def finish_plan(
         runs.append(run)
         problems += (*drafted.problems, *run_problems)
         notices += (*source.notices, *drafted.notices, *run_notices)
-    collapsed = collapse_lone_runs(runs, settings, draft.left_out)
-    groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings)
+    collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
+    groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     plan = Plan(
         participant=draft.participant,
         settings=settings,
@@ -88,6 +96,7 @@ def finish_plan(
         groups=groups,
         problems=tuple(problems) + group_problems,
         notices=tuple(notices) + group_notices,
+        steps=steps,
     )
     plan = replace(
         plan, notices=(*plan.notices, *_missing_contrasts(plan), *_telling_little(plan))
@@ -254,9 +263,10 @@ def _telling_little(plan: Plan) -> list[Notice]:
         for contrast in group.contrasts:
             items = {
                 key: item
-                for key in contrast.run_keys
-                for item in plan.run(key).contrasts
-                if item.contrast.label == contrast.contrast.label and item.efficiency
+                for key in contrast.input_keys
+                if isinstance(run := plan.result(key), RunPlan)
+                for item in run.contrasts
+                if item.contrast.label == contrast.source_label and item.efficiency
             }
             if len(items) < 2:
                 continue
@@ -276,21 +286,24 @@ def _telling_little(plan: Plan) -> list[Notice]:
 def _collisions(plan: Plan) -> list[Problem]:
     """Find results that would have one name; labels are compared without case."""
     problems = []
-    entries = [(run.entities, item.contrast) for run in plan.runs for item in run.contrasts]
+    entries = [(run.entities, item.contrast, "") for run in plan.runs for item in run.contrasts]
     entries += [
-        (group.entities, item.contrast)
+        (group.entities, item.contrast, f" of node '{group.step}'" if plan.steps else "")
         for group in plan.written_groups
         for item in group.contrasts
     ]
     owners: dict[tuple[object, str], str] = {}
-    for entities, contrast in entries:
+    for entities, contrast, node in entries:
         name = f"{entities}_contrast-{contrast.label}"
         place = (entities.canonical, contrast.label.casefold())
+        owner = f"'{contrast.name}'{node}"
         if place in owners:
-            found = f"'{owners[place]}' and '{contrast.name}' would both be written as {name}"
+            found = f"{owners[place]} and {owner} would both be written as {name}"
             remedy = "give the contrasts different names: --contrast 'NAME = …'"
+            if plan.steps:
+                remedy = "give the contrasts different names, or leave one of the nodes out"
             problems.append(Problem(where=name, found=found, remedy=remedy))
-        owners[place] = contrast.name
+        owners[place] = owner
     return problems
 
 

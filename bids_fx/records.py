@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Design
+from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
+from bids_fx.steps import Step
 
-Level = Literal["run", "session", "subject"]
+__all__ = [
+    "Censored",
+    "ConfoundChoice",
+    "GroupCell",
+    "GroupContrast",
+    "GroupPlan",
+    "Level",
+    "MethodsText",
+    "Plan",
+    "RunContrast",
+    "RunPlan",
+    "Todo",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,78 +175,6 @@ class RunPlan:
         return tuple(item for item in self.contrasts if item.reason is None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupContrast:
-    """A contrast combined over runs: which runs enter it, and why the others do not.
-
-    Parameters
-    ----------
-    contrast : Contrast
-        Name, label and formula.
-    run_keys : tuple of str
-        The runs that can estimate it, in order.
-    dropped : dict of str to str
-        The group's other runs, and the reason of each.
-    """
-
-    contrast: Contrast
-    run_keys: tuple[str, ...]
-    dropped: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class GroupPlan:
-    """Runs that are combined into one result.
-
-    Parameters
-    ----------
-    key : str
-        Unique short name in the plan.
-    level : str
-        ``session`` (over the runs of a session) or ``subject`` (over all runs).
-    levels : tuple of str
-        Levels that this entry stands for.
-    entities : Entities
-        Entities of the output names: those of the runs without the ones combined over.
-    run_keys : tuple of str
-        All runs of the group, in order.
-    contrasts : tuple of GroupContrast
-        Every contrast of the task; one that no run can estimate has no `run_keys`.
-    not_written : str or None
-        Why no combined map is written (filters left runs out, or the level is the run itself);
-        None where it is written.
-    settings_hash : str
-        Hash of all that changes the combination but the run maps themselves.
-    mem_gb : float
-        Estimated peak memory in GB of the node that combines its largest contrast.
-    """
-
-    key: str
-    level: Literal["session", "subject"]
-    levels: tuple[Level, ...]
-    entities: Entities
-    run_keys: tuple[str, ...]
-    contrasts: tuple[GroupContrast, ...] = ()
-    not_written: str | None = None
-    settings_hash: str = ""
-    mem_gb: float = 0.0
-
-    def __repr__(self) -> str:
-        """Return the key alone, since logs and crash files show it."""
-        return self.key
-
-    @property
-    def shows_runs_alone(self) -> bool:
-        """Whether its figures show runs that are not combined, though they could be."""
-        is_lone_run = self.run_keys == (str(self.entities.without("sub")),)
-        return self.not_written is not None and not is_lone_run
-
-    @property
-    def estimable(self) -> tuple[GroupContrast, ...]:
-        """The contrasts that at least one run can estimate."""
-        return tuple(item for item in self.contrasts if item.run_keys)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """All that is decided for one participant before any work.
@@ -247,11 +188,13 @@ class Plan:
     runs : tuple of RunPlan
         In the order of their entities.
     groups : tuple of GroupPlan
-        Sessions before the subject; all groups, also those that are not written.
+        All groups, also those that are not written; each behind those that it combines.
     problems : tuple of Problem
         What keeps this participant from being run; nothing is computed if there is any.
     notices : tuple of Notice
         Everything that was left out, assumed or noticed.
+    steps : tuple of Step or None
+        The steps of a model by which it combines; None means those of the settings.
     """
 
     participant: str
@@ -260,6 +203,7 @@ class Plan:
     groups: tuple[GroupPlan, ...] = ()
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
+    steps: tuple[Step, ...] | None = None
 
     def __repr__(self) -> str:
         """Return the participant alone, since logs and crash files show it."""
@@ -289,10 +233,26 @@ class Plan:
         """Return the run of a key."""
         return next(run for run in self.runs if run.key == key)
 
+    def result(self, key: str) -> RunPlan | GroupPlan:
+        """Return the run or the group of a key."""
+        groups = (group for group in self.groups if group.key == key)
+        return next(groups, None) or self.run(key)
+
+    def inputs(self, item: GroupPlan | GroupContrast) -> list[RunPlan | GroupPlan]:
+        """Return the results that are combined into a group, or that enter a contrast."""
+        return [self.result(key) for key in item.input_keys]
+
+    def combination(self, group: GroupPlan) -> str:
+        """Return how a group is combined."""
+        return group.combination or self.settings.combination
+
     def n_rows(self, item: GroupContrast) -> int:
         """Return the number of rows of an F contrast, made here or beforehand."""
-        run = self.run(item.run_keys[0])
-        (mine,) = (one for one in run.estimable if one.contrast.label == item.contrast.label)
+        first = self.result(item.input_keys[0])
+        if isinstance(first, GroupPlan):
+            return self.n_rows(first.source_of(item))
+        label = item.source_label
+        (mine,) = (one for one in first.estimable if one.contrast.label == label)
         return len(mine.rows)
 
     def outline(self) -> Plan:
@@ -300,8 +260,17 @@ class Plan:
         return replace(self, runs=tuple(run.outline() for run in self.runs))
 
     def group_runs(self, group: GroupPlan) -> Iterator[RunPlan]:
-        """Iterate over the runs of a group."""
-        return (self.run(key) for key in group.run_keys)
+        """Iterate over the runs of a group, also of what it combines."""
+        for result in self.inputs(group):
+            yield from self.group_runs(result) if isinstance(result, GroupPlan) else (result,)
+
+    def contrast_runs(self, item: GroupContrast) -> Iterator[RunPlan]:
+        """Iterate over the runs that enter a contrast, also through what it combines."""
+        for result in self.inputs(item):
+            if isinstance(result, GroupPlan):
+                yield from self.contrast_runs(result.source_of(item))
+            else:
+                yield result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,11 +160,11 @@ def make_group(name: str, runs: Sequence[RunPlan], **changes: object) -> GroupPl
         level="subject",
         levels=("subject",),
         entities=entities(name),
-        run_keys=tuple(run.key for run in runs),
+        input_keys=tuple(run.key for run in runs),
         contrasts=tuple(
             GroupContrast(
                 contrast=contrast,
-                run_keys=tuple(
+                input_keys=tuple(
                     run.key for run in runs if label in {i.contrast.label for i in run.estimable}
                 ),
                 dropped={
@@ -269,7 +269,7 @@ def publish_tables(plan: Plan, out_dir: Path) -> None:
     for group in plan.groups:
         for item in group.estimable:
             if item.contrast.label in paths.influence_tables(group):
-                rows = [influence_row(f"sub-{plan.participant}_{key}") for key in item.run_keys]
+                rows = [influence_row(f"sub-{plan.participant}_{key}") for key in item.input_keys]
                 write_influence(plan, group, item, rows, out_dir)
 
 

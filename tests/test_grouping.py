@@ -38,7 +38,7 @@ def groups_of(*names: str, settings: AnalysisSettings = SETTINGS, left_out: tupl
 
 
 def written(groups):
-    return {str(g.entities): g.run_keys for g in groups if g.not_written is None}
+    return {str(g.entities): g.input_keys for g in groups if g.not_written is None}
 
 
 def test_runs_of_one_task_and_space_form_one_group():
@@ -59,7 +59,7 @@ def test_runs_that_differ_in_another_entity_are_not_combined(key):
 
 def test_sessions_are_combined_each_and_then_from_all_their_runs():
     _, groups, _, _ = groups_of(*(f"sub-1_ses-{s}_task-x_run-{r}" for s in "ab" for r in "12"))
-    assert [(group.level, str(group.entities), len(group.run_keys)) for group in groups] == [
+    assert [(group.level, str(group.entities), len(group.input_keys)) for group in groups] == [
         ("session", "sub-1_ses-a_task-x", 2),
         ("session", "sub-1_ses-b_task-x", 2),
         ("subject", "sub-1_task-x", 4),
@@ -139,7 +139,7 @@ def test_a_run_that_cannot_estimate_a_contrast_is_left_out_of_it_by_name():
     ]
     groups, _, _ = group_runs(runs, (), SETTINGS)
     (item,) = groups[0].contrasts
-    assert item.run_keys == ("task-x_run-1_space-A",)
+    assert item.input_keys == ("task-x_run-1_space-A",)
     assert item.dropped == {"task-x_run-2_space-A": "no event"}
 
 

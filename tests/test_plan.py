@@ -368,7 +368,7 @@ def test_maps_made_beforehand_are_combined_by_label():
     plan = plan_of(*runs)
     (group,) = plan.written_groups
     assert group.contrasts[0].contrast.name == "face - house"
-    assert len(group.contrasts[0].run_keys) == 2
+    assert len(group.contrasts[0].input_keys) == 2
 
 
 def test_the_outline_of_a_plan_decides_the_same_without_its_arrays():

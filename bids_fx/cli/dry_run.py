@@ -65,7 +65,7 @@ def _plan_json(plan: Plan) -> dict[str, object]:
     return {
         "participant": plan.participant,
         "runs": [_run_json(run) for run in plan.runs],
-        "groups": [_group_json(group) for group in plan.groups],
+        "groups": [_group_json(plan, group) for group in plan.groups],
         "problems": [str(problem) for problem in plan.problems],
         "notices": [{"text": notice.text, "warning": notice.warning} for notice in plan.notices],
         "outputs": [str(path) for path in paths.expected_outputs(plan)],
@@ -128,18 +128,25 @@ def _inflation_warnings(item: RunContrast) -> list[str]:
     ]
 
 
-def _group_json(group: GroupPlan) -> dict[str, object]:
+def _group_json(plan: Plan, group: GroupPlan) -> dict[str, object]:
+    """Return a group; what it combines is named apart from the runs where it is none of them."""
+    through = group.input_noun != "run"
     return {
         "result": str(group.entities),
         "levels": list(group.levels),
-        "runs": list(group.run_keys),
+        **({"node": group.step, "combination": plan.combination(group)} if plan.steps else {}),
+        "runs": [run.key for run in plan.group_runs(group)],
+        **({"inputs": list(group.input_keys)} if through else {}),
         "not_written": group.not_written,
         "mem_gb": round(group.mem_gb, 2),
         "contrasts": [
             {
                 "label": item.contrast.label,
-                "runs": list(item.run_keys),
+                **({"formula": item.contrast.formula} if plan.steps else {}),
+                "runs": [run.key for run in plan.contrast_runs(item)],
+                **({"inputs": list(item.input_keys)} if through else {}),
                 "left_out": item.dropped,
+                **({"reason": item.reason} if item.reason else {}),
             }
             for item in group.contrasts
         ],
@@ -151,14 +158,19 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     for run in plan.runs:
         yield from _run_lines(run)
     for group in plan.groups:
-        yield f"  {group.level} {group.entities}: {len(group.run_keys)} run(s)"
+        noun = group.input_noun
+        node = f" (node '{group.step}', {plan.combination(group)})" if plan.steps else ""
+        yield f"  {group.level} {group.entities}: {len(group.input_keys)} {noun}(s){node}"
         if group.not_written is not None:
             yield f"    not written: {group.not_written}"
             continue
         yield f"    memory {group.mem_gb:.2f} GB"
         for item in group.contrasts:
-            count = f"{len(item.run_keys)} of {len(group.run_keys)} runs"
-            yield f"    {item.contrast.label}: {count}" + "".join(
+            text = f"    {item.contrast.label}"
+            text += f" = {item.contrast.formula}" if item.cells else ""
+            text += f": {len(item.input_keys)} of {len(group.input_keys)} {noun}s"
+            text += f"; NOT ESTIMABLE: {item.reason}" if item.reason else ""
+            yield text + "".join(
                 f"; without {key}: {reason}" for key, reason in item.dropped.items()
             )
     for problem in plan.problems:

@@ -55,6 +55,18 @@ class Estimates:
     dofs: FloatArray
     places: npt.NDArray[np.intp]
 
+    def weighed(self, weights: Sequence[float]) -> Estimates:
+        """Return the estimates times a weight each, the spreads times its square."""
+        if all(weight == 1 for weight in weights):
+            return self
+        factors = np.asarray(weights, dtype=np.float64).reshape(-1, *[1] * (self.effects.ndim - 1))
+        return Estimates(
+            effects=self.effects * factors,
+            spreads=self.spreads * factors**2,
+            dofs=self.dofs,
+            places=self.places,
+        )
+
     def at(self, voxel: int) -> Estimates:
         """Return a copy of the estimates in one of the voxels."""
         return Estimates(

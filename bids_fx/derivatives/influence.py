@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bids_fx.derivatives import paths, sidecars
+from bids_fx.derivatives.meanings import said_of
 from bids_fx.derivatives.write import six_digits, write_json, write_table
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 
@@ -99,14 +100,17 @@ def write_influence(
         out_dir / paths.sidecar(path),
         {
             "Description": (
-                f"What each run does to the peak of contrast '{item.contrast.name}' combined "
-                f"over {len(item.run_keys)} runs"
+                f"What each {group.input_noun} does to the peak of contrast "
+                f"'{item.contrast.name}' combined over {len(item.input_keys)} {group.input_noun}s"
             ),
             "ContrastName": item.contrast.name,
             "ContrastTest": item.contrast.test,
-            "Combination": plan.settings.combination,
+            "Combination": plan.combination(group),
             **{
-                name: {"Description": text, "Units": column_units.get(name, "arbitrary")}
+                name: {
+                    "Description": said_of(group.input_noun, text),
+                    "Units": column_units.get(name, "arbitrary"),
+                }
                 for name, text in _COLUMNS.items()
             },
         },

@@ -68,9 +68,9 @@ def model_map(entities: Entities, stat: str) -> PurePosixPath:
     return folder(entities) / f"{entities}_stat-{stat}_statmap.nii.gz"
 
 
-def mask(entities: Entities) -> PurePosixPath:
+def mask(entities: Entities, desc: str = "brain") -> PurePosixPath:
     """Return the path of the mask of a run, or of the voxels that any combined run covers."""
-    return folder(entities) / f"{entities}_desc-brain_mask.nii.gz"
+    return folder(entities) / f"{entities}_desc-{desc}_mask.nii.gz"
 
 
 def mean_image(entities: Entities) -> PurePosixPath:
@@ -152,9 +152,12 @@ def estimate_stats(contrast: Contrast) -> tuple[str, str, str]:
 
 
 def combined_stats(item: GroupContrast) -> tuple[str, ...]:
-    """Return the ``stat-`` labels of a contrast that is combined over runs."""
+    """Return the ``stat-`` labels of a combined contrast.
+
+    How inputs differ, and what one of them does, is asked within one mean only.
+    """
     stats = contrast_stats(item.contrast) + COVERAGE_STATS
-    if len(item.run_keys) < 2:
+    if len(item.input_keys) < 2 or not item.is_mean:
         return stats
     heterogeneity = HETEROGENEITY_STATS if item.contrast.test == "t" else ()
     return stats + heterogeneity + INFLUENCE_STATS
@@ -177,7 +180,7 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
     """Iterate over the images that a group's nodes write; each has a sidecar."""
     if group.not_written is not None or not group.estimable:
         return
-    yield mask(group.entities)
+    yield mask(group.entities, group.mask_desc)
     for item in group.estimable:
         for stat in combined_stats(item):
             yield statmap(group.entities, item.contrast.label, stat)
@@ -236,10 +239,11 @@ def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[Pu
     stats = ("z", "effect") if item.contrast.test == "t" else ("z",)
     if group.not_written is None:
         yield from (statmap(group.entities, label, stat) for stat in stats)
-    for key in item.run_keys:
-        run = plan.run(key)
+    for result in plan.inputs(item):
+        if isinstance(result, GroupPlan) or not isinstance(result.source, RunMaps):
+            yield from (statmap(result.entities, item.source_label, stat) for stat in stats)
+    for run in plan.contrast_runs(item):
         if not isinstance(run.source, RunMaps):
-            yield from (statmap(run.entities, label, stat) for stat in stats)
             yield mean_image(run.entities)
 
 
@@ -264,13 +268,13 @@ def group_clusters(group: GroupPlan) -> dict[str, PurePosixPath]:
 
 
 def influence_tables(group: GroupPlan) -> dict[str, PurePosixPath]:
-    """Return a group's tables of influence by contrast label: where two runs or more enter."""
+    """Return a group's tables of influence by contrast label: of means of two inputs or more."""
     if group.not_written is not None:
         return {}
     return {
         item.contrast.label: influence(group.entities, item.contrast.label)
         for item in group.estimable
-        if len(item.run_keys) > 1
+        if len(item.input_keys) > 1 and item.is_mean
     }
 
 

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.contrasts import write_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
+from bids_fx.derivatives.meanings import said_of
 from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
 from bids_fx.entities import Entities
-from bids_fx.inputs import BoldRun, FloatArray, Grid
+from bids_fx.inputs import BoldRun, FloatArray, Grid, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 from bids_fx.threads import map_in_order
@@ -315,7 +316,7 @@ def write_group_contrast(
     def write(stat: str) -> Path:
         sidecar = {
             **common,
-            **sidecars.group_contrast(plan, item, stat, median),
+            **sidecars.group_contrast(plan, group, item, stat, median),
             "VoxelsWithoutWeights": result.gave_way,
         }
         path = paths.statmap(group.entities, label, stat)
@@ -357,9 +358,9 @@ def write_group_mask(
     sidecar = {
         **sidecars.group_image(plan, group, None, hashes),
         "Type": "Brain",
-        "Description": "Voxels that at least one run covers",
+        "Description": said_of(group.input_noun, "Voxels that at least one run covers"),
     }
-    path = paths.mask(group.entities)
+    path = paths.mask(group.entities, group.mask_desc)
     _group_writer(plan, group, mask, out_dir).write_mask(path, sidecar)
     return out_dir / path
 
@@ -367,31 +368,32 @@ def write_group_mask(
 def _group_writer(
     plan: Plan, group: GroupPlan, mask: npt.NDArray[np.bool_], out_dir: Path
 ) -> _ImageWriter:
-    return _ImageWriter(out_dir, group.entities, mask, plan.run(group.run_keys[0]).source.grid)
+    grid = next(plan.group_runs(group)).source.grid
+    return _ImageWriter(out_dir, group.entities, mask, grid)
 
 
-def map_key(run_key: str, label: str, stat: str) -> str:
-    """Return the name under which a run's map passes through the workflow.
+def map_key(key: str, label: str, stat: str) -> str:
+    """Return the name under which a map of a run or group passes through the workflow.
 
     Examples
     --------
     >>> map_key("task-x_run-1", "face", "effect")
     'task-x_run-1/face/effect'
     """
-    return f"{run_key}/{label}/{stat}"
+    return f"{key}/{label}/{stat}"
 
 
-def published_maps(run: RunPlan, out_dir: Path) -> dict[str, Path]:
+def published_maps(result: RunPlan | GroupPlan, out_dir: Path) -> dict[str, Path]:
     """Return where the maps that a join reads are: published by us, or made beforehand."""
-    if isinstance(run.source, BoldRun):
+    if isinstance(result, RunPlan) and isinstance(result.source, RunMaps):
         return {
-            map_key(run.key, item.contrast.label, stat): out_dir
-            / paths.statmap(run.entities, item.contrast.label, stat)
-            for item in run.estimable
-            for stat in paths.estimate_stats(item.contrast)
+            map_key(result.key, label, stat): path
+            for label, maps in result.source.maps.items()
+            for stat, path in maps.items()
         }
     return {
-        map_key(run.key, label, stat): path
-        for label, maps in run.source.maps.items()
-        for stat, path in maps.items()
+        map_key(result.key, item.contrast.label, stat): out_dir
+        / paths.statmap(result.entities, item.contrast.label, stat)
+        for item in result.estimable
+        for stat in paths.estimate_stats(item.contrast)
     }

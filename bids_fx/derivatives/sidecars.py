@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.estimability import describe_columns, describe_contrast, describe_fit
+from bids_fx.derivatives.meanings import STAT_MEANING, map_meaning, said_of
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 Json = dict[str, object]
-
-#: What each ``stat-`` label means, for `Description`.
-STAT_MEANING = {
-    "effect": "Effect",
-    "variance": "Sampling variance of the effect",
-    "t": "t statistic",
-    "z": "z value with the tail probability of t, computed in log space",
-    "p": "p value, one-sided (upper tail)",
-    "logp": "-log10 of the one-sided p value",
-    "dof": "Degrees of freedom of t",
-    "nruns": "Number of runs that enter the voxel",
-    "q": "Cochran's Q of the runs' effects",
-    "qp": "p value of Cochran's Q, by Welch's F test",
-    "isq": "I squared: share of the runs' variation beyond sampling error, in percent",
-    "tau2": "Variance of the effect between runs (DerSimonian-Laird)",
-    "zchange": "Largest change of z when one run is left out: z of all runs minus z without it",
-    "zchangerun": "Run whose leaving out changes z most",
-    "rsquared": "Share of the variance beyond drift and intercept that the model explains",
-    "sigmasq": "Marginal residual variance",
-    "ar1": "First-order autocorrelation of the residuals",
-    "white": "Share of the noise variance that is white",
-    "tsnr": "Temporal signal-to-noise ratio: mean over the standard deviation of the residuals",
-}
-#: Where an F contrast's maps mean something else.
-_F_MEANING = {
-    "effect": "Effects of the rows",
-    "covariance": "Sampling covariance of the rows' effects",
-    "F": "F statistic",
-    "z": "z value with the two-sided tail probability of F, never negative",
-    "p": "p value of the F test",
-    "logp": "-log10 of the p value of the F test",
-    "dof": "Denominator degrees of freedom of F",
-}
-#: How the values of a map are to be read, said after the contrast's name.
-_READING = {
-    "zchangerun": "; its number in `Runs`, counted from 1; 0 where fewer than two runs enter",
-}
-_F_READING = {
-    "effect": "; one volume a row",
-    "covariance": (
-        "; upper triangle row by row along the 4th dimension: (1,1), (1,2), …; F = e' C^-1 e / q"
-    ),
-}
 
 _EFFECT_UNITS = {
     "psc": "percent signal change",
@@ -235,40 +193,79 @@ def group_image(
     plan: Plan, group: GroupPlan, item: GroupContrast | None, hashes: Mapping[str, str]
 ) -> Json:
     """Return what the sidecars of a combined contrast have in common."""
-    runs = [plan.run(key) for key in (item.run_keys if item else group.run_keys)]
+    runs = list(plan.contrast_runs(item) if item else plan.group_runs(group))
     return {
         **_image(group.entities),
         "Levels": list(group.levels),
         "Sources": sorted(hashes),
         "InputHashes": dict(hashes),
         "SettingsHash": group.settings_hash,
-        "Combination": plan.settings.combination,
+        "Combination": plan.combination(group),
         "NumberOfRuns": len(runs),
         "Runs": [str(run.entities) for run in runs],
-        "RunsLeftOut": (
-            {str(plan.run(key).entities): reason for key, reason in item.dropped.items()}
-            if item
-            else {}
-        ),
+        "RunsLeftOut": {
+            str(result.entities): reason
+            for result, reason in (_left_out(plan, item) if item else ())
+            if isinstance(result, RunPlan)
+        },
+        **({} if group.input_noun == "run" else _inputs(plan, group, item)),
         "StatisticalModel": {
             "Runs": {str(run.entities): run_model(run, plan.settings) for run in runs}
         },
     }
 
 
-def group_contrast(plan: Plan, item: GroupContrast, stat: str, median: float | None) -> Json:
+def _left_out(plan: Plan, item: GroupContrast) -> Iterator[tuple[RunPlan | GroupPlan, str]]:
+    """Iterate over what a contrast leaves out, also in what it is combined from."""
+    for key, reason in item.dropped.items():
+        yield plan.result(key), reason
+    for result in plan.inputs(item):
+        if isinstance(result, GroupPlan):
+            yield from _left_out(plan, result.source_of(item))
+
+
+def _inputs(plan: Plan, group: GroupPlan, item: GroupContrast | None) -> Json:
+    """Return which results entered that are combinations themselves."""
+    dropped = item.dropped if item else {}
+    return {
+        "Inputs": [str(result.entities) for result in plan.inputs(item or group)],
+        "InputsLeftOut": {str(plan.result(key).entities): why for key, why in dropped.items()},
+    }
+
+
+def group_contrast(
+    plan: Plan, group: GroupPlan, item: GroupContrast, stat: str, median: float | None
+) -> Json:
     """Return what is particular to one map of a combined contrast; `median` as for a run."""
     contrast = item.contrast
-    variance, dof = _COMBINED[plan.settings.combination, contrast.test]
+    noun = group.input_noun
+    variance, dof = (
+        said_of(noun, text) for text in _COMBINED[plan.combination(group), contrast.test]
+    )
+    cells = [
+        {
+            "Weight": cell.weight,
+            "MeanOf": [str(plan.result(key).entities) for key in cell.input_keys],
+        }
+        for cell in item.cells
+    ]
+    if not item.is_mean:
+        variance = f"sum over the means of the squared weight times the variance; each: {variance}"
+        dof = f"Satterthwaite, over the means, per voxel: see stat-dof; each: {dof}"
     values = {
         **_contrast_map(contrast, stat, plan.settings),
         **_numerator(contrast, plan.n_rows(item)),
+        **({"WeightedMeans": cells} if cells else {}),
         "DegreesOfFreedomPerVoxel": True,
         "EffectiveDegreesOfFreedom": median,
         "DegreesOfFreedomMethod": dof,
         "VarianceEstimator": variance,
     }
-    return {**values, "Units": units(stat, plan.settings, effect=effect_units(plan))}
+    return {
+        **values,
+        "Description": map_meaning(contrast, stat, noun),
+        "Units": units(stat, plan.settings, effect=effect_units(plan)),
+    }
 
 
 def effect_units(plan: Plan) -> str:
@@ -358,11 +355,8 @@ def _image(entities: Mapping[str, str]) -> Json:
 
 
 def _contrast_map(contrast: Contrast, stat: str, settings: AnalysisSettings) -> Json:
-    is_f = contrast.test == "F"
-    meaning = STAT_MEANING | (_F_MEANING if is_f else {})
-    reading = _READING | (_F_READING if is_f else {})
     return {
-        "Description": f"{meaning[stat]} of contrast '{contrast.name}'{reading.get(stat, '')}",
+        "Description": map_meaning(contrast, stat),
         "ContrastName": contrast.name,
         "ContrastFormula": contrast.formula,
         "ContrastTest": contrast.test,

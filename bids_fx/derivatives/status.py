@@ -16,7 +16,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.write import sha256, write_json
-from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
 from bids_fx.settings import WORK_AREA
 
@@ -126,7 +126,7 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
 
 
 def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
-    """Tell whether all combined maps of a group are there, of the run maps as they are now."""
+    """Tell whether all combined maps of a group are there, of its inputs' maps as they are now."""
     if group.not_written is not None or not group.estimable:
         return True
     inputs = group_inputs(plan, group, out_dir)
@@ -241,13 +241,11 @@ def unfinished(
     """
     runs = {run.key for run in plan.runs if force or not is_run_finished(run, out_dir, hashes)}
     runs -= {run.key for run in plan.runs if isinstance(run.source, RunMaps)}
-    groups = {
-        group.key
-        for group in plan.written_groups
-        if force
-        or runs.intersection(group.run_keys)
-        or not is_group_finished(plan, group, out_dir, hashes)
-    }
+    groups: set[str] = set()
+    for group in plan.written_groups:
+        changed = not (runs | groups).isdisjoint(group.input_keys)
+        if force or changed or not is_group_finished(plan, group, out_dir, hashes):
+            groups.add(group.key)
     if only_figures:
         return Todo(
             run_figures=frozenset(run.key for run in plan.runs),
@@ -274,32 +272,32 @@ def unfinished(
             # Which runs it shows depends on the filters, and its name does not.
             or group.shows_runs_alone
             or group.key in groups
-            or runs.intersection(group.run_keys)
+            or not (runs | groups).isdisjoint(group.input_keys)
             or not _all_exist(out_dir, (figure, paths.group_clusters(group)[label]))
         ),
     )
 
 
 def group_inputs(plan: Plan, group: GroupPlan, out_dir: Path) -> dict[str, Path]:
-    """Return the run maps that a combination reads, by BIDS URI."""
+    """Return the maps that a combination reads, by BIDS URI."""
     inputs: dict[str, Path] = {}
-    for run in plan.group_runs(group):
+    for result in plan.inputs(group):
         prefixes = tuple(
-            f"{run.key}/{item.contrast.label}/"
+            f"{result.key}/{item.source_label}/"
             for item in group.estimable
-            if run.key in item.run_keys
+            if result.key in item.input_keys
         )
-        for name, file in published_maps(run, out_dir).items():
+        for name, file in published_maps(result, out_dir).items():
             if name.startswith(prefixes):
-                inputs[map_uri(run, file, out_dir)] = file
+                inputs[map_uri(result, file, out_dir)] = file
     return inputs
 
 
-def map_uri(run: RunPlan, file: Path, out_dir: Path) -> str:
-    """Return the BIDS URI of a run's map: in this dataset, or in that of maps made beforehand."""
-    if isinstance(run.source, BoldRun):
-        return output_uri(PurePosixPath(file.relative_to(out_dir).as_posix()))
-    return run.source.uris[file]
+def map_uri(result: RunPlan | GroupPlan, file: Path, out_dir: Path) -> str:
+    """Return the BIDS URI of a result's map: in this dataset, or in that of maps made before."""
+    if isinstance(result, RunPlan) and isinstance(result.source, RunMaps):
+        return result.source.uris[file]
+    return output_uri(PurePosixPath(file.relative_to(out_dir).as_posix()))
 
 
 def _vouched(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_fx.glm import fixed_effects, joint
-from bids_fx.glm.fixed_effects import combine, leave_one_out
+from bids_fx.glm.fixed_effects import add_effects, combine, leave_one_out
 from bids_fx.glm.influence import largest_change
 from bids_fx.glm.joint import combine_rows, leave_one_out_rows
 from bids_fx.glm.statistics import MapSet, f_maps, t_maps
@@ -64,6 +64,54 @@ def combined_maps(
         ),
         n_voxels,
     )
+
+
+def summed_maps(
+    effects: npt.NDArray[np.floating],
+    variances: npt.NDArray[np.floating],
+    dofs: npt.NDArray[np.floating],
+    *,
+    cells: Sequence[Sequence[int]],
+    combination: str,
+) -> MapSet:
+    """Combine a t contrast within each of some cells, sum the cells and compute the maps.
+
+    Parameters
+    ----------
+    effects, variances, dofs, combination
+        As for `combined_maps`; effects times the weight of their cell, variances times its square.
+    cells : sequence of sequence of int
+        The rows of each cell; no row is in two.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_voxels,)
+        Those of a t contrast; ``nruns``, over all cells, 0 where a cell has none; `GAVE_WAY`,
+        where the weighted combination of any cell was a plain mean.
+
+    Raises
+    ------
+    ValueError
+        As `combined_maps`; if there is no cell.
+    """
+    n_runs, n_voxels = np.shape(effects)
+    dofs = np.broadcast_to(dofs, np.shape(effects))
+
+    def maps(part: slice) -> MapSet:
+        result = add_effects(
+            combine(
+                *(values[list(rows), part] for values in (effects, variances, dofs)),
+                combination=combination,
+            )
+            for rows in cells
+        )
+        return t_maps(result.effect, result.variance, result.dof) | {
+            "nruns": result.n_runs.astype(np.float64),
+            GAVE_WAY: result.plain.astype(np.float64),
+        }
+
+    blocks = _blocks(n_voxels, fixed_effects.numbers_per_voxel(n_runs))
+    return _joined(((part, maps(part)) for part in blocks), n_voxels)
 
 
 def combined_f_maps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +58,27 @@ class CombinedEffects:
     q_p: FloatArray
     isq: FloatArray
     tau2: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummedEffects:
+    """A sum of combinations; each an ndarray of shape (n_voxels,).
+
+    Parameters
+    ----------
+    effect, variance, dof : ndarray
+        The sum, its variance and its degrees of freedom; NaN where any part has none.
+    n_runs : ndarray of int
+        Number of runs that entered any part; 0 where a part has none.
+    plain : ndarray of bool
+        Where a weighted combination of any part gave way to the unweighted one.
+    """
+
+    effect: FloatArray
+    variance: FloatArray
+    dof: FloatArray
+    n_runs: IntArray
+    plain: BoolArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +217,57 @@ def leave_one_out(
         for less, all_runs in zip(reduced[:3], whole[:3], strict=True)
     )
     return ReducedEffects(effect=effect, variance=variance, dof=dof)
+
+
+def add_effects(parts: Iterable[CombinedEffects]) -> SummedEffects:
+    r"""Add independent combinations, as of sessions that a contrast compares.
+
+    Parameters
+    ----------
+    parts : iterable of CombinedEffects
+        One or more over the same voxels, of disjoint sets of runs.
+
+    Returns
+    -------
+    SummedEffects
+        Not defined where any part is not. The order of the parts matters to rounding only.
+
+    Raises
+    ------
+    ValueError
+        If there is no part.
+
+    Notes
+    -----
+    With effects :math:`x_j`, variances :math:`v_j` and degrees of freedom :math:`\nu_j`:
+    :math:`\sum x_j`, its variance :math:`\sum v_j`, and degrees of freedom
+    :math:`(\sum v_j)^2 / \sum (v_j^2 / \nu_j)` (Satterthwaite 1946, Biometrics Bulletin 2:110).
+    That weights within a part are estimates is in its variance and degrees of freedom already.
+    For :math:`\sum c_j x_j`, effects go in times :math:`c_j` and variances times :math:`c_j^2`.
+
+    Examples
+    --------
+    >>> one = combine([[3.0]], [[1.0]], [[20.0]], combination="weighted")
+    >>> other = combine([[-1.0]], [[2.0]], [[40.0]], combination="weighted")
+    >>> both = add_effects([one, other])
+    >>> both.effect, both.variance, both.dof
+    (array([2.]), array([3.]), array([60.]))
+    """
+    found = list(parts)
+    if not found:
+        raise ValueError("there is nothing to add")
+    v = np.stack([part.variance for part in found])
+    nu = np.stack([part.dof for part in found])
+    counts = np.stack([part.n_runs for part in found])
+    largest = v.max(axis=0)
+    share = v / largest
+    return SummedEffects(
+        effect=sum_first(np.stack([part.effect for part in found])),
+        variance=sum_first(v),
+        dof=sum_first(share) ** 2 / sum_first(share**2 / nu),
+        n_runs=np.where(np.isnan(largest), 0, counts.sum(axis=0)),
+        plain=np.logical_or.reduce([part.plain for part in found]) & ~np.isnan(largest),
+    )
 
 
 def numbers_per_voxel(n_runs: int) -> int:

@@ -66,17 +66,22 @@ class _CombineRunsInputSpec(_GroupInputSpec):
     label = traits.Str(mandatory=True, desc="the contrast's label")
     # Of all contrasts, and therefore no `File`s: nipype would look at each for every contrast.
     maps = traits.List(
-        traits.Dict(traits.Str, traits.Str), mandatory=True, desc="maps of each run"
+        traits.Dict(traits.Str, traits.Str), mandatory=True, desc="maps of each input"
     )
     n_threads = traits.Int(1, usedefault=True, nohash=True, desc="threads of the combination")
 
 
 class _CombineRunsOutputSpec(TraitedSpec):
     maps = traits.List(File(exists=True), desc="published combined maps")
+    estimates = traits.Dict(
+        traits.Str,
+        File(exists=True),
+        desc="those that are combined further, by group/contrast/stat",
+    )
 
 
 class CombineRuns(SimpleInterface):
-    """Combine the published maps that a group's runs have of one contrast."""
+    """Combine the published maps that a group's inputs have of one contrast."""
 
     input_spec = _CombineRunsInputSpec
     output_spec = _CombineRunsOutputSpec
@@ -93,7 +98,16 @@ class CombineRuns(SimpleInterface):
             n_threads=inputs.n_threads,
         )
         self._results["maps"] = [str(path) for path in combined]
+        published = published_estimates(inputs.group, Path(inputs.out_dir))
+        self._results["estimates"] = {
+            key: file for key, file in published.items() if Path(file) in combined
+        }
         return runtime
+
+
+def published_estimates(group: GroupPlan, out_dir: Path) -> dict[str, str]:
+    """Return where a group's maps that are combined further are published, by `map_key`."""
+    return {key: str(file) for key, file in published_maps(group, out_dir).items()}
 
 
 class _JoinMasksInputSpec(_GroupInputSpec):

@@ -111,6 +111,20 @@ def combined(group: GroupPlan, label: str, stat: str, out_dir: Path) -> Volume:
     return read_volume(out_dir / paths.statmap(group.entities, label, stat))
 
 
+def result_z(result: RunPlan | GroupPlan, label: str, out_dir: Path) -> Volume:
+    """Return the z map of a run or a combination; raises as `run_z` does."""
+    if isinstance(result, GroupPlan):
+        return combined(result, label, "z", out_dir)
+    return run_z(result, label, out_dir)
+
+
+def result_effect(result: RunPlan | GroupPlan, label: str, out_dir: Path) -> Volume:
+    """Return the effect map of a run or a combination; raises as `run_z` does."""
+    if isinstance(result, GroupPlan):
+        return combined(result, label, "effect", out_dir)
+    return run_effect(result, label, out_dir)
+
+
 def mean_image(run: RunPlan, out_dir: Path) -> Volume:
     """Return the mean image of a run that was fitted; raises OSError where it is missing."""
     return read_volume(out_dir / paths.mean_image(run.entities))

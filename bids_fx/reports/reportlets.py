@@ -106,28 +106,30 @@ def group_title(group: GroupPlan) -> str:
     >>> from bids_fx.entities import parse_name
     >>> entities = parse_name("sub-01_task-x_space-MNI152Lin_bold.nii.gz").entities
     >>> group_title(
-    ...     GroupPlan(key="", level="subject", levels=("subject",), entities=entities, run_keys=())
+    ...     GroupPlan(
+    ...         key="", level="subject", levels=("subject",), entities=entities, input_keys=()
+    ...     )
     ... )
     'task-x space-MNI152Lin'
     """
     return str(group.entities.without("sub")).replace("_", " ")
 
 
-def run_title(run: RunPlan, group: GroupPlan) -> str:
-    """Return what tells a run from the others of its group.
+def run_title(result: RunPlan | GroupPlan, group: GroupPlan) -> str:
+    """Return what tells a run, or what else is combined, from the others of its group.
 
     Returns
     -------
     str
         For example ``ses-2 run-1``; ``single run`` where it has no entity of its own.
     """
-    own = run.entities.without(*group.entities)
-    return str(own).replace("_", " ") or "single run"
+    own = result.entities.without(*group.entities)
+    return str(own).replace("_", " ") or f"single {group.input_noun}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """The maps of a contrast: each run's is read whenever it is asked for, then let go.
+    """The maps of a contrast: each input's is read whenever it is asked for, then let go.
 
     Parameters
     ----------
@@ -158,31 +160,37 @@ class _Shown:
         return cls(plan=plan, group=group, item=item, out_dir=out_dir, combined=combined)
 
     @property
-    def runs(self) -> list[RunPlan]:
-        """The runs that enter."""
-        return [self.plan.run(key) for key in self.item.run_keys]
+    def inputs(self) -> list[RunPlan | GroupPlan]:
+        """What enters."""
+        return self.plan.inputs(self.item)
 
     def __iter__(self) -> Iterator[StatRow]:
-        """Iterate over the combined map and each run's."""
+        """Iterate over the combined map and each input's."""
         if self.combined is not None:
             yield StatRow(
-                name=combined_title(len(self.item.run_keys)),
+                name=combined_title(len(self.item.input_keys), self.group.input_noun),
                 z=self.combined.data,
                 affine=self.combined.affine,
                 background=self._behind_combined(),
             )
-        for run in self.runs:
-            z = maps.run_z(run, self.item.contrast.label, self.out_dir)
+        for result in self.inputs:
+            z = maps.result_z(result, self.item.source_label, self.out_dir)
             yield StatRow(
-                name=run_title(run, self.group),
+                name=run_title(result, self.group),
                 z=z.data,
                 affine=z.affine,
-                background=self._mean_image(run),
+                background=self._mean_image(self._first_run(result)),
             )
+
+    def _first_run(self, result: RunPlan | GroupPlan) -> RunPlan:
+        """Return the run itself, or the first one of a combination."""
+        if isinstance(result, RunPlan):
+            return result
+        return next(self.plan.contrast_runs(result.source_of(self.item)))
 
     def _behind_combined(self) -> Callable[[], maps.Volume] | None:
         """Return what reads the anatomy or, where there is none, the first run's mean image."""
-        first = self.runs[0]
+        first = next(self.plan.contrast_runs(self.item))
         anatomy = find_anatomy(first)
         return self._mean_image(first) if anatomy is None else partial(maps.read_volume, anatomy)
 
@@ -193,19 +201,19 @@ class _Shown:
         return partial(maps.mean_image, run, self.out_dir)
 
 
-def combined_title(n_runs: int) -> str:
+def combined_title(number: int, noun: str = "run") -> str:
     """Return what the combined map is called.
 
     Examples
     --------
-    >>> combined_title(2), combined_title(1)
-    ('combined (2 runs)', 'combined (1 run)')
+    >>> combined_title(2), combined_title(1, "session")
+    ('combined (2 runs)', 'combined (1 session)')
     """
-    return f"combined ({n_runs} run{'' if n_runs == 1 else 's'})"
+    return f"combined ({number} {noun}{'' if number == 1 else 's'})"
 
 
 def _clusters(shown: _Shown) -> list[tuple[str, Cluster]]:
-    """Return the clusters of the combined map, or of each run where none is written."""
+    """Return the clusters of the combined map, or of each input where none is written."""
     contrast, out_dir = shown.item.contrast, shown.out_dir
     # The effects of an F contrast are not one a voxel.
     has_effect = contrast.test == "t"
@@ -215,10 +223,11 @@ def _clusters(shown: _Shown) -> list[tuple[str, Cluster]]:
             effect = maps.combined(shown.group, contrast.label, "effect", out_dir)
         return [(COMBINED, cluster) for cluster in _of(shown.combined, effect)]
     found = []
-    for run in shown.runs:
-        effect = maps.run_effect(run, contrast.label, out_dir) if has_effect else None
-        clusters = _of(maps.run_z(run, contrast.label, out_dir), effect)
-        found += [(run.key, cluster) for cluster in clusters]
+    label = shown.item.source_label
+    for result in shown.inputs:
+        effect = maps.result_effect(result, label, out_dir) if has_effect else None
+        clusters = _of(maps.result_z(result, label, out_dir), effect)
+        found += [(result.key, cluster) for cluster in clusters]
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
+from bids_fx.derivatives.meanings import said_of
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports import maps
@@ -24,6 +25,9 @@ from bids_fx.settings import Z_THRESHOLD
 
 #: Figures wider than this do not stand side by side.
 WIDE_PT = 560.0
+
+#: What is behind the map of a combination.
+_FIRST_RUNS = "the mean image of its first run"
 
 #: Clusters that the page lists; the table on disk has all.
 N_CLUSTERS = 10
@@ -76,16 +80,19 @@ def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> Grou
     GroupPart
         Files that are missing or damaged show as missing.
     """
-    names = ", ".join(run_title(run, group) for run in plan.group_runs(group))
+    names = ", ".join(run_title(result, group) for result in plan.inputs(group))
+    noun = group.input_noun
     if group.not_written is not None:
-        text = f"No combined map is written: {group.not_written}. Runs: {names}."
+        text = f"No combined map is written: {group.not_written}. {noun.title()}s: {names}."
     else:
         how = {
             "weighted": "weighted by the inverse of their variances",
             "unweighted": "each with the same weight",
-        }[plan.settings.combination]
-        text = f"{count(len(group.run_keys), 'run')}, {how}: {names}."
+        }[plan.combination(group)]
+        text = f"{count(len(group.input_keys), noun)}, {how}: {names}."
     level = "Session" if group.level == "session" else "Participant"
+    if plan.steps and group.step:
+        text = f"Node {group.step}. {text}"
     return GroupPart(
         anchor=anchor,
         title=f"{level}: {group_title(group)}",
@@ -112,13 +119,14 @@ def _contrast_part(
     plan: Plan, group: GroupPlan, item: GroupContrast, anchor: str, out_dir: Path
 ) -> ContrastPart:
     """Gather what the report shows of one contrast."""
-    contrast = item.contrast
+    contrast, noun = item.contrast, group.input_noun
     notes = [
-        f"{run_title(plan.run(key), group)} is left out: {reason}."
+        f"{run_title(plan.result(key), group)} is left out: {reason}."
         for key, reason in item.dropped.items()
     ]
-    if not item.run_keys:
-        notes.insert(0, "No run can estimate this contrast, so there is no map of it.")
+    if not item.input_keys:
+        none = f"No {noun} can estimate this contrast, so there is no map of it."
+        notes.insert(0, f"There is no map of it: {item.reason}." if item.reason else none)
         return ContrastPart(
             anchor=anchor, name=contrast.name, formula=contrast.formula, notes=tuple(notes)
         )
@@ -127,7 +135,9 @@ def _contrast_part(
         rows = count(plan.n_rows(item), "row")
         notes.insert(0, f"F test of {rows} together, which has no direction.")
     if group.not_written is None:
-        notes.append(_compare(item, summaries))
+        # A contrast between means, or the negative of one, need not have a higher peak.
+        if not item.cells:
+            notes.append(_compare(group, item, summaries))
         notes += _without_weights(group, item, out_dir)
     return ContrastPart(
         anchor=anchor,
@@ -152,17 +162,20 @@ def _contrast_part(
 
 def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
     """Return what a figure of z maps shows."""
-    rows = "each run" if group.not_written else "the combined map, then each run"
-    anatomy = find_anatomy(plan.run(item.run_keys[0]))
-    if all(isinstance(plan.run(key).source, RunMaps) for key in item.run_keys):
+    each = f"each {group.input_noun}" + (f"'s {item.source}" if item.source else "")
+    rows = each if group.not_written else f"the combined map, then {each}"
+    runs = list(plan.contrast_runs(item))
+    anatomy = find_anatomy(runs[0])
+    if all(isinstance(run.source, RunMaps) for run in runs):
         ground = "a flat grey where there are results, since the maps were made beforehand"
         if anatomy is not None and not group.not_written:
             ground += f" (for the combined map, the anatomy, {anatomy.name})"
     elif group.not_written:
-        ground = "its mean image"
+        ground = "its mean image" if group.input_noun == "run" else _FIRST_RUNS
     else:
         behind = "the first run's" if anatomy is None else f"the anatomy, {anatomy.name}"
-        ground = f"the run's mean image (for the combined map, {behind})"
+        own = "the run's mean image" if group.input_noun == "run" else _FIRST_RUNS
+        ground = f"{own} (for the combined map, {behind})"
     return (
         f"Rows: {rows}, at the same axial cuts, on {ground}. Coloured: "
         f"{THRESHOLD_TEXT[item.contrast.test]}. "
@@ -173,15 +186,16 @@ def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
 def _summaries(
     plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
 ) -> Iterator[_Line]:
-    """Read the combined map and each run's, one at a time, for the table of peaks."""
+    """Read the combined map and each input's, one at a time, for the table of peaks."""
     label = item.contrast.label
     readers: list[tuple[str, Callable[[], maps.Volume]]] = []
     if group.not_written is None:
         read_combined = partial(maps.combined, group, label, "z", out_dir)
-        readers.append((combined_title(len(item.run_keys)), read_combined))
+        title = combined_title(len(item.input_keys), group.input_noun)
+        readers.append((title, read_combined))
     readers += [
-        (run_title(run, group), partial(maps.run_z, run, label, out_dir))
-        for run in map(plan.run, item.run_keys)
+        (run_title(result, group), partial(maps.result_z, result, item.source_label, out_dir))
+        for result in plan.inputs(item)
     ]
     place: tuple[float, float, float] | None = None
     for index, (name, read) in enumerate(readers):
@@ -232,7 +246,7 @@ def _peak_table(group: GroupPlan, item: GroupContrast, summaries: list[_Line]) -
     )
 
 
-def _compare(item: GroupContrast, summaries: list[_Line]) -> str:
+def _compare(group: GroupPlan, item: GroupContrast, summaries: list[_Line]) -> str:
     """Say whether the combined map has the higher peak, as it should."""
     combined, *runs = summaries
     known = [run for run in runs if run.peak is not None]
@@ -242,7 +256,7 @@ def _compare(item: GroupContrast, summaries: list[_Line]) -> str:
     assert best.peak is not None
     values = f"z = {number(combined.peak.value)} against {number(best.peak.value)} ({best.name})"
     if len(runs) == 1:
-        return f"One run alone enters the combined map: {values}."
+        return f"One {group.input_noun} alone enters the combined map: {values}."
     if combined.peak.value > best.peak.value:
         return f"The combined map has the higher peak: {values}."
     where = {
@@ -250,8 +264,8 @@ def _compare(item: GroupContrast, summaries: list[_Line]) -> str:
         "F": "the map stat-zchange says what any one of them does",
     }
     return (
-        f"The combined map does not have the higher peak: {values}. The runs differ there; "
-        f"{where[item.contrast.test]}."
+        f"The combined map does not have the higher peak: {values}. The {group.input_noun}s "
+        f"differ there; {where[item.contrast.test]}."
     )
 
 
@@ -265,7 +279,7 @@ def _cluster_table(
     except (OSError, ValueError):
         return None
     shown = found[:N_CLUSTERS]
-    names = {run.key: run_title(run, group) for run in plan.group_runs(group)}
+    names = {result.key: run_title(result, group) for result in plan.inputs(group)}
     rest = "" if len(found) == len(shown) else f" The {len(shown)} highest of {len(found)}."
     caption = (
         f"Clusters of voxels that touch by their faces, "
@@ -310,7 +324,7 @@ def _without_weights(group: GroupPlan, item: GroupContrast, out_dir: Path) -> li
         f"In {count(number, 'voxel')} a run has too few degrees of freedom for weights (8 or "
         "less): there the runs count equally, so that one that tells little blurs the others."
     )
-    return [text]
+    return [said_of(group.input_noun, text)]
 
 
 def _influence_table(
@@ -324,17 +338,29 @@ def _influence_table(
         found = read_influence(out_dir / path)
     except (OSError, ValueError, TypeError):
         return Table(caption="The table of what each run does is missing.", head=(), rows=())
-    names = {str(run.entities): run_title(run, group) for run in plan.group_runs(group)}
-    head = ("Run", "Peak", "Effect", "SE", "F", "dof", "Weight", "z of all", "z without", "Change")
+    names = {str(result.entities): run_title(result, group) for result in plan.inputs(group)}
+    noun = group.input_noun
+    head = (
+        noun.title(),
+        "Peak",
+        "Effect",
+        "SE",
+        "F",
+        "dof",
+        "Weight",
+        "z of all",
+        "z without",
+        "Change",
+    )
     # An F contrast has an F in place of one effect and one weight.
     is_t = item.contrast.test == "t"
     kept = [True, True, is_t, is_t, not is_t, True, is_t, True, True, True]
     rows = [(names.get(row.run, row.run), *_influence_cells(row)) for row in found]
     return Table(
         caption=(
-            "What each run does to the peaks of the combined map: its own estimate there (effect "
-            f"and standard error in {_effect_units(plan)}), its share of the weight, and z of all "
-            f"runs and without this one. Also in {path.name}."
+            f"What each {noun} does to the peaks of the combined map: its own estimate there "
+            f"(effect and standard error in {_effect_units(plan)}), its share of the weight, and "
+            f"z of all {noun}s and without this one. Also in {path.name}."
         ),
         head=tuple(compress(head, kept)),
         rows=tuple(tuple(compress(row, kept)) for row in rows),

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
-from bids_fx.interfaces.glm import CombineRuns, FitRun, JoinMasks
-from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
-from bids_fx.memory import RUN_FIGURE_GB, Allowance, contrast_figure_gb
+from bids_fx.interfaces.reportlets import DrawRun
+from bids_fx.memory import RUN_FIGURE_GB, Allowance
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
-
-#: Of a node that only passes lists on: no process is started for it.
-_LIGHT = {"run_without_submitting": True, "mem_gb": 0.0}
+from bids_fx.workflows.groups import init_chain_wf, init_group_wf, init_sessions_wf, wanted
 
 
-class _Maps(NamedTuple):
-    """Where nodes get maps from: a node and its output, perhaps one for each run."""
+class _Layout(NamedTuple):
+    """Which group's workflow fits which runs, and where the others get maps from.
 
-    node: pe.Node
-    output: str
-    of_each_run: bool = False
+    Attributes
+    ----------
+    home_of : dict of str to str
+        By run, the group that fits it: the first one that has it.
+    outer : tuple of GroupPlan
+        The groups of which something is to be done that do not fit all that they combine.
+    parts : dict of str to tuple of str
+        By outer group, the groups that fit runs which it combines itself.
+    """
+
+    home_of: dict[str, str]
+    outer: tuple[GroupPlan, ...]
+    parts: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, plan: Plan, todo: Todo) -> _Layout:
+        """Share out the runs of a plan."""
+        home_of: dict[str, str] = {}
+        for group in plan.groups:
+            for run in plan.group_runs(group):
+                home_of.setdefault(run.key, group.key)
+        outer = tuple(
+            group
+            for group in plan.groups
+            if wanted(group, todo)
+            and any(home_of.get(key) != group.key for key in group.input_keys)
+        )
+        parts = {
+            group.key: tuple(
+                dict.fromkeys(home_of[key] for key in group.input_keys if key in home_of)
+            )
+            for group in outer
+        }
+        return cls(home_of, outer, parts)
+
+    def runs_of(self, group: GroupPlan) -> tuple[str, ...]:
+        """Return the runs that a group fits."""
+        return tuple(run for run, home in self.home_of.items() if home == group.key)
+
+    def is_part(self, group: GroupPlan) -> bool:
+        """Tell whether runs that a group fits are combined by another."""
+        return any(group.key in keys for keys in self.parts.values())
 
 
 def init_participant_wf(
@@ -47,40 +83,29 @@ def init_participant_wf(
     Returns
     -------
     Workflow
-        One sub-workflow per innermost group of runs (see `init_group_wf`), and one per group over
-        sessions (see `init_sessions_wf`), which gets the runs' maps from those of its sessions.
+        One sub-workflow per group that is the first to have some runs, which fits them (see
+        `init_group_wf`); one per group that combines runs which others fit (see
+        `init_sessions_wf`), and per group that combines other groups (see `init_chain_wf`).
     """
     workflow = pe.Workflow(name)
-    outline = plan.outline()
-    inner = [group for group in plan.groups if not _parts(plan, group)]
-    outer = [group for group in plan.groups if _parts(plan, group) and _is_joined(group, todo)]
-    built: dict[str, pe.Workflow] = {}
-    for group in inner:
-        is_part = any(group in _parts(plan, over) for over in outer)
-        if is_part or _is_joined(group, todo) or not todo.runs.isdisjoint(group.run_keys):
-            built[group.key] = init_group_wf(
+    outline, layout = plan.outline(), _Layout.of(plan, todo)
+    fits: dict[str, pe.Workflow] = {}
+    for group in plan.groups:
+        runs, is_part = layout.runs_of(group), layout.is_part(group)
+        own = replace(group, contrasts=()) if group in layout.outer else group
+        if runs and (is_part or wanted(own, todo) or not todo.runs.isdisjoint(runs)):
+            fits[group.key] = init_group_wf(
                 plan,
-                group,
+                own,
                 todo,
+                run_keys=runs,
                 is_part=is_part,
                 out_dir=out_dir,
                 allowance=allowance,
-                name=node_name(group.key),
+                name=node_name(group.key) + ("_runs" if group in layout.outer else ""),
             )
-            workflow.add_nodes([built[group.key]])
-    for group in outer:
-        sessions = init_sessions_wf(
-            outline,
-            group,
-            todo,
-            n_sessions=len(_parts(plan, group)),
-            out_dir=out_dir,
-            allowance=allowance,
-            name=node_name(group.key),
-        )
-        for place, part in enumerate(_parts(plan, group), start=1):
-            source = built[part.key]
-            workflow.connect(source, "outputnode.maps", sessions, f"merge_sessions.in{place}")
+            workflow.add_nodes([fits[group.key]])
+    _add_outer(workflow, outline, todo, layout, fits, out_dir=out_dir, allowance=allowance)
     for run in plan.runs:
         if run.key in todo.run_figures:
             interface = DrawRun(run=run, out_dir=str(out_dir))
@@ -90,207 +115,52 @@ def init_participant_wf(
     return workflow
 
 
-def node_name(key: str) -> str:
-    """Return a plan's key as nipype allows it in the names of nodes, which are folders too."""
-    return key.replace("+", "_plus_")
-
-
-def init_sessions_wf(
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    *,
-    n_sessions: int,
-    out_dir: Path,
-    allowance: Allowance,
-    name: str,
-) -> pe.Workflow:
-    """Build the workflow of a group over sessions, which follows the runs of its sessions.
-
-    Parameters
-    ----------
-    plan : Plan
-        The participant's plan, without its tables and matrices.
-    group : GroupPlan
-        A group over sessions.
-    todo : Todo
-        What is not done yet.
-    n_sessions : int
-        Number of sessions.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
-    name : str
-        Name of the workflow.
-
-    Returns
-    -------
-    Workflow
-        ``merge_sessions`` -> the nodes of each contrast (see `_add_contrasts`).
-
-    Inputs
-    ------
-    merge_sessions.in1, merge_sessions.in2, …
-        The published maps of each session's runs.
-    """
-    workflow = pe.Workflow(name)
-    merge = pe.Node(Merge(n_sessions), "merge_sessions", **_LIGHT)
-    _add_contrasts(workflow, _Maps(merge, "out"), plan, group, todo, out_dir, allowance)
-    return workflow
-
-
-def init_group_wf(
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    *,
-    is_part: bool,
-    out_dir: Path,
-    allowance: Allowance,
-    name: str,
-) -> pe.Workflow:
-    """Build the workflow of one group of runs.
-
-    Parameters
-    ----------
-    plan : Plan
-        The participant's plan.
-    group : GroupPlan
-        A group whose members are runs.
-    todo : Todo
-        What is not done yet.
-    is_part : bool
-        Whether contrasts are joined over sessions that these runs belong to as well.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
-    name : str
-        Name of the workflow.
-
-    Returns
-    -------
-    Workflow
-        ``runs`` (iterates over the runs) -> ``fit_run`` -> the nodes of each contrast (see
-        `_add_contrasts`), of which the first is a JoinNode.
-
-    Outputs
-    -------
-    outputnode.maps
-        The published maps of each run; only of a part.
-    """
-    workflow = pe.Workflow(name)
-    outline = plan.outline()
-    runs = list(plan.group_runs(group))
-    source = pe.Node(IdentityInterface(["run"]), name="runs")
-    source.iterables = ("run", runs)
-    interface = FitRun(
-        settings=plan.settings,
-        todo=set(todo.runs),
-        out_dir=str(out_dir),
-        n_threads=allowance.fit_threads,
-    )
-    fit = pe.Node(
-        interface,
-        "fit_run",
-        n_procs=allowance.fit_threads,
-        mem_gb=_fit_mem_gb(runs, todo, allowance),
-        # What is done was decided from the outputs; a result cached by nipype knows less.
-        overwrite=True,
-    )
-    workflow.connect(source, "run", fit, "run")
-    maps = _Maps(fit, "maps", of_each_run=True)
-    _add_contrasts(workflow, maps, outline, group, todo, out_dir, allowance)
-    if is_part:
-        _follow(workflow, maps, IdentityInterface(["maps"]), "outputnode", **_LIGHT)
-    return workflow
-
-
-def _add_contrasts(
+def _add_outer(
     workflow: pe.Workflow,
-    maps: _Maps,
     plan: Plan,
-    group: GroupPlan,
     todo: Todo,
+    layout: _Layout,
+    fits: Mapping[str, pe.Workflow],
+    *,
     out_dir: Path,
     allowance: Allowance,
 ) -> None:
-    """Add what is to be done with a group's contrasts once its runs are fitted.
-
-    Parameters
-    ----------
-    workflow : Workflow
-        The group's workflow.
-    maps : _Maps
-        Where the runs' maps come from.
-    plan : Plan
-        The participant's plan, without its tables and matrices.
-    group : GroupPlan
-        The group.
-    todo : Todo
-        What is not done yet.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
-
-    Notes
-    -----
-    Of each contrast ``combine_…`` -> ``draw_…``, the first only where the group is to be combined;
-    behind all that combine, ``merge_contrasts`` -> ``join_masks``.
-    """
-    common = {"plan": plan, "group": group, "out_dir": str(out_dir)}
-    n_threads = allowance.join_threads
-    figure_gb = allowance.base_gb + contrast_figure_gb(plan, group)
-    combined: list[pe.Node] = []
-    for item in group.estimable:
-        label, shown = item.contrast.label, maps
-        if group.key in todo.groups:
-            interface = CombineRuns(**common, label=label, n_threads=n_threads)
-            resources = {"n_procs": n_threads, "mem_gb": group.mem_gb}
-            combined.append(_follow(workflow, maps, interface, f"combine_{label}", **resources))
-            shown = _Maps(combined[-1], "maps")
-        if (group.key, label) in todo.group_figures:
-            interface = DrawContrast(**common, label=label)
-            _follow(workflow, shown, interface, f"draw_{label}", mem_gb=figure_gb)
-    if combined:
-        merge = pe.Node(Merge(len(combined)), "merge_contrasts", **_LIGHT)
-        for place, node in enumerate(combined, start=1):
-            workflow.connect(node, "maps", merge, f"in{place}")
-        # It holds less than any node that combines.
-        resources = {"mem_gb": group.mem_gb}
-        _follow(workflow, _Maps(merge, "out"), JoinMasks(**common), "join_masks", **resources)
+    """Add the groups that combine what others fit or combine, each behind these."""
+    joins = dict(fits)
+    for group in layout.outer:
+        name = node_name(group.key)
+        options: dict[str, Any] = {"out_dir": out_dir, "allowance": allowance, "name": name}
+        parts = layout.parts[group.key]
+        if any(isinstance(result, GroupPlan) for result in plan.inputs(group)):
+            joins[group.key] = init_chain_wf(plan, group, todo, **options)
+            links = list(_chain_links(plan, group, todo, layout))
+        else:
+            joins[group.key] = init_sessions_wf(
+                plan, group, todo, n_sessions=len(parts), **options
+            )
+            links = [
+                (part, "outputnode.maps", f"merge_sessions.in{place}")
+                for place, part in enumerate(parts, start=1)
+            ]
+        workflow.add_nodes([joins[group.key]])
+        for key, outlet, inlet in links:
+            source = fits[key] if outlet.startswith("outputnode.") else joins[key]
+            workflow.connect(source, outlet, joins[group.key], inlet)
 
 
-def _follow(
-    workflow: pe.Workflow, maps: _Maps, interface: Any, name: str, **resources: Any
-) -> pe.Node:
-    """Add a node that gets maps; behind nodes of each run, it joins those of all runs."""
-    join = {"joinsource": "runs", "joinfield": ["maps"]} if maps.of_each_run else {}
-    kind = pe.JoinNode if join else pe.Node
-    node = kind(interface, name, overwrite=True, **join, **resources)
-    workflow.connect(maps.node, maps.output, node, "maps")
-    return node
+def _chain_links(
+    plan: Plan, group: GroupPlan, todo: Todo, layout: _Layout
+) -> Iterator[tuple[str, str, str]]:
+    """Iterate over what each contrast of a group waits for: group, its output, our input."""
+    for item in wanted(group, todo):
+        for place, result in enumerate(plan.inputs(item), start=1):
+            inlet = f"gather_{item.contrast.label}.in{place}"
+            if isinstance(result, RunPlan):
+                yield layout.home_of[result.key], "outputnode.maps", inlet
+            elif result.key in todo.groups:
+                yield result.key, f"combine_{item.source_label}.estimates", inlet
 
 
-def _parts(plan: Plan, group: GroupPlan) -> list[GroupPlan]:
-    """Return the sessions' groups that a group over sessions is made of."""
-    if group.level != "subject":
-        return []
-    return [
-        other
-        for other in plan.groups
-        if other.level == "session" and set(other.run_keys) <= set(group.run_keys)
-    ]
-
-
-def _is_joined(group: GroupPlan, todo: Todo) -> bool:
-    """Tell whether any contrast of a group is to be combined or drawn."""
-    is_drawn = any(key == group.key for key, _ in todo.group_figures)
-    return bool(group.estimable) and (group.key in todo.groups or is_drawn)
-
-
-def _fit_mem_gb(runs: Sequence[RunPlan], todo: Todo, allowance: Allowance) -> float:
-    """Return the memory of the largest fit; nipype gives all runs of an iteration the same."""
-    return max((run.mem_gb for run in runs if run.key in todo.runs), default=allowance.base_gb)
+def node_name(key: str) -> str:
+    """Return a plan's key as nipype allows it in the names of nodes, which are folders too."""
+    return key.replace("+", "_plus_")

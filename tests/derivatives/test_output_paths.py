@@ -14,8 +14,8 @@ from tests.small_plans import ANY, FACE, make_group, make_plan, make_run
 RUNS = ("task-x_run-1", "task-x_run-2")
 
 
-def stats_of(contrast, run_keys=RUNS) -> list[str]:
-    return list(paths.combined_stats(GroupContrast(contrast=contrast, run_keys=run_keys)))
+def stats_of(contrast, input_keys=RUNS) -> list[str]:
+    return list(paths.combined_stats(GroupContrast(contrast=contrast, input_keys=input_keys)))
 
 
 @pytest.mark.parametrize(

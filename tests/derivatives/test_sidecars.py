@@ -24,7 +24,7 @@ def run_facts(contrast, stat, settings=OLS):
 def group_facts(contrast, stat, combination="weighted"):
     runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(contrast,)) for i in (1, 2)]
     plan = make_plan(runs, settings=AnalysisSettings(combination=combination))
-    return sidecars.group_contrast(plan, plan.groups[0].contrasts[0], stat, 31.5)
+    return sidecars.group_contrast(plan, plan.groups[0], plan.groups[0].contrasts[0], stat, 31.5)
 
 
 def test_an_f_contrast_states_its_test_and_the_degrees_of_freedom_of_the_numerator():
@@ -138,7 +138,7 @@ def test_every_map_of_a_plan_has_its_meaning():
     plan = make_plan(runs)
     for item in plan.groups[0].estimable:
         for stat in paths.combined_stats(item):
-            assert sidecars.group_contrast(plan, item, stat, 31.5)["Description"]
+            assert sidecars.group_contrast(plan, plan.groups[0], item, stat, 31.5)["Description"]
     for stat in paths.model_stats(runs[0]):
         assert sidecars.model_map(stat, OLS)["Description"]
 
@@ -149,7 +149,9 @@ def test_maps_made_beforehand_are_combined_in_their_own_units(tmp_path):
         for i in (1, 2)
     ]
     plan = make_plan(runs)
-    facts = sidecars.group_contrast(plan, plan.groups[0].contrasts[0], "variance", 31.5)
+    facts = sidecars.group_contrast(
+        plan, plan.groups[0], plan.groups[0].contrasts[0], "variance", 31.5
+    )
     assert facts["Units"] == "(units of the run maps)^2"
 
 

@@ -130,7 +130,7 @@ def test_a_lone_run_is_fitted_too(tmp_path):
 def test_groups_that_are_done_have_no_node(tmp_path):
     plan = plan_of(*RUNS, "sub-01_task-y_run-1", "sub-01_task-y_run-2")
     key = next(run.key for run in plan.runs if "task-y_run-1" in run.key)
-    (group,) = (group.key for group in plan.groups if key in group.run_keys)
+    (group,) = (group.key for group in plan.groups if key in group.input_keys)
     graph = expanded(plan, Todo(runs=frozenset({key}), groups=frozenset({group})), tmp_path)
     # Both runs of the group, since the join needs the other one's maps.
     assert counts(graph)["fit_run"] == 2

@@ -1,0 +1,116 @@
+"""Which step takes which runs, in what order, and what its results are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+
+from bids_fx.entities import Entities, to_label
+from bids_fx.group_contrasts import is_plain
+from bids_fx.settings import AnalysisSettings
+from bids_fx.steps import Step
+
+#: Of keys and file names: what no step takes, and masks. No step is called so in them.
+NO_STEP = "runs"
+RESERVED_LABELS = (NO_STEP, "brain")
+
+
+def default_steps(settings: AnalysisSettings) -> tuple[Step, ...]:
+    """Return the steps by which runs are combined without a model.
+
+    Parameters
+    ----------
+    settings : AnalysisSettings
+        Say over which entities is combined.
+
+    Returns
+    -------
+    tuple of Step
+        One for sessions and one for the participant, both of the runs themselves. Inverse variance
+        weighting of the sessions' results would give the same effect, but not the same dof and
+        heterogeneity. Runs of a session are only in the latter where sessions are combined over.
+    """
+    over = settings.combine_over
+    return (
+        Step(name="session", level="session", over=tuple(key for key in over if key != "ses")),
+        Step(name="subject", level="subject", over=tuple(over)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A step, with what follows from those that it goes through.
+
+    Parameters
+    ----------
+    step : Step
+        The step itself.
+    source : Way or None
+        Whose results it combines; None for the runs' own.
+    over : tuple of str
+        Keys that leave the name, those of its source included: a run that stands in for a group
+        of the source loses them too.
+    label : str
+        The step's name in keys and file names; no other step has it.
+    """
+
+    step: Step
+    source: Way | None
+    over: tuple[str, ...]
+    label: str
+
+    def place(self, entities: Entities) -> Entities | None:
+        """Return the entities of the group that a run belongs to; None where it is in none."""
+        is_session, has_session = self.step.level == "session", "ses" in entities
+        if has_session != is_session and (is_session or "ses" not in self.over):
+            return None
+        return entities.without(*(key for key in self.over if key != "ses" or not is_session))
+
+    @property
+    def depth(self) -> int:
+        """Through how many steps it goes."""
+        return 0 if self.source is None else 1 + self.source.depth
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether it has results under the names that the contrasts have already."""
+        wishes = self.step.contrasts
+        return wishes is None or any(w.label == w.source and is_plain(w.cells) for w in wishes)
+
+
+def order_steps(steps: Iterable[Step]) -> list[Way]:
+    """Return the steps, each behind the one that it goes through; sessions before the subject.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+        In any order.
+
+    Returns
+    -------
+    list of Way
+        In the order in which they are taken.
+
+    Raises
+    ------
+    ValueError
+        If a step's source is no step, or leads back to itself.
+    """
+    left = list(steps)
+    ways: dict[str, Way] = {}
+    taken = set(RESERVED_LABELS)
+    while left:
+        ready = [step for step in left if step.source is None or step.source in ways]
+        if not ready:
+            raise ValueError(f"steps of no known source: {[step.name for step in left]}")
+        for step in ready:
+            source = ways[step.source] if step.source is not None else None
+            stem = to_label(step.name) or step.level
+            labels = (stem if n == 1 else f"{stem}{n}" for n in count(1))
+            label = next(label for label in labels if label.casefold() not in taken)
+            taken.add(label.casefold())
+            over = dict.fromkeys((*step.over, *(source.over if source else ())))
+            ways[step.name] = Way(step=step, source=source, over=tuple(over), label=label)
+        left = [step for step in left if step.name not in ways]
+    return sorted(ways.values(), key=lambda way: (way.depth, way.step.level))
