@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
-from bids_fx.glm.design import Condition, Design
+from bids_fx.glm.design import Condition, Design, Response
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,6 +74,27 @@ class ConfoundTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventTable:
+    """The events of a run with all their columns.
+
+    Parameters
+    ----------
+    path : Path
+        The file it was read from.
+    onsets, durations : ndarray of shape (n_events,)
+        In seconds after the onset of the first stored volume; durations >= 0. Finite.
+    columns : mapping of str to ndarray of shape (n_events,)
+        The other columns: numbers (float64, NaN where one is missing) or texts (object, None
+        where one is missing).
+    """
+
+    path: Path
+    onsets: FloatArray
+    durations: FloatArray
+    columns: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoldRun:
     """One run of BOLD data and what belongs to it, as found on disk.
 
@@ -94,7 +116,14 @@ class BoldRun:
     slice_time : float
         Seconds from a volume's onset to the moment its slices were corrected to; >= 0.
     conditions : tuple of Condition
-        Events by ``trial_type``, sorted by name.
+        Events by ``trial_type``, sorted by name; under a model file, those of its regressors
+        that are responses to events.
+    events : EventTable or None
+        All that the events table says; kept only for a model file, until it was applied.
+    responses : tuple of Response or None
+        The regressors that a model file makes; None without one.
+    absent : mapping of str to str
+        Regressors that the model file names and this run does not have, and why.
     confounds : ConfoundTable or None
         None where no confounds file was found.
     design : Design or None
@@ -124,6 +153,9 @@ class BoldRun:
     repetition_time: float
     slice_time: float = 0.0
     conditions: tuple[Condition, ...] = ()
+    events: EventTable | None = None
+    responses: tuple[Response, ...] | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
     confounds: ConfoundTable | None = None
     design: Design | None = None
     design_file: Path | None = None

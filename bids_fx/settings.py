@@ -124,6 +124,11 @@ class DataSelection:
         Folder with ``<run>_design.tsv`` files that replace events and confounds.
     run_maps_dir : Path or None
         Folder of run-level maps made beforehand, which replace the models.
+    model_file : Path or None
+        A BIDS Stats Model that says what is fitted and combined.
+    scope : dict of str to tuple of str
+        Labels by short entity key: the images that the model file is about. Others are not left
+        out of it, they are none of its business.
     """
 
     bids_dir: Path
@@ -139,6 +144,8 @@ class DataSelection:
     database_dir: Path | None = None
     design_dir: Path | None = None
     run_maps_dir: Path | None = None
+    model_file: Path | None = None
+    scope: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,6 +206,7 @@ def _list_sources(survey: Survey, data: DataSelection, participant: str) -> Sour
         raw=survey.raw.of(participant),
         derivatives=tuple(listing.of(participant) for listing in survey.derivatives),
         designs=designs,
+        whole_events=data.model_file is not None,
     )
 
 

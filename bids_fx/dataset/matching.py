@@ -33,11 +33,14 @@ class Sources:
         Masks, confounds and anatomy.
     designs : Dataset or None
         Design matrices made beforehand.
+    whole_events : bool
+        Whether events tables are kept with all their columns, for a model file.
     """
 
     raw: Dataset
     derivatives: tuple[Dataset, ...]
     designs: Dataset | None = None
+    whole_events: bool = False
 
     def near(self, file: DatasetFile) -> tuple[Dataset, ...]:
         """Return the derivatives, those that a file is from first."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bids_fx.dataset.events import read_event_table, read_events
 from bids_fx.dataset.files import DatasetFile, Faults
 from bids_fx.dataset.images import check_same_grid, mask_of, read_volume
 from bids_fx.dataset.matching import (
@@ -20,10 +21,10 @@ from bids_fx.dataset.matching import (
 )
 from bids_fx.dataset.nifti import ImageHeader, check_complete, read_header
 from bids_fx.dataset.streams import bad_file
-from bids_fx.dataset.tables import describes_columns, read_confounds, read_design, read_events
+from bids_fx.dataset.tables import describes_columns, read_confounds, read_design
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.glm.design import Condition, Design
-from bids_fx.inputs import BoldRun, ConfoundTable
+from bids_fx.inputs import BoldRun, ConfoundTable, EventTable
 from bids_fx.settings import AnalysisSettings
 
 #: Sidecar and header may differ by this much, in seconds: rounding, not another value.
@@ -56,6 +57,7 @@ class _Tables:
     """What a run's model is made from: events and confounds, or a design made beforehand."""
 
     conditions: tuple[Condition, ...] = ()
+    events: EventTable | None = None
     confounds: ConfoundTable | None = None
     design: Design | None = None
     names_conditions: bool = False
@@ -118,6 +120,7 @@ def load_run(
         repetition_time=timing.repetition_time,
         slice_time=timing.slice_time,
         conditions=tables.conditions,
+        events=tables.events,
         confounds=tables.confounds,
         design=tables.design,
         design_file=_path(tables.design_file),
@@ -271,24 +274,28 @@ def _load_tables(
         )
     seconds = header.n_scans * timing.repetition_time if header and timing else math.inf
     events = faults.attempt(require_events, bold, sources.raw)
-    read = None
+    tables = _Tables()
     if events is not None:
+        read = _read_whole if sources.whole_events else _read_conditions
         participant = bold.entities.get("sub")
-        read = faults.attempt(
-            read_events, events.path, run_seconds=seconds, participant=participant
-        )
-    table = None
+        tables = faults.attempt(read, events.path, seconds, participant) or tables
+    values = None
     confounds = find_confounds(bold, sources)
     if confounds is not None and header is not None:
-        table = faults.attempt(read_confounds, confounds.path, header.n_scans)
-    conditions, notices = read or ((), ())
-    return _Tables(
-        conditions=conditions,
-        confounds=table,
-        events_file=events,
-        confounds_file=confounds,
-        notices=notices,
-    )
+        values = faults.attempt(read_confounds, confounds.path, header.n_scans)
+    return replace(tables, confounds=values, events_file=events, confounds_file=confounds)
+
+
+def _read_conditions(path: Path, seconds: float, participant: str | None) -> _Tables:
+    """Read events by trial type."""
+    conditions, notices = read_events(path, run_seconds=seconds, participant=participant)
+    return _Tables(conditions=conditions, notices=notices)
+
+
+def _read_whole(path: Path, seconds: float, participant: str | None) -> _Tables:
+    """Read events with all their columns."""
+    events, notices = read_event_table(path, run_seconds=seconds, participant=participant)
+    return _Tables(events=events, notices=notices)
 
 
 def _read_design(path: Path, header: ImageHeader | None) -> Design:

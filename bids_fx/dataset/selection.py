@@ -70,6 +70,7 @@ def select_runs(found: Iterable[Entities], data: DataSelection, participant: str
         entities
         for entities in all_runs
         if _listed(entities, "task", data.tasks)
+        and all(_listed(entities, key, labels) for key, labels in data.scope.items())
         and all(_passes(entities, key, filters[key]) for key in _SCOPE if key in filters)
     ]
     scope, phases = _divide(scope, lambda e: "part" in filters or e.get("part", "mag") == "mag")
@@ -126,7 +127,9 @@ def is_wanted_run(run: Entities, data: DataSelection) -> bool:
     """Tell whether a raw run is asked for, which has no space yet and may have single echoes."""
     filters = entity_filters(data)
     absent = ("echo", "part", *IMAGE_ENTITIES)
-    return all(_listed(run, key, labels) for key, _, labels in _asked(data)) and all(
+    asked = [(key, labels) for key, _, labels in _asked(data)]
+    asked += [(key, labels) for key, labels in data.scope.items() if key not in absent]
+    return all(_listed(run, key, labels) for key, labels in asked) and all(
         _passes(run, key, value) for key, value in filters.items() if key not in absent
     )
 

@@ -1,6 +1,6 @@
-"""What the tables of a run mean: events, confounds and design matrices, missing values included.
+"""What the tables of a run mean: confounds and design matrices, missing values included.
 
-Everything that is decided about missing values in tables is decided here.
+What is decided about missing values in these tables is decided here; events have their own module.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from bids_fx.dataset.tsv import LazyColumns, Table, read_json, read_table
-from bids_fx.errors import BIDSFXError, ExitCode, Notice
-from bids_fx.glm.design import Column, Condition, Design, Role
+from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.glm.design import Column, Design, Role
 from bids_fx.inputs import ConfoundTable, FloatArray
-
-BoolArray = npt.NDArray[np.bool_]
 
 __all__ = [
     "Table",
     "describes_columns",
     "read_confounds",
     "read_design",
-    "read_events",
     "read_json",
     "read_table",
     "sidecar_of",
 ]
-
-#: Spellings of a missing trial type. ``NA`` is not among them: it can be a condition's name.
-MISSING_NAMES = frozenset({"", "n/a", "N/A", "nan", "NaN"})
 
 #: Differences between scans, which the first scan cannot have: no change, 0.
 _DERIVATIVES = re.compile(r".+_derivative1(_power2)?")
@@ -66,72 +59,6 @@ _ROLES: tuple[tuple[Role, re.Pattern[str]], ...] = (
 )
 _BASES = (("_derivative", 1), ("_dispersion", 2))
 _DELAY = re.compile(r"(.+)_delay_(\d+)")
-
-
-def read_events(
-    path: Path, *, run_seconds: float, participant: str | None = None
-) -> tuple[tuple[Condition, ...], tuple[Notice, ...]]:
-    """Read the events of one run, by trial type.
-
-    Parameters
-    ----------
-    path : Path
-        Table with the columns ``onset``, ``duration`` and ``trial_type``, perhaps
-        ``modulation`` (height of each event).
-    run_seconds : float
-        Number of volumes times the repetition time. Events that start then or later are left
-        out with a warning; events that start before the first volume are kept, since their
-        response reaches into the run.
-    participant : str or None
-        For the notices.
-
-    Returns
-    -------
-    conditions : tuple of Condition
-        Sorted by name; within one, in the table's order.
-    notices : tuple of Notice
-        What was left out or assumed.
-
-    Raises
-    ------
-    BIDSFXError
-        If a column is absent or holds text, an onset or duration is infinite, or a duration is
-        negative.
-
-    Notes
-    -----
-    Missing values: an event without onset, trial type or modulation is left out; one without
-    duration is taken as an impulse (duration 0). Each with a warning.
-    """
-    table = read_table(path)
-    _require_event_columns(table)
-    onsets, durations = table.numbers("onset"), table.numbers("duration")
-    names = np.array(table.columns["trial_type"], dtype=object)
-    modulated = "modulation" in table.columns
-    heights = table.numbers("modulation") if modulated else np.ones(table.n_rows)
-    _require_finite_events(table, onsets, durations, heights)
-
-    nameless = np.isin(names, list(MISSING_NAMES))
-    late = onsets >= run_seconds
-    kept = ~(np.isnan(onsets) | nameless | np.isnan(heights) | late)
-    reasons = (
-        (np.isnan(onsets), "without onset left out"),
-        (nameless, "without trial_type left out"),
-        (np.isnan(heights), "without modulation left out"),
-        (late, f"after the end of the run ({run_seconds:g} s) left out"),
-        (kept & np.isnan(durations), "without duration taken as impulses"),
-        (kept & _repeated(names, onsets, durations), "written twice: their responses add up"),
-    )
-    texts = [_event_notice(table, chosen, what) for chosen, what in reasons if chosen.any()]
-    if not kept.any():
-        texts.append(f"{path.name}: no events in the run.")
-    durations = np.nan_to_num(durations, nan=0.0)
-    conditions = tuple(
-        Condition(name=name, onsets=onsets[of], durations=durations[of], amplitudes=heights[of])
-        for name in sorted(set(names[kept]))
-        for of in [kept & (names == name)]
-    )
-    return conditions, tuple(Notice(text=text, participant=participant) for text in texts)
 
 
 def read_confounds(path: Path, n_scans: int) -> ConfoundTable:
@@ -242,61 +169,6 @@ def sidecar_of(path: Path) -> Path:
     'a_events.json'
     """
     return path.with_name(path.name.partition(".")[0] + ".json")
-
-
-def _require_event_columns(table: Table) -> None:
-    """Refuse an events table without onset, duration or trial type."""
-    absent = [name for name in ("onset", "duration", "trial_type") if name not in table.columns]
-    if not absent:
-        return
-    there = ", ".join(table.columns)
-    remedy = f"the columns there are: {there}"
-    if len(table.columns) == 1:
-        remedy = f"separate columns by tabs (the header is '{there}')"
-    elif absent == ["trial_type"]:
-        remedy = f"name the column that holds the conditions trial_type ({remedy})"
-    raise BIDSFXError.single(
-        str(table.path), f"no column {' and '.join(map(repr, absent))}", remedy
-    )
-
-
-def _require_finite_events(
-    table: Table, onsets: FloatArray, durations: FloatArray, heights: FloatArray
-) -> None:
-    """Refuse infinite numbers and negative durations."""
-    infinite = np.isinf(onsets) | np.isinf(durations) | np.isinf(heights)
-    for wrong, what in ((infinite, "infinite numbers"), (durations < 0, "negative durations")):
-        if wrong.any():
-            raise BIDSFXError.single(
-                str(table.path),
-                f"{what} in {_lines(table, wrong)}",
-                "correct them, or write n/a where a value is not known",
-            )
-
-
-def _repeated(
-    names: npt.NDArray[np.object_], onsets: FloatArray, durations: FloatArray
-) -> BoolArray:
-    """Mark the events that have an equal one before them, shape (n_events,)."""
-    seen: set[tuple[str, float, float]] = set()
-    marks = np.zeros(len(onsets), dtype=bool)
-    for row, event in enumerate(zip(names, onsets.tolist(), durations.tolist(), strict=True)):
-        marks[row] = event in seen
-        seen.add(event)
-    return marks
-
-
-def _event_notice(table: Table, chosen: BoolArray, what: str) -> str:
-    """Word a notice on some events."""
-    count = int(chosen.sum())
-    return f"{table.path.name}: {count} event{'s' * (count > 1)} {what} ({_lines(table, chosen)})."
-
-
-def _lines(table: Table, chosen: BoolArray) -> str:
-    """Name the lines of some rows, at most five of them."""
-    numbers = [str(table.lines[row]) for row in np.flatnonzero(chosen)]
-    shown = ", ".join(numbers[:5]) + (", ..." if len(numbers) > 5 else "")
-    return f"line{'s' * (len(numbers) > 1)} {shown}"
 
 
 def _confound_column(table: Table, name: str) -> FloatArray:

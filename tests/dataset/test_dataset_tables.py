@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_fx.dataset.tables import read_confounds, read_design, read_events, read_json, read_table
+from bids_fx.dataset.events import read_events
+from bids_fx.dataset.tables import read_confounds, read_design, read_json, read_table
 from bids_fx.dataset.tsv import LazyColumns, Table
 from bids_fx.errors import BIDSFXError, ExitCode
 
