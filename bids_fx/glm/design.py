@@ -174,7 +174,7 @@ def make_design(
         Each condition has at least one event, and a response is entered as it is; their order is
         that of the columns.
     hrf_model : str
-        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``, for the conditions.
+        As `bids_fx.glm.names.normalise_hrf_name` takes it, for the conditions.
     drift_model : str
         One of `bids_fx.glm.names.DRIFT_MODELS` or ``polynomial:N``.
     high_pass_s : float
@@ -245,7 +245,7 @@ def respond(
     frame_times : ndarray of shape (n_scans,)
         In seconds on the events' clock; strictly increasing.
     hrf_model : str
-        One of `bids_fx.glm.hrf.HRF_MODELS` or ``fir:N``.
+        As `bids_fx.glm.names.normalise_hrf_name` takes it.
     repetition_time : float
         Seconds between volumes; > 0.
 

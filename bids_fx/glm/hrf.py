@@ -7,7 +7,7 @@ are incomplete gamma functions, so that a response is exact at any frame time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, gammaln, xlogy
 
-from bids_fx.glm.names import HRF_MODELS, normalise_hrf_name
+from bids_fx.glm.names import (
+    HRF_MODELS,
+    double_gamma_parameters,
+    fir_delays,
+    normalise_hrf_name,
+)
 
 __all__ = ["HRF_MODELS", "basis_labels", "convolve_events", "normalise_hrf_name"]
 
@@ -92,14 +97,15 @@ class GammaDifference:
         values = _gamma_density(time, self.delay, self.dispersion) - self.ratio * _gamma_density(
             time, self.undershoot, self.undershoot_dispersion
         )
-        return np.where(lag <= KERNEL_LENGTH_S + EDGE_S, values, 0.0) / self._total
+        return np.where(lag <= KERNEL_LENGTH_S + EDGE_S, values, 0.0) / self.area
 
     def integral(self, lag: FloatArray) -> FloatArray:
         """Return the response to a step of height 1, without unit."""
-        return self._unscaled_integral(np.minimum(lag, KERNEL_LENGTH_S)) / self._total
+        return self._unscaled_integral(np.minimum(lag, KERNEL_LENGTH_S)) / self.area
 
     @property
-    def _total(self) -> FloatArray:
+    def area(self) -> FloatArray:
+        """The integral over the time that is kept, of the densities before they are scaled."""
         return self._unscaled_integral(np.asarray(KERNEL_LENGTH_S))
 
     def _unscaled_integral(self, lag: FloatArray) -> FloatArray:
@@ -150,6 +156,9 @@ _SPM = GammaDifference(
 _GLOVER = GammaDifference(
     delay=6.0, undershoot=12.0, dispersion=0.9, undershoot_dispersion=0.9, ratio=0.48
 )
+_CANONICAL = {"spm": _SPM, "glover": _GLOVER}
+#: A double gamma of less area than this share of its peak's is scaled up out of noise.
+SMALLEST_AREA = 0.05
 
 
 def basis_labels(hrf_model: str, repetition_time: float) -> tuple[str, ...]:
@@ -158,7 +167,7 @@ def basis_labels(hrf_model: str, repetition_time: float) -> tuple[str, ...]:
     Parameters
     ----------
     hrf_model : str
-        One of `HRF_MODELS` or ``fir:N``.
+        As `normalise_hrf_name` takes it.
     repetition_time : float
         Seconds between volumes; > 0.
 
@@ -198,7 +207,7 @@ def convolve_events(
     frame_times : ndarray of shape (n_scans,)
         Strictly increasing, in seconds.
     hrf_model : str
-        One of `HRF_MODELS` or ``fir:N``.
+        As `normalise_hrf_name` takes it.
     repetition_time : float
         Seconds between volumes; > 0. Only FIR models depend on it.
 
@@ -262,12 +271,11 @@ def _basis_functions(hrf_model: str, repetition_time: float) -> tuple[tuple[str,
     name = normalise_hrf_name(hrf_model)
     family, *extras = name.split(" + ")
     if family.startswith("fir"):
-        delays = range(_n_delays(name, repetition_time))
         return tuple(
             (f"_delay_{i}", ((1.0, Box(start=i * repetition_time, width=repetition_time)),))
-            for i in delays
+            for i in _delays(name, repetition_time)
         )
-    canonical = _SPM if family == "spm" else _GLOVER
+    canonical = _CANONICAL[family] if family in _CANONICAL else _double_gamma(family)
     later = replace(canonical, onset=ONSET_STEP_S)
     wider = replace(canonical, dispersion=canonical.dispersion + DISPERSION_STEP)
     everything: dict[str, Basis] = {
@@ -278,10 +286,29 @@ def _basis_functions(hrf_model: str, repetition_time: float) -> tuple[tuple[str,
     return tuple((label, everything[label]) for label in ("", *(f"_{extra}" for extra in extras)))
 
 
-def _n_delays(name: str, repetition_time: float) -> int:
-    """Return the number of FIR delays; the small number undoes rounding of the quotient."""
-    _, _, number = name.partition(":")
-    return int(number) if number else math.ceil(FIR_WINDOW_S / repetition_time - 1e-9) + 1
+def _double_gamma(name: str) -> GammaDifference:
+    delay, undershoot, dispersion, undershoot_dispersion, ratio = double_gamma_parameters(name)
+    kernel = GammaDifference(
+        delay=delay,
+        undershoot=undershoot,
+        dispersion=dispersion,
+        undershoot_dispersion=undershoot_dispersion,
+        ratio=1 / ratio,
+    )
+    if kernel.area < SMALLEST_AREA:
+        raise ValueError(
+            f"the HRF model {name!r} has hardly any area within {KERNEL_LENGTH_S:g} s; "
+            "choose shorter delays or a larger ratio"
+        )
+    return kernel
+
+
+def _delays(name: str, repetition_time: float) -> Sequence[int]:
+    """Return the FIR delays; the small number undoes rounding of the quotient."""
+    listed = fir_delays(name)
+    if listed is not None:
+        return listed
+    return range(math.ceil(FIR_WINDOW_S / repetition_time - 1e-9) + 1)
 
 
 def _respond(events: FloatArray, frame_times: FloatArray, basis: Basis) -> FloatArray:

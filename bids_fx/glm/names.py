@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-#: Haemodynamic models; ``fir:N`` gives the number of delays.
+#: Haemodynamic models that have a plain name; `normalise_hrf_name` tells of the others.
 HRF_MODELS: tuple[str, ...] = (
     "spm",
     "spm + derivative",
@@ -31,6 +33,19 @@ SIGNAL_SCALINGS: tuple[str, ...] = ("psc", "grand-mean", "none")
 COMBINATIONS: tuple[str, ...] = ("weighted", "unweighted")
 
 _NOISE_ALIASES = {"none": "ols", "ar1_yw": "ar1-yw"}
+#: The canonical response is SPM's for most who write so.
+_HRF_ALIASES = {"canonical": "spm", "spmcanonical": "spm", "canonicalhrf": "spm"}
+#: Parameters of a double gamma in the order of its name, and SPM's values of them.
+_DOUBLE_GAMMA = {
+    "PeakDelay": 6.0,
+    "UndershootDelay": 16.0,
+    "PeakDispersion": 1.0,
+    "UndershootDispersion": 1.0,
+    "PeakUndershootRatio": 6.0,
+}
+#: Kernels end at 32 s (`bids_fx.glm.hrf.KERNEL_LENGTH_S`).
+_LONGEST_DELAY_S = 32.0
+_EXTRAS = ("", " + derivative", " + derivative + dispersion")
 
 
 def unknown_name(what: str, text: str, valid: Sequence[str]) -> ValueError:
@@ -62,17 +77,21 @@ def unknown_name(what: str, text: str, valid: Sequence[str]) -> ValueError:
 
 
 def normalise_hrf_name(text: str) -> str:
-    """Return the name of a haemodynamic model as `HRF_MODELS` spells it.
+    """Return the one spelling of a haemodynamic model's name.
 
     Parameters
     ----------
     text : str
-        Case and blanks do not matter; ``fir:N`` gives the number of delays.
+        Case and blanks do not matter. One of `HRF_MODELS`; ``fir:N`` for N delays, in scans from
+        0 on; ``fir:0,2,4`` for these delays, in scans, and ``fir:3,`` for one alone;
+        ``doublegamma:6,16,1,1,6`` for a peak and an undershoot with their delays and dispersions
+        in seconds and the ratio of their weights (see `double_gamma_parameters`), also with
+        ``+ derivative`` or ``+ derivative + dispersion``. ``canonical`` means ``spm``.
 
     Returns
     -------
     str
-        One of `HRF_MODELS`, or ``fir:N``.
+        For example ``spm + derivative``, ``fir:12`` or ``doublegamma:6,16,1,1,6``.
 
     Raises
     ------
@@ -83,8 +102,132 @@ def normalise_hrf_name(text: str) -> str:
     --------
     >>> normalise_hrf_name("SPM+Derivative"), normalise_hrf_name("fir: 12")
     ('spm + derivative', 'fir:12')
+    >>> normalise_hrf_name("FIR:0, 2,4"), normalise_hrf_name("DoubleGamma:5.0,15,1,1,6")
+    ('fir:0,2,4', 'doublegamma:5,15,1,1,6')
     """
-    return _normalise("HRF model", text, HRF_MODELS, numbered="fir")
+    family, plus, extras = "".join(text.casefold().split()).partition("+")
+    if family == "afni":
+        raise ValueError(
+            "the HRF model 'afni' is the response of AFNI's own program, which is not offered; "
+            f"valid are: {', '.join(HRF_MODELS)}"
+        )
+    if family.startswith("fir:") and "," in family:
+        return _explicit_delays(text)
+    if family.startswith("doublegamma:"):
+        extra = next((name for name in _EXTRAS if name.replace(" ", "") == plus + extras), None)
+        if extra is not None:
+            values = double_gamma_parameters(text)
+            return f"doublegamma:{','.join(f'{value:.12g}' for value in values)}{extra}"
+    known = _HRF_ALIASES.get(family)
+    name = text if known is None else known + plus + extras
+    return _normalise("HRF model", name, HRF_MODELS, numbered="fir")
+
+
+def fir_delays(hrf_model: str) -> tuple[int, ...] | None:
+    """Return the delays in scans that a normalised name lists; None if it lists none.
+
+    Examples
+    --------
+    >>> fir_delays("fir:0,2,4"), fir_delays("fir:3,"), fir_delays("fir:3"), fir_delays("spm")
+    ((0, 2, 4), (3,), (0, 1, 2), None)
+    """
+    family, _, numbers = hrf_model.partition(":")
+    if family != "fir" or not numbers:
+        return None
+    if "," not in numbers:
+        return tuple(range(int(numbers)))
+    return tuple(int(number) for number in numbers.split(",") if number)
+
+
+def double_gamma_parameters(hrf_model: str) -> tuple[float, float, float, float, float]:
+    """Return the parameters of a double gamma from its name.
+
+    Returns
+    -------
+    tuple of float
+        Delays of the peak and of the undershoot and their dispersions, in seconds, and the
+        weight of the peak over that of the undershoot, which is 6 in SPM. It must be above 1:
+        programs that ask for the undershoot over the peak (1/6) mean its inverse.
+
+    Raises
+    ------
+    ValueError
+        If they are not five numbers that make a response.
+
+    Examples
+    --------
+    >>> double_gamma_parameters("doublegamma:6,16,1,1,6")
+    (6.0, 16.0, 1.0, 1.0, 6.0)
+    """
+    numbers = "".join(hrf_model.split()).partition(":")[2].partition("+")[0]
+    fault = f"the HRF model {hrf_model!r}: "
+    try:
+        delay, under, width, under_width, ratio = (float(text) for text in numbers.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{fault}expected five numbers ({', '.join(_DOUBLE_GAMMA)}), such as "
+            "doublegamma:6,16,1,1,6"
+        ) from None
+    if not 0 < delay < under <= _LONGEST_DELAY_S:
+        raise ValueError(
+            f"{fault}the undershoot's delay must be longer than the peak's, which must be above "
+            f"0 s, and at most {_LONGEST_DELAY_S:g} s"
+        )
+    if not (0 < width <= delay and 0 < under_width <= under):
+        raise ValueError(f"{fault}a dispersion must be above 0 s and at most the delay")
+    if not 1 < ratio < math.inf:
+        raise ValueError(
+            f"{fault}the ratio of the peak to the undershoot must be above 1 (6 in SPM; "
+            "write 6 where another program has 1/6)"
+        )
+    return delay, under, width, under_width, ratio
+
+
+def hrf_name(model: str, parameters: Mapping[str, object] | None = None) -> str:
+    """Return the name of a haemodynamic model that is given with parameters.
+
+    Parameters
+    ----------
+    model : str
+        As `normalise_hrf_name` takes it, or ``DoubleGamma``.
+    parameters : mapping of str to object
+        Of ``fir``: ``fir_delays``, in scans. Of ``DoubleGamma``, perhaps with ``+ derivative``:
+        ``PeakDelay``, ``UndershootDelay``, ``PeakDispersion``, ``UndershootDispersion`` and
+        ``PeakUndershootRatio``, which are SPM's where they are not given. Case and underscores
+        of their names do not matter.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or no such parameter of it, or a value is of no use.
+
+    Examples
+    --------
+    >>> hrf_name("fir", {"fir_delays": [0, 1]}), hrf_name("DoubleGamma", {"PeakDelay": 5})
+    ('fir:0,1', 'doublegamma:5,16,1,1,6')
+    """
+    given = {
+        key.casefold().replace("_", ""): (key, value) for key, value in (parameters or {}).items()
+    }
+    family, plus, extras = "".join(model.casefold().split()).partition("+")
+    double = family.replace("-", "").replace("_", "") == "doublegamma"
+    names = tuple(_DOUBLE_GAMMA) if double else ("FIRDelays",) if family == "fir" else ()
+    known = {name.casefold(): name for name in names}
+    for folded, (key, _) in given.items():
+        if folded not in known:
+            what = f"parameter of the HRF model {model!r}:"
+            raise unknown_name(what, key, names or ("none",))
+    if double:
+        values = [
+            _number(*given.get(name.casefold(), (name, value)))
+            for name, value in _DOUBLE_GAMMA.items()
+        ]
+        return normalise_hrf_name(f"doublegamma:{','.join(map(repr, values))}{plus}{extras}")
+    if "firdelays" in given:
+        key, delays = given["firdelays"]
+        listed = delays if isinstance(delays, (list, tuple)) else [delays]
+        return _explicit_delays("fir:" + "".join(f"{_number(key, item):.12g}," for item in listed))
+    return normalise_hrf_name(model)
 
 
 def normalise_drift_name(text: str) -> str:
@@ -138,6 +281,25 @@ def normalise_noise_name(text: str) -> str:
     """
     compact = "".join(text.casefold().split())
     return _normalise("noise model", _NOISE_ALIASES.get(compact, text), NOISE_MODELS)
+
+
+def _explicit_delays(text: str) -> str:
+    compact = "".join(text.casefold().split())
+    found = re.fullmatch(r"fir:((?:[0-9]+,)+)([0-9]+)?,?", compact)
+    delays = [int(number) for number in compact[4:].split(",") if number] if found else []
+    if not delays or any(a >= b for a, b in itertools.pairwise(delays)):
+        raise ValueError(
+            f"the HRF model {text!r}: FIR delays are whole numbers of scans, 0 or more, each "
+            "larger than the one before, such as fir:0,1,2"
+        )
+    return f"fir:{','.join(map(str, delays))}" + ("," if len(delays) == 1 else "")
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        fault = f"{name} must be a number, found {value!r}"
+        raise ValueError(fault)  # noqa: TRY004 - bad input, as all that this module raises
+    return float(value)
 
 
 def _normalise(what: str, text: str, valid: tuple[str, ...], *, numbered: str = "") -> str:

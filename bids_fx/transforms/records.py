@@ -99,6 +99,23 @@ Variable = Sparse | Dense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """What a variable was taken apart into.
+
+    Parameters
+    ----------
+    variable : str
+        Name of the variable.
+    events : Sparse or None
+        Its events, all of value 0: what a level is that none of them has. None where the variable
+        is absent, and for parts that `Split` makes.
+    """
+
+    variable: str
+    events: Sparse | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variables:
     """The variables of a run.
 
@@ -111,6 +128,12 @@ class Variables:
     absent : mapping of str to str
         Variables that an instruction would have made if the run had what they are made from, and
         why it has not, such as ``condition 'face' has no event in this run``.
+    zeros : mapping of str to Sparse
+        Those of the absent variables that are known to be 0 at events of this run, and these
+        events.
+    levels : mapping of str to Levels
+        Variables that were taken apart, by what stands before the level's name in the names of
+        the results, such as ``trial_type.``.
     notices : tuple of str
         What was left out or assumed, each a sentence without a full stop.
     """
@@ -118,7 +141,42 @@ class Variables:
     values: Mapping[str, Variable] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    zeros: Mapping[str, Sparse] = field(default_factory=dict)
+    levels: Mapping[str, Levels] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+
+    def why_absent(self, name: str) -> str:
+        """Return why the run has not a variable of a name that is not among the values.
+
+        Examples
+        --------
+        >>> Variables(levels={"trial_type.": Levels(variable="trial_type")}).why_absent(
+        ...     "trial_type.face"
+        ... )
+        "condition 'face' has no event in this run"
+        """
+        if name in self.absent:
+            return self.absent[name]
+        prefix = self._prefix(name)
+        if prefix is None:
+            return f"no variable {name!r} in this run"
+        variable, level = self.levels[prefix].variable, name.removeprefix(prefix)
+        if self.levels[prefix].events is None and variable in self.absent:
+            return self.absent[variable]
+        if variable == "trial_type":
+            return f"condition {level!r} has no event in this run"
+        return f"{variable!r} has no event {level!r} in this run"
+
+    def zero_events(self, name: str) -> Sparse | None:
+        """Return the events at which an absent variable is known to be 0; None if it is not."""
+        if name in self.absent:
+            return self.zeros.get(name)
+        prefix = self._prefix(name)
+        return None if prefix is None else self.levels[prefix].events
+
+    def _prefix(self, name: str) -> str | None:
+        prefixes = [prefix for prefix in self.levels if name.startswith(prefix)]
+        return max(prefixes, key=len, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
