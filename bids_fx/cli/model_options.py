@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 from bids_fx.cli.options import Option
-from bids_fx.cli.values import (
-    all_combinable,
-    all_confounds,
-    choice,
-    combinable,
-    integer,
-    model_name,
-    number,
-    period_s,
-    slice_time,
-    smoothing_mm,
-    to_path,
-)
+from bids_fx.cli.values import all_combinable, combinable, to_path
 from bids_fx.glm.names import (
     NOISE_MODELS,
     normalise_drift_name,
@@ -23,6 +11,16 @@ from bids_fx.glm.names import (
     normalise_noise_name,
 )
 from bids_fx.settings import COMBINATIONS, MISSING_POLICIES, SIGNAL_SCALINGS
+from bids_fx.values import (
+    all_confounds,
+    choice,
+    integer,
+    model_name,
+    number,
+    period_s,
+    slice_time,
+    smoothing_mm,
+)
 
 MODEL = "the model of a run"
 COMBINING = "combining the runs"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from bids_fx.cli.values import Convert, each_once, some_text
+from bids_fx.cli.values import each_once, some_text
 from bids_fx.settings import AnalysisSettings, DataSelection, ExecutionSettings
+from bids_fx.values import Convert
 
 RECORDS = {"data": DataSelection, "analysis": AnalysisSettings, "execution": ExecutionSettings}
 

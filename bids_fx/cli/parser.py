@@ -17,9 +17,10 @@ from bids_fx.cli.checks import contradictions, overlaps
 from bids_fx.cli.files import read_filters, read_presets
 from bids_fx.cli.options import Option
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, POSITIONALS
-from bids_fx.cli.values import BadValueError, to_path
+from bids_fx.cli.values import to_path
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 from bids_fx.settings import AnalysisSettings, DataSelection, ExecutionSettings, Invocation
+from bids_fx.values import BadValueError
 
 DESCRIPTION = str(description)
 #: Lines longer than this are hard to read.

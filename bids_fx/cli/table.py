@@ -6,16 +6,8 @@ from functools import cache
 
 from bids_fx.cli.model_options import combination_options, model_options
 from bids_fx.cli.options import Option
-from bids_fx.cli.values import (
-    choice,
-    integer,
-    label_of,
-    memory_mb,
-    named_path,
-    named_paths,
-    space,
-    to_path,
-)
+from bids_fx.cli.values import label_of, memory_mb, named_path, named_paths, space, to_path
+from bids_fx.values import choice, integer
 
 LEVELS = ("participant",)
 POSITIONALS = (

@@ -1,16 +1,14 @@
-"""The values of options: text in, checked values out, without any numerical library."""
+"""The values of options that say where, what and how, but change no number."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bids_fx.entities import LONG_NAMES, strip_prefix
 from bids_fx.suggest import did_you_mean
-
-Convert = Callable[[str], object]
+from bids_fx.values import BadValueError, Convert, number
 
 _LABEL = re.compile(r"[a-zA-Z0-9+]+")
 #: Names of datasets become keys of ``DatasetLinks`` and parts of BIDS URIs.
@@ -38,23 +36,6 @@ _MEMORY_MB = {"": 1.0, "K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 MIN_MEMORY_MB = 256.0
 
 
-class BadValueError(ValueError):
-    """A value that an option cannot take.
-
-    Parameters
-    ----------
-    found : str
-        What is wrong with it, in one sentence without a full stop.
-    remedy : str
-        What to give instead, likewise.
-    """
-
-    def __init__(self, found: str, remedy: str) -> None:
-        self.found = found
-        self.remedy = remedy
-        super().__init__(f"{found}; {remedy}")
-
-
 def label_of(key: str) -> Convert:
     """Return the conversion to a label of an entity, given with or without its prefix.
 
@@ -72,72 +53,6 @@ def label_of(key: str) -> Convert:
                 "labels are letters and digits; separate several by spaces",
             )
         return label
-
-    return convert
-
-
-def integer(minimum: int) -> Convert:
-    """Return the conversion to a whole number from a minimum on."""
-
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()) or int(text) < minimum:
-            raise BadValueError(f"'{text}' is not possible", f"give a whole number >= {minimum}")
-        return int(text)
-
-    return convert
-
-
-def number(
-    *, above: float | None = None, minimum: float | None = None, maximum: float = math.inf
-) -> Callable[[str], float]:
-    """Return the conversion to a finite number of a range.
-
-    Parameters
-    ----------
-    above, minimum : float or None
-        Open or closed lower end.
-    maximum : float
-        Closed upper end.
-    """
-    lower = f"> {above:g}" if above is not None else f">= {minimum:g}"
-    expected = f"give a number {lower}" + (f" and <= {maximum:g}" if maximum < math.inf else "")
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise BadValueError(f"'{text}' is no number", expected) from None
-        is_above = value > above if above is not None else value >= (minimum or 0.0)
-        if not (math.isfinite(value) and is_above and value <= maximum):
-            raise BadValueError(f"'{text}' is out of range", expected)
-        return value
-
-    return convert
-
-
-def choice(choices: Sequence[str]) -> Convert:
-    """Return the conversion to one of some words."""
-
-    def convert(text: str) -> str:
-        word = text.strip().lower()
-        if word not in choices:
-            question = did_you_mean(word, choices)
-            expected = f"choose one of {', '.join(choices)}"
-            raise BadValueError(f"there is no '{text}'", f"{question} {expected}".strip())
-        return word
-
-    return convert
-
-
-def model_name(normalise: Callable[[str], str]) -> Callable[[str], str]:
-    """Return the conversion to the name of a model."""
-
-    def convert(text: str) -> str:
-        try:
-            return normalise(text)
-        except ValueError as error:
-            found, _, remedy = str(error).partition("; ")
-            raise BadValueError(found, remedy) from None
 
     return convert
 
@@ -227,48 +142,6 @@ def space(text: str) -> str:
     return f"{name}:res-{labels[0]}" if labels else name
 
 
-def smoothing_mm(text: str) -> float:
-    """Return the FWHM of ``MM``, ``MM:run`` or ``MM:run:iso``.
-
-    Raises
-    ------
-    BadValueError
-        If another level or kind of smoothing is asked for, which other programs have.
-    """
-    size, *rest = text.split(":")
-    level, kind = [*(part.strip().lower() for part in rest), "", ""][:2]
-    if len(rest) > 2:
-        raise BadValueError(f"'{text}' is not understood", "write MM, MM:run or MM:run:iso")
-    if level not in ("", "run"):
-        raise BadValueError(
-            f"smoothing at the level '{level}' is not available",
-            "the BOLD series of each run are smoothed, MM:run",
-        )
-    if kind not in ("", "iso"):
-        raise BadValueError(
-            f"smoothing of the kind '{kind}' is not available", "kernels are isotropic, MM:run:iso"
-        )
-    return number(minimum=0)(size)
-
-
-def period_s(text: str) -> float:
-    """Return a cut-off period in seconds; what must be a frequency in Hz is refused."""
-    value = number(above=0)(text)
-    if value < 1:
-        raise BadValueError(
-            f"'{text}' is a period below one second",
-            f"give seconds; a cut-off of {value:g} Hz is a period of {1 / value:g} s",
-        )
-    return value
-
-
-def slice_time(text: str) -> float:
-    """Return a fraction of the TR; fMRIPrep's words for it are understood."""
-    words = {"start": 0.0, "middle": 0.5, "end": 1.0}
-    word = text.strip().lower()
-    return words[word] if word in words else number(minimum=0, maximum=1)(text)
-
-
 def memory_mb(text: str) -> float:
     """Return megabytes (1000000 bytes) of a number with or without a unit.
 
@@ -318,16 +191,6 @@ def all_combinable(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """
     asked = {"run", *(key for keys in given for key in keys)}
     return tuple(key for key in ("run", "ses", *COMBINABLE) if key in asked)
-
-
-def all_confounds(given: Sequence[str]) -> tuple[str, ...]:
-    """Return strategies and patterns, each once; ``none`` alone means no confounds."""
-    names = tuple(dict.fromkeys(given))
-    if "none" not in (name.lower() for name in names):
-        return names
-    if len(names) > 1:
-        raise BadValueError("'none' stands beside other confounds", "give either")
-    return ()
 
 
 def each_once(given: Sequence[object]) -> tuple[object, ...]:
