@@ -1,0 +1,125 @@
+"""The haemodynamic response function of a model, as it stands in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bids_fx.glm.names import normalise_hrf_name
+from bids_fx.stats_models.findings import Place, folded, kind_of, read_object, texts_of
+from bids_fx.stats_models.names import overlap
+from bids_fx.stats_models.records import ModelHRF
+from bids_fx.suggest import did_you_mean, listed
+from bids_fx.transforms.records import Instruction
+
+_KEYS = ("Variables", "Model", "Parameters")
+#: Parameters of two gamma functions, in the order in which `bids_fx.glm.names` has them.
+_GAMMA = (
+    *("PeakDelay", "UndershootDelay", "PeakDispersion", "UndershootDispersion"),
+    "PeakUndershootRatio",
+)
+_GAMMA_NAME = "doublegamma"
+_FIR = "FIRDelays"
+
+
+def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF | None:
+    """Return what ``Model.HRF`` says, or None where it says nothing.
+
+    Parameters
+    ----------
+    raw : object
+        Plain JSON; None where there is none.
+    place : Place
+        The node.
+    x : tuple of str or None
+        Names in X; None where they cannot be read.
+    """
+    if raw is None or raw == {}:
+        return None
+    place = place.at("HRF")
+    values = read_object(raw, place, _KEYS)
+    missing = [key for key in ("Variables", "Model") if key not in values]
+    if missing:
+        if isinstance(raw, dict):
+            place.fault(
+                f"{' and '.join(missing)} not there",
+                "name the variables that are convolved, and the model, such as spm",
+            )
+        return None
+    variables = texts_of(values["Variables"], place.at("Variables"))
+    for name in variables if x is not None else ():
+        if not any(overlap(name, other) for other in x or ()):
+            question = did_you_mean(name, x or ())
+            found = f"'{name}' is not in X" + (f" ({question})" if question else "")
+            place.at("Variables").fault(found, f"name what X has: {listed(x or ())}")
+    hrf_model = _named_model(values["Model"], values.get("Parameters"), place)
+    if hrf_model is None or not variables:
+        return None
+    return ModelHRF(variables=variables, hrf_model=hrf_model)
+
+
+def _named_model(value: object, parameters: object, place: Place) -> str | None:
+    """Return the name of an HRF with its parameters, or None where there is no such HRF."""
+    if not isinstance(value, str):
+        place.at("Model").fault(f"it is {kind_of(value)}", "name the model, such as spm")
+        return None
+    known: tuple[str, ...] = ()
+    name = value
+    if folded(value) == "fir":
+        known = (_FIR,)
+    elif folded(value) == _GAMMA_NAME:
+        known, name = _GAMMA, _GAMMA_NAME
+    given = read_object(parameters or {}, place.at("Parameters"), known)
+    if set(known) - set(given) and known != (_FIR,):
+        missing = [key for key in known if key not in given]
+        place.at("Parameters").fault(f"{', '.join(missing)} not there", "give all five numbers")
+        return None
+    numbers = _numbers(given.get(_FIR, [given[key] for key in known if key in given]), place)
+    if numbers is None:
+        return None
+    text = f"{name}:{','.join(numbers)}" if numbers else name
+    if known == (_FIR,) and len(numbers) == 1:
+        text += ","  # the delay itself, not the number of delays
+    try:
+        return normalise_hrf_name(text)
+    except ValueError as error:
+        found, _, remedy = str(error).partition("; ")
+        place.at("Model").fault(found, remedy or "write a known model")
+        return None
+
+
+def _numbers(values: object, place: Place) -> list[str] | None:
+    """Return numbers as texts; None where there are others."""
+    items = values if isinstance(values, list) else [values]
+    if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
+        place.at("Parameters").fault("not all are numbers", "give numbers")
+        return None
+    return [str(item) for item in items]
+
+
+def convolved_twice(hrf: ModelHRF, instructions: Sequence[Instruction]) -> str | None:
+    """Return a variable that both the HRF and an instruction convolve, or None.
+
+    Parameters
+    ----------
+    hrf : ModelHRF
+        What ``Model.HRF`` says.
+    instructions : sequence of Instruction
+        The node's transformations.
+    """
+    groups = {
+        name: item.inputs for item in instructions if item.name == "Group" for name in item.outputs
+    }
+    for name in hrf.variables:
+        for item in instructions:
+            if item.name == "Convolve" and any(
+                overlap(name, other) for other in _results(item, groups)
+            ):
+                return name
+    return None
+
+
+def _results(convolve: Instruction, groups: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the names that an instruction gives to what it has convolved."""
+    if convolve.outputs:
+        return list(convolve.outputs)
+    return [member for name in convolve.inputs for member in groups.get(name, (name,))]

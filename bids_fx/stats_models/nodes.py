@@ -1,0 +1,392 @@
+"""The nodes of a model, each as it stands in the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from bids_fx.stats_models.contrasts import read_contrasts, read_dummies
+from bids_fx.stats_models.findings import (
+    Place,
+    choice_of,
+    folded,
+    kind_of,
+    read_object,
+    text_of,
+    texts_of,
+)
+from bids_fx.stats_models.hrf import convolved_twice, read_hrf
+from bids_fx.stats_models.names import CONTRAST, entity_key, entity_names, long_key, repeated
+from bids_fx.stats_models.records import (
+    INTERCEPT,
+    ModelHRF,
+    Node,
+    NodeLevel,
+)
+from bids_fx.stats_models.software import check_labels, read_software
+from bids_fx.suggest import did_you_mean
+from bids_fx.transforms.records import Instruction
+
+LEVELS: dict[str, NodeLevel] = {
+    "Run": "run",
+    "Session": "session",
+    "Subject": "subject",
+    "Dataset": "dataset",
+}
+#: What the specification calls the language of the transformations, and no other is known.
+TRANSFORMER = "pybids-transforms-v1"
+
+_KEYS = ("Level", "Name", "GroupBy", "Transformations", "Model", "Contrasts", "DummyContrasts")
+_MODEL_KEYS = ("Type", "X", "HRF", "Options", "Software")
+_OPTION_KEYS = ("HighPassFilterCutoffHz",)
+#: What would have no effect here, and what to do instead.
+_REFUSED_NODE = {"AutoContrasts": 'write "DummyContrasts": {"Test": "t"}'}
+_REFUSED_MODEL = {
+    "Formula": "list its terms in X, made by Transformations such as Product, and leave it out",
+    "VarianceComponents": "leave it out; runs are combined by fixed effects",
+    "ErrorDistribution": 'leave it out; "Software": {"bids_fx": {"NoiseModel": "ar1"}} chooses '
+    "the noise model",
+    "Mask": "leave it out; each run is fitted within its own brain mask",
+    "Aggregate": "leave it out; each voxel is fitted by itself",
+}
+_REFUSED_OPTIONS = {
+    "LowPassFilterCutoffHz": "leave it out; the noise model takes care of autocorrelation",
+    "ReplaceVariables": "leave it out; all voxels have the same design",
+    "Mask": _REFUSED_MODEL["Mask"],
+    "Aggregate": _REFUSED_MODEL["Aggregate"],
+}
+#: A cut-off above this, in Hz, would leave no slow signal of any task: it must be seconds.
+_FASTEST_CUTOFF_HZ = 1.0
+
+
+@dataclass(slots=True)
+class _Model:
+    """What ``Model`` of a node says; `x` is None where it cannot be read."""
+
+    x: tuple[str, ...] | None = None
+    has_intercept: bool = False
+    model_type: str = "glm"
+    hrf: ModelHRF | None = None
+    high_pass_hz: float | None = None
+    software: dict[str, object] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def read_nodes(raw: object, place: Place) -> tuple[Node, ...]:
+    """Return the nodes of a model; those with faults are among `Findings.faulty`.
+
+    Parameters
+    ----------
+    raw : object
+        ``Nodes``.
+    place : Place
+        The file.
+    """
+    if not isinstance(raw, list) or not raw:
+        found = "it is empty" if raw == [] else f"it is {kind_of(raw)}"
+        place.at("Nodes").fault(found, "write a list of nodes")
+        return ()
+    nodes = [_read_node(item, i, place) for i, item in enumerate(raw)]
+    names = [node.name for node in nodes if node is not None]
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            place.at("Nodes").fault(
+                f"{names.count(name)} nodes are named '{name}'", "give each its own name"
+            )
+    return tuple(node for node in nodes if node is not None)
+
+
+def _read_node(raw: object, index: int, file: Place) -> Node | None:
+    """Return a node; None where its level or name is not known."""
+    values = read_object(raw, file.at(f"Nodes[{index}]"), _KEYS, refused=_REFUSED_NODE)
+    if not isinstance(raw, dict):
+        return None
+    place = file.at(f"Nodes[{index}]")
+    level = _read_level(values, place)
+    name = _read_name(values, level, place)
+    if level is None or name is None:
+        return None
+    place = Place(file.findings, f"{file.text}: node '{name}'", name)
+    model = _read_model(values.get("Model"), place, level)
+    at_run = level == "run"
+    intercept = model.has_intercept
+    contrasts = read_contrasts(values.get("Contrasts"), place, model.x, has_intercept=intercept)
+    dummies = read_dummies(
+        values.get("DummyContrasts"), place, model.x, has_intercept=intercept, at_run=at_run
+    )
+    instructions = _read_transformations(values.get("Transformations"), place)
+    if model.hrf is not None:
+        twice = convolved_twice(model.hrf, instructions)
+        if twice is not None:
+            place.fault(f"'{twice}' is convolved by an instruction and by HRF", "keep one of them")
+    node = Node(
+        name=name,
+        level=level,
+        group_by=_read_grouping(values.get("GroupBy"), place, level, model.x),
+        model_type=model.model_type,
+        x=model.x or (),
+        has_intercept=intercept,
+        instructions=instructions,
+        hrf=model.hrf,
+        high_pass_hz=model.high_pass_hz,
+        contrasts=contrasts,
+        dummies=dummies,
+        software=model.software,
+        labels=model.labels,
+    )
+    if at_run:
+        _check_run_node(node, place)
+    return node
+
+
+def _read_level(values: dict[str, object], place: Place) -> NodeLevel | None:
+    if "Level" not in values:
+        place.fault("Level not there", f"write one of {', '.join(LEVELS)}")
+        return None
+    word = choice_of(values["Level"], place.at("Level"), {name: name for name in LEVELS}, "level")
+    return None if word is None else LEVELS[word]
+
+
+def _read_name(values: dict[str, object], level: str | None, place: Place) -> str | None:
+    if "Name" not in values and level is not None:
+        place.note(f"it has no Name, and is named '{level}' by its Level")
+        return level
+    return text_of(values.get("Name"), place.at("Name"))
+
+
+def _read_model(raw: object, place: Place, level: NodeLevel) -> _Model:
+    """Return what ``Model`` says; absent above run level, it is the plain combination."""
+    if raw is None and level != "run":
+        place.note("it has no Model, and is read as X = [1]")
+        return _Model(x=(), has_intercept=True, model_type="glm" if level == "dataset" else "meta")
+    refused = {} if level == "dataset" else _REFUSED_MODEL
+    known = (*_MODEL_KEYS, *_REFUSED_MODEL) if level == "dataset" else _MODEL_KEYS
+    values = read_object(raw if raw is not None else {}, place.at("Model"), known, refused=refused)
+    model = _Model(model_type=_read_type(values.get("Type"), place, level))
+    if raw is None or isinstance(raw, dict):
+        _read_x(values.get("X"), place, level, model)
+    if level == "dataset":
+        passed = [key for key in _REFUSED_MODEL if values.get(key)]
+        if passed:
+            place.note(f"{', '.join(passed)} has no effect, since the level is not run")
+    model.hrf = read_hrf(values.get("HRF"), place, model.x)
+    model.high_pass_hz = _read_high_pass(values.get("Options"), place)
+    model.software, model.labels = read_software(
+        values.get("Software"), place, at_run=level == "run"
+    )
+    if level != "run":
+        for key, value in (("HRF", model.hrf), (_OPTION_KEYS[0], model.high_pass_hz)):
+            if value is not None:
+                place.fault(f"{key} has no meaning above run level", "leave it out")
+    return model
+
+
+def _read_type(value: object, place: Place, level: NodeLevel) -> str:
+    """Return the type of a model."""
+    usual = "glm" if level in ("run", "dataset") else "meta"
+    if value is None:
+        if level != "dataset":
+            place.note(f"its Model has no Type, and is read as '{usual}'")
+        return usual
+    place = place.at("Model").at("Type")
+    if level == "dataset" and isinstance(value, str) and folded(value) not in _TYPES:
+        return value
+    word = choice_of(value, place, {"glm": "glm", "meta": "meta", "FEMA": "meta"}, "type")
+    if word is None or level == "dataset" or word == usual:
+        return word or usual
+    if level == "run":
+        place.fault(f"a node of level Run cannot be '{value}'", "write glm")
+    else:
+        place.fault(
+            f"'glm' would take the spread between the results below for their error, by ordinary "
+            f"least squares, which is not handled at level {level.capitalize()}",
+            "write meta to combine them by fixed effects",
+        )
+    return usual
+
+
+_TYPES = ("glm", "meta", "fema")
+
+
+def _read_x(value: object, place: Place, level: NodeLevel, model: _Model) -> None:
+    """Take the names of X."""
+    place = place.at("Model").at("X")
+    if value is None and level != "run":
+        place.note("it is not there, and is read as [1]")
+        model.x, model.has_intercept = (), True
+        return
+    if value is None or value == []:
+        place.fault("there is none", "list the variables that the design consists of")
+        return
+    names = texts_of(value, place)
+    if len(names) < (len(value) if isinstance(value, list) else 1):
+        return
+    if "0" in names:
+        place.fault("0 leaves no intercept", "leave it out; the design always has an intercept")
+        return
+    twice = repeated(names)
+    if twice is not None:
+        place.fault(f"it names '{twice}' twice", "name each variable once")
+    if "intercept" in names:
+        place.note("'intercept' is read as the intercept, 1")
+    model.has_intercept = INTERCEPT in names or "intercept" in names
+    model.x = tuple(name for name in names if name not in (INTERCEPT, "intercept"))
+    if level == "run" and not model.has_intercept:
+        place.note("the design also has an intercept, which X does not name")
+
+
+def _read_high_pass(raw: object, place: Place) -> float | None:
+    """Return the cut-off of the high-pass filter in Hz, or None where there is none."""
+    place = place.at("Options")
+    values = read_object({} if raw is None else raw, place, _OPTION_KEYS, refused=_REFUSED_OPTIONS)
+    value = values.get(_OPTION_KEYS[0])
+    if value is None:
+        return None
+    place = place.at(_OPTION_KEYS[0])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        place.fault(f"it is {kind_of(value)}", "give a frequency in Hz, such as 0.008")
+    elif not (math.isfinite(value) and value > 0):
+        place.fault(f"{value:g} Hz is not possible", "give a frequency > 0 in Hz, such as 0.008")
+    elif value > _FASTEST_CUTOFF_HZ:
+        place.fault(
+            f"{value:g} Hz would leave nothing of the data",
+            f"if {value:g} seconds were meant, write {1 / value:.4g}",
+        )
+    else:
+        return float(value)
+    return None
+
+
+def _read_grouping(
+    raw: object, place: Place, level: NodeLevel, x: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return the short keys by which a node groups what it takes."""
+    keys: list[str] = []
+    place = place.at("GroupBy")
+    if raw is None:
+        keys = [*_OWN_KEYS[level], *([CONTRAST] if level != "run" and not x else [])]
+        names = ", ".join(map(long_key, keys)) or "nothing"
+        place.note(f"it is not there, and is read as {names}")
+        return tuple(keys)
+    for name in () if raw == [] else texts_of(raw, place):
+        key = CONTRAST if name.casefold() == CONTRAST else entity_key(name)
+        if key is None and level == "dataset":
+            key = name  # a column of participants.tsv
+        if key is None:
+            question = did_you_mean(name, (CONTRAST, *entity_names()))
+            found = f"there is no entity '{name}'" + (f" ({question})" if question else "")
+            place.fault(found, "name entities, such as run, session and subject, or contrast")
+        elif key not in keys:
+            keys.append(key)
+    return _completed(keys, place, level)
+
+
+#: What a node of each level must keep apart.
+_OWN_KEYS: dict[NodeLevel, tuple[str, ...]] = {
+    "run": ("run", "sub"),
+    "session": ("ses", "sub"),
+    "subject": ("sub",),
+    "dataset": (),
+}
+
+
+def _completed(keys: Sequence[str], place: Place, level: NodeLevel) -> tuple[str, ...]:
+    """Return the keys with those that the node's level implies."""
+    if level == "run":
+        if CONTRAST in keys:
+            place.fault("the runs come before any contrast", "leave out contrast")
+        if "run" not in keys:
+            place.note(
+                "without 'run' other programs may fit the runs as one long run; here each run is "
+                "fitted by itself"
+            )
+        return tuple(keys)
+    missing = [key for key in _OWN_KEYS[level] if key not in keys]
+    for key in missing:
+        name = {"sub": "subject", "ses": "session"}[key]
+        place.note(f"'{name}' is not in it, and is taken as there at level {level.capitalize()}")
+    return (*keys, *missing)
+
+
+def _read_transformations(raw: object, place: Place) -> tuple[Instruction, ...]:
+    """Return the instructions of a node."""
+    from bids_fx.transforms.instructions import read_instruction
+
+    if raw is None or raw in ({}, []):
+        return ()
+    where = place.at("Transformations")
+    if isinstance(raw, list):
+        where.note(f"it is a list, and is read as instructions of {TRANSFORMER}")
+        raw = {"Transformer": TRANSFORMER, "Instructions": raw}
+    values = read_object(raw, where, ("Transformer", "Instructions"))
+    if not isinstance(raw, dict):
+        return ()
+    if "Transformer" not in values:
+        where.note(f"it names no Transformer, and is read as {TRANSFORMER}")
+    else:
+        known = {TRANSFORMER: TRANSFORMER}
+        choice_of(values["Transformer"], where.at("Transformer"), known, "transformer")
+    items = values.get("Instructions", [])
+    instructions = []
+    for i, item in enumerate(items if isinstance(items, list) else [items], start=1):
+        where = place.at(f"instruction {i}")
+        if not isinstance(item, dict):
+            where.fault(f"it is {kind_of(item)}", 'write an object, {"Name": ...}')
+            continue
+        instruction, faults = read_instruction(item, f"node '{place.node}': instruction {i}")
+        name = item.get("Name", item.get("name"))
+        for fault in faults:
+            found, _, remedy = fault.partition("; ")
+            named = place.at(f"instruction {i} ({name})") if isinstance(name, str) else where
+            named.fault(found, remedy or "mend the instruction")
+        if instruction is not None:
+            instructions.append(instruction)
+    return tuple(instructions)
+
+
+def _check_run_node(node: Node, place: Place) -> None:
+    """Check what a node of level run says as a whole."""
+    names = [contrast.name for contrast in node.contrasts]
+    if node.dummies is not None:
+        if node.dummies.conditions is not None:
+            dummies = node.dummies.conditions
+        else:
+            dummies = (*node.x, *([INTERCEPT] if node.has_intercept else []))
+        for name in dummies:
+            if name in names:
+                place.fault(
+                    f"'{name}' is both a contrast and a dummy contrast",
+                    "give the contrast another name, or name the others in "
+                    "DummyContrasts.Contrasts",
+                )
+        names += dummies
+    elif not names:
+        place.note("it makes no contrast of its own", warning=True)
+    check_labels(node.labels, tuple(names), place)
+    _check_drift(node, place)
+    if node.hrf is not None and node.software.get("hrf_model", node.hrf.hrf_model) != (
+        node.hrf.hrf_model
+    ):
+        place.fault("Model.HRF and Software.bids_fx.HRFModel contradict each other", "keep one")
+
+
+def _check_drift(node: Node, place: Place) -> None:
+    """Check that the model does not say two things of the drift."""
+    if node.high_pass_hz is None:
+        return
+    if node.software.get("drift_model", "cosine") != "cosine":
+        place.fault(
+            "HighPassFilterCutoffHz asks for a drift of cosines, and Software.bids_fx.DriftModel "
+            "for another",
+            "keep one of them",
+        )
+    period = node.software.get("high_pass_s")
+    if period is not None and not math.isclose(
+        cast("float", period) * node.high_pass_hz, 1.0, rel_tol=1e-3
+    ):
+        place.fault(
+            "HighPassFilterCutoffHz and Software.bids_fx.HighPass contradict each other",
+            "keep one of them",
+        )
