@@ -37,6 +37,8 @@ class ConfoundStrategy:
         How many columns of each thing are taken, in the order of their numbers; None means all.
     metadata : tuple of (str, object)
         What the sidecar must say of a column; columns that it does not describe are taken.
+    masks : tuple of str
+        For each thing that is wanted, the mask that the sidecar must name; () means any or none.
     censors : str or None
         Why the scans are censored that the columns mark with 1; None where the columns are
         regressors.
@@ -55,6 +57,7 @@ class ConfoundStrategy:
     required: bool = True
     at_most: int | None = None
     metadata: tuple[tuple[str, object], ...] = ()
+    masks: tuple[str, ...] = ()
     censors: str | None = None
     fd_threshold_mm: float | None = None
     high_pass_s: float | None = None
@@ -192,9 +195,10 @@ def _resolve_strategy(
     table: ConfoundTable, strategy: ConfoundStrategy, drift_s: float | None
 ) -> _Part:
     """Resolve a strategy to the columns that the table has for it."""
+    masks = strategy.masks or (None,) * len(strategy.patterns)
     found = {
-        alternatives[0]: _first_match(table, alternatives, strategy)
-        for alternatives in strategy.patterns
+        alternatives[0]: _first_match(table, alternatives, strategy, mask)
+        for alternatives, mask in zip(strategy.patterns, masks, strict=True)
     }
     absent = [name for name, columns in found.items() if not columns]
     problems = []
@@ -227,14 +231,19 @@ def _resolve_strategy(
 
 
 def _first_match(
-    table: ConfoundTable, alternatives: tuple[str, ...], strategy: ConfoundStrategy
+    table: ConfoundTable,
+    alternatives: tuple[str, ...],
+    strategy: ConfoundStrategy,
+    mask: str | None,
 ) -> list[str]:
     """Return the columns of the first pattern that matches any, sorted and cut to size."""
     for pattern in alternatives:
         names = [
             name
             for name in table.values
-            if fnmatchcase(name, pattern) and _described_as(table, name, strategy.metadata)
+            if fnmatchcase(name, pattern)
+            and _described_as(table, name, strategy.metadata)
+            and (mask is None or table.metadata.get(name, {}).get("Mask") == mask)
         ]
         if names:
             return sorted(names, key=_number)[: strategy.at_most]

@@ -77,6 +77,12 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def oneback() -> Path:
+def real_data() -> Path:
+    """Return the folder of the real data, each with its origin beside it; never written to."""
+    return ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def oneback(real_data: Path) -> Path:
     """Return the small real dataset: events, sidecars and derivatives; never written to."""
-    return ROOT / "tests" / "data" / "oneback"
+    return real_data / "oneback"

@@ -65,8 +65,9 @@ def model_options() -> tuple[Option, ...]:
             field="analysis.confounds",
             metavar="NAME",
             finish=all_confounds,
-            help="strategies (motion6 motion24 wm-csf acompcor scrub nss gsr), patterns of "
-            "column names such as 'a_comp_cor_0[0-4]', or none",
+            help="strategies (motion6 motion12 motion24 36p wm-csf acompcor acompcor-separate "
+            "acompcor50 tcompcor aroma scrub nss gsr), patterns of column names such as "
+            "'a_comp_cor_0[0-4]', or none",
         ),
         Option(
             names=("--high-pass",),

@@ -7,7 +7,11 @@ from importlib.resources import files
 
 from bids_fx.confounds import ConfoundStrategy
 
-_ORDER = ("motion6", "motion24", "wm-csf", "acompcor", "scrub", "nss", "gsr")
+_ORDER = (
+    *("motion6", "motion12", "motion24", "36p", "wm-csf"),
+    *("acompcor", "acompcor-separate", "acompcor50", "tcompcor", "aroma"),
+    *("scrub", "nss", "gsr"),
+)
 
 
 def load_strategies() -> dict[str, ConfoundStrategy]:
@@ -20,8 +24,8 @@ def load_strategies() -> dict[str, ConfoundStrategy]:
 
     Examples
     --------
-    >>> list(load_strategies())
-    ['motion6', 'motion24', 'wm-csf', 'acompcor', 'scrub', 'nss', 'gsr']
+    >>> list(load_strategies())[:3]
+    ['motion6', 'motion12', 'motion24']
     """
     texts = {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
@@ -37,5 +41,6 @@ def _parse(name: str, text: str) -> ConfoundStrategy:
     content = tomllib.loads(text)
     content["patterns"] = tuple(tuple(names) for names in content["patterns"])
     content["metadata"] = tuple(content.get("metadata", {}).items())
+    content["masks"] = tuple(content.get("masks", ()))
     content["references"] = tuple(content.get("references", ()))
     return ConfoundStrategy(name=name, **content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_fx.confounds import resolve_confounds
+from bids_fx.boilerplate import bibliography
+from bids_fx.cli.table import OPTIONS
+from bids_fx.confounds import ConfoundStrategy, resolve_confounds
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.tables import read_confounds
 from bids_fx.errors import ExitCode, Problem
@@ -19,11 +23,15 @@ from bids_fx.records import ConfoundChoice
 
 N_SCANS = 8
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-MOTION_24 = [
-    f"{name}{ending}"
-    for name in MOTION
-    for ending in ("", "_derivative1", "_power2", "_derivative1_power2")
-]
+EXPANSIONS = ("", "_derivative1", "_power2", "_derivative1_power2")
+MOTION_24 = [f"{name}{ending}" for name in MOTION for ending in EXPANSIONS]
+SIGNALS = ["csf", "white_matter", "global_signal"]
+#: Heads of real tables, by the fMRIPrep that wrote them.
+REAL = {
+    "1.0": "sub-01_task-x_bold_confounds.tsv",
+    "20.1": "sub-01_task-x_desc-confounds_regressors.tsv",
+    "21": "sub-01_task-x_desc-confounds_timeseries.tsv",
+}
 FORMER_MOTION = ["X", "Y", "Z", "RotX", "RotY", "RotZ"]
 
 Resolved = tuple[ConfoundChoice, tuple[Problem, ...], tuple[str, ...]]
@@ -60,6 +68,7 @@ def censored(choice: ConfoundChoice) -> dict[int, str]:
     [
         ("motion6", MOTION_24, MOTION),
         ("motion6", FORMER_MOTION, FORMER_MOTION),
+        ("motion12", MOTION_24, [name for name in MOTION_24 if "power2" not in name]),
         ("motion24", MOTION_24, MOTION_24),
         ("wm-csf", ["white_matter", "csf", "csf_wm", "csf_power2"], ["white_matter", "csf"]),
         ("wm-csf", ["CSF", "WhiteMatter"], ["CSF", "WhiteMatter"]),
@@ -75,6 +84,8 @@ def censored(choice: ConfoundChoice) -> dict[int, str]:
             [f"aCompCor{i:02}" for i in range(6)],
             [f"aCompCor{i:02}" for i in range(5)],
         ),
+        ("aroma", ["aroma_motion_02", "aroma_motion_11"], ["aroma_motion_02", "aroma_motion_11"]),
+        ("aroma", ["AROMAAggrComp00"], ["AROMAAggrComp00"]),
     ],
 )
 def test_strategy_picks_its_columns_in_the_tables_order(
@@ -95,6 +106,8 @@ def test_strategy_picks_its_columns_in_the_tables_order(
         ("wm-csf", ["csf"], "white_matter"),
         ("gsr", ["csf"], "global_signal"),
         ("acompcor", ["t_comp_cor_00"], "a_comp_cor_"),
+        ("acompcor-separate", ["a_comp_cor_00"], "w_comp_cor_"),
+        ("aroma", ["t_comp_cor_00"], "aroma_motion_"),
     ],
 )
 def test_strategy_whose_columns_are_absent_is_a_problem(
@@ -372,6 +385,155 @@ def test_nothing_asked_of_no_file_is_fine() -> None:
 
 def test_strategies_say_what_they_are() -> None:
     strategies = load_strategies()
-    assert list(strategies) == ["motion6", "motion24", "wm-csf", "acompcor", "scrub", "nss", "gsr"]
+    assert " ".join(strategies) == (
+        "motion6 motion12 motion24 36p wm-csf acompcor acompcor-separate acompcor50 tcompcor aroma "
+        "scrub nss gsr"
+    )
     assert all(s.description and not s.description.endswith(".") for s in strategies.values())
     assert {name for name, s in strategies.items() if s.censors is not None} == {"scrub", "nss"}
+
+
+# ------------------------------------------------------------------------ tables of fMRIPrep
+
+
+def numbered(stem: str, *numbers: int) -> list[str]:
+    return [f"{stem}{number:02}" for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("version", "strategy", "expected"),
+    [
+        ("1.0", "motion6", FORMER_MOTION),
+        ("1.0", "wm-csf", ["CSF", "WhiteMatter"]),
+        ("1.0", "gsr", ["GlobalSignal"]),
+        ("1.0", "acompcor", numbered("aCompCor", *range(5))),
+        ("1.0", "tcompcor", numbered("tCompCor", *range(5))),
+        *((version, "motion6", MOTION) for version in ("20.1", "21")),
+        *(
+            (version, "motion12", [f"{name}{end}" for name in MOTION for end in EXPANSIONS[:2]])
+            for version in ("20.1", "21")
+        ),
+        *((version, "motion24", MOTION_24) for version in ("20.1", "21")),
+        *(
+            (version, "36p", [f"{n}{end}" for n in (*MOTION, *SIGNALS) for end in EXPANSIONS])
+            for version in ("20.1", "21")
+        ),
+        *((version, "wm-csf", ["csf", "white_matter"]) for version in ("20.1", "21")),
+        *((version, "gsr", ["global_signal"]) for version in ("20.1", "21")),
+        # In 20.1 the masks share one row of numbers: combined, then CSF, then white matter.
+        *((version, "acompcor", numbered("a_comp_cor_", *range(5))) for version in ("20.1", "21")),
+        (
+            "20.1",
+            "acompcor-separate",
+            numbered("a_comp_cor_", *range(57, 62), *range(70, 75)),
+        ),
+        ("20.1", "acompcor50", numbered("a_comp_cor_", *range(57, 126))),
+        (
+            "21",
+            "acompcor50",
+            [*numbered("c_comp_cor_", 0, 1, 2), *numbered("w_comp_cor_", 0, 1, 2, 3)],
+        ),
+        ("20.1", "tcompcor", numbered("t_comp_cor_", *range(5))),
+        ("20.1", "aroma", None),
+    ],
+)
+def test_strategy_finds_its_columns_in_what_fmriprep_writes(
+    confounds_of: Callable[[str], ConfoundTable],
+    version: str,
+    strategy: str,
+    expected: list[str] | None,
+) -> None:
+    confounds = confounds_of(version)
+    if expected is None:
+        expected = [name for name in confounds.values if name.startswith("aroma_motion_")]
+        assert len(expected) == 13
+    choice, problems, _ = resolve(confounds, strategy, n_scans=3)
+    assert sorted(choice.columns) == sorted(expected)
+    assert problems == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "strategy", "absent"),
+    [
+        *(("1.0", strategy, "trans_x_derivative1") for strategy in ("motion12", "motion24")),
+        ("1.0", "36p", "trans_x_derivative1"),
+        ("1.0", "acompcor-separate", "w_comp_cor_[0-9]*, c_comp_cor_[0-9]*"),
+        ("1.0", "acompcor50", "w_comp_cor_[0-9]*, c_comp_cor_[0-9]*"),
+        *((version, "aroma", "aroma_motion_[0-9]*") for version in ("1.0", "21")),
+    ],
+)
+def test_strategy_that_a_table_of_fmriprep_lacks_is_a_problem(
+    confounds_of: Callable[[str], ConfoundTable], version: str, strategy: str, absent: str
+) -> None:
+    _, (problem,), _ = resolve(confounds_of(version), strategy, n_scans=3)
+    assert problem.found.startswith(f"no column {absent}")
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("1.0", "NonSteadyStateOutlier00"),
+        ("20.1", "non_steady_state_outlier00"),
+        ("21", "non_steady_state_outlier00"),
+    ],
+)
+def test_steady_state_and_displacement_are_read_in_what_fmriprep_writes(
+    confounds_of: Callable[[str], ConfoundTable], version: str, name: str
+) -> None:
+    choice, problems, _ = resolve(confounds_of(version), "nss", "scrub", n_scans=3)
+    assert f"non-steady state ({name})" in censored(choice)[0]
+    assert (choice.columns, choice.fd_threshold_mm, problems) == ((), 0.5, ())
+
+
+@pytest.fixture
+def confounds_of(real_data: Path) -> Callable[[str], ConfoundTable]:
+    """Return a function that reads the table of a version of fMRIPrep."""
+    return lambda version: read_confounds(real_data / "confounds" / REAL[version], 3)
+
+
+def test_components_of_one_tissue_are_taken_only_as_a_sidecar_tells(
+    confounds_of: Callable[[str], ConfoundTable],
+) -> None:
+    silent = replace(confounds_of("21"), metadata={})
+    _, (problem,), _ = resolve(silent, "acompcor-separate", n_scans=3)
+    assert "no column w_comp_cor_[0-9]*, c_comp_cor_[0-9]*" in problem.found
+
+
+def test_fewer_components_of_one_tissue_are_told(
+    confounds_of: Callable[[str], ConfoundTable],
+) -> None:
+    choice, _, notices = resolve(confounds_of("21"), "acompcor-separate", n_scans=3)
+    assert len(choice.columns) == 7
+    assert [text.partition(": ")[2] for text in notices] == [
+        "acompcor-separate has 4 columns w_comp_cor_[0-9]* instead of 5.",
+        "acompcor-separate has 3 columns c_comp_cor_[0-9]* instead of 5.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "meant"),
+    [("motion", "motion6"), ("wm_csf", "wm-csf"), ("compcor", "acompcor"), ("ica_aroma", "aroma")],
+)
+def test_strategies_of_nilearn_lead_to_ours(request_: str, meant: str) -> None:
+    _, (problem,), _ = resolve(table("x"), request_)
+    assert meant in problem.remedy.removeprefix("did you mean ").split(" or ")
+
+
+@pytest.mark.parametrize("strategy", load_strategies().values(), ids=load_strategies().keys())
+def test_every_strategy_has_its_sentence_and_references_that_exist(
+    strategy: ConfoundStrategy,
+) -> None:
+    assert strategy.description
+    assert not strategy.description.endswith(".")
+    # Whoever preprocessed marks the steady state; what did so is cited with the preprocessing.
+    assert strategy.references or strategy.name == "nss"
+    assert set(strategy.references) <= bibliography().keys()
+
+
+def test_documents_name_every_strategy() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Confounds\n")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    assert set(re.findall(r"`([^`]+)`", " ".join(rows))) == set(load_strategies())
+    help_text = next(option for option in OPTIONS if option.name == "--confounds").help
+    assert set(load_strategies()) <= set(re.findall(r"[\w-]+", help_text))
