@@ -17,7 +17,7 @@ from bids_fx.glm.contrasts import (
     efficiency,
     is_estimable,
 )
-from bids_fx.glm.design import Design
+from bids_fx.glm.design import BoolArray, Design
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import (
     Contrast,
@@ -193,6 +193,8 @@ def _estimate(
     vectors = [contrast_vector(row.items(), design.names) for row in rows]
     if not all(is_estimable(vector, space) for vector in vectors):
         reason = "its regressors are a combination of others in this run's design"
+        if silent := _silent_conditions(design, np.any(vectors, axis=0)):
+            reason = f"no response to condition {silent} reaches into this run's scans"
         if not all(vector.any() for vector in vectors):
             reason = "its weights cancel out in this run's design"
         return RunContrast(contrast=contrast, reason=reason)
@@ -205,6 +207,13 @@ def _estimate(
         efficiency=tuple(efficiency(vector, space) for vector in vectors),
         inflation=tuple(contrast_inflation(vector, design.matrix, space) for vector in vectors),
     )
+
+
+def _silent_conditions(design: Design, weighted: BoolArray) -> str:
+    """Return the conditions of a contrast whose columns are 0: events long before the start."""
+    zero = weighted & ~design.matrix.any(axis=0)
+    columns = [column for column, is_zero in zip(design.columns, zero, strict=True) if is_zero]
+    return ", ".join(dict.fromkeys(f"'{column.condition or column.name}'" for column in columns))
 
 
 def _column_rows(

@@ -99,6 +99,17 @@ def test_f_test_of_fir_delays_tests_each_and_a_plain_condition_is_their_mean():
     ]
 
 
+@pytest.mark.parametrize("text", ["early", "face - early"])
+def test_condition_whose_responses_end_before_the_first_scan_is_the_reason(text):
+    early = replace(condition("early"), onsets=np.array([-90.0, -80.0, -70.0]))
+    run = replace(bold_run(), conditions=(condition("face"), early))
+    design = design_of(run)
+    contrast = parse_contrast(text, ("early", "face"))
+    (item,), problems = run_contrasts(run, design, design_space(design.matrix), [contrast])
+    assert item.reason == "no response to condition 'early' reaches into this run's scans"
+    assert problems == []
+
+
 def test_f_test_can_be_estimated_where_all_its_rows_can():
     conditions = ("face", "house", "twin")
     assert planned("F(house; face + twin)", *conditions)[0].reason is None

@@ -196,7 +196,9 @@ def _run_lines(run: RunPlan) -> Iterator[str]:
             f"{values['dof']} degrees of freedom"
         )
         shown = ", ".join(f"{name} ({count})" for name, count in conditions.items())
-        yield f"    conditions (events): {shown or 'from a design made beforehand'}"
+        is_given = isinstance(run.source, BoldRun) and run.source.design_file is not None
+        there = "those of a design made beforehand" if is_given else "none"
+        yield f"    conditions (events): {shown or there}"
         yield f"    confounds: {', '.join(run.confounds.columns) or 'none'}"
         censored = [f"{item.scan} ({item.reason})" for item in run.confounds.censored]
         yield f"    censored scans: {', '.join(censored) or 'none'}"

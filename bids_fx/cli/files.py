@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,14 +123,14 @@ def read_filters(path: Path) -> tuple[dict[str, object], list[Notice], list[Prob
             found = f"there is no kind of images '{key}'" + (f" ({question})" if question else "")
             problems.append(_usage(where, found, "only the filters of 'bold' are used"))
     bold = content.get("bold", {})
-    for key, value in bold.items():
+    if bold:
+        from bids_fx.dataset.selection import check_filters
+
+        problems += [replace(problem, where=where) for problem in check_filters(bold)]
+    for key, value in bold.items() if not problems else ():
         if not all(_is_label(item) for item in (value if isinstance(value, list) else [value])):
             found = f"'{key}' is {json.dumps(value)}"
             problems.append(_usage(where, found, 'give a label, a list of labels, null or "*"'))
-    if bold and not problems:
-        from bids_fx.dataset.selection import check_filters
-
-        problems += check_filters(bold)
     passed = [key for key in content if key in OTHER_FILTERS]
     notices = []
     if passed:

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from bids_fx.dataset.files import NIFTI, TABLES, Dataset, DatasetFile
 from bids_fx.dataset.listing import Survey
-from bids_fx.dataset.matching import find_events, run_entities
+from bids_fx.dataset.matching import Sources, find_events, run_entities
 from bids_fx.dataset.selection import is_wanted_run
 from bids_fx.entities import Entities, canonical_label, same_label
-from bids_fx.errors import BIDSFXError, Notice
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 from bids_fx.settings import DataSelection
+
+#: Suffixes of images as fMRIPrep 1.0 and 1.1 named them.
+_FORMER = {"preproc", "brainmask"}
+#: Extensions of series on surfaces, and of CIFTI.
+_SURFACES = {".func.gii", ".dtseries.nii"}
 
 
 def tasks_without_events(
@@ -84,13 +89,78 @@ def runs_without_series(
             continue
         if is_wanted_run(run, data) and _has_events(file, raw):
             lacking.setdefault(run.canonical, run)
-    kind = "raw BOLD image" if data.raw_bold else f"BOLD series with desc-{data.desc}"
     return tuple(
         Notice(
-            text=f"{run}: left out, since it has events but no {kind}.", participant=participant
+            text=f"{run}: left out, since it has events but no {_kind(data)}.",
+            participant=participant,
         )
         for run in lacking.values()
     )
+
+
+def no_series(
+    series: Iterable[DatasetFile], sources: Sources, data: DataSelection, participant: str
+) -> Problem:
+    """Return the fault that a participant has nothing to model, and say what there is instead.
+
+    Parameters
+    ----------
+    series : iterable of DatasetFile
+        The BOLD images that are not asked for.
+    sources : Sources
+        All files of the participant.
+    data : DataSelection
+        What is asked for.
+    participant : str
+        Label without ``sub-``.
+    """
+    datasets = (sources.raw,) if data.raw_bold else sources.derivatives
+    files = [file for one in datasets for file in one.files if "func" in file.relative.parts]
+    found, remedy = _instead(list(series), files, data)
+    return Problem(
+        where=f"sub-{participant} in {', '.join(str(one.root) for one in datasets)}",
+        found=f"no {_kind(data)} in a func folder{found}",
+        remedy=remedy,
+        code=ExitCode.MISSING_INPUT,
+    )
+
+
+def _instead(
+    series: Sequence[DatasetFile], files: Sequence[DatasetFile], data: DataSelection
+) -> tuple[str, str]:
+    """Return what there is instead of the series that are asked for, and what to do."""
+    descs = {file.entities["desc"] for file in series if "desc" in file.entities}
+    if data.raw_bold:
+        return "", "give the images of this participant, or do without --raw-bold"
+    if descs:
+        return "", f"choose by --desc-label among {', '.join(sorted(descs))}"
+    if series:
+        name = series[0].path.name
+        remedy = 'ask for them by a --bids-filter-file with {"bold": {"desc": null}}'
+        return f", only some without desc- ({name})", remedy
+    former = [file for file in files if file.name.suffix in _FORMER]
+    if former:
+        run = former[0].entities.without("space")
+        remedy = (
+            f"preprocess with a later one, or rename {run}_bold_space-X_preproc.nii.gz to "
+            f"{run}_space-X_desc-preproc_bold.nii.gz, ..._bold_space-X_brainmask.nii.gz to "
+            "..._space-X_desc-brain_mask.nii.gz and ..._bold_confounds.tsv to "
+            "..._desc-confounds_timeseries.tsv"
+        )
+        return f", but names of fMRIPrep's first versions ({former[0].path.name})", remedy
+    surfaces = [file for file in files if file.name.extension in _SURFACES]
+    if surfaces:
+        return (
+            f", only data on surfaces ({surfaces[0].path.name})",
+            "preprocess into a volume too (fMRIPrep: --output-spaces MNI152NLin2009cAsym)",
+        )
+    fetch = "" if files else ", fetch the files (datalad get)"
+    return "", f"preprocess this participant{fetch}, or name the derivatives with -d"
+
+
+def _kind(data: DataSelection) -> str:
+    """Return what is modelled, as messages call it."""
+    return "raw BOLD image" if data.raw_bold else f"BOLD series with desc-{data.desc}"
 
 
 def _is_part(run: Entities, series: Entities) -> bool:

@@ -13,6 +13,8 @@ from bids_fx.errors import BIDSFXError, ExitCode, Problem
 from bids_fx.settings import DataSelection
 
 DESCRIPTION = "dataset_description.json"
+#: What to do about a folder of a DataLad dataset that was cloned without it.
+_FETCH = "fetch what is in it (datalad get)"
 
 
 def labels_in(root: Path) -> set[str]:
@@ -71,7 +73,10 @@ def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
         if not labels_in(root):
             inner = sorted({path.parent.name for path in root.glob("*/sub-*") if path.is_dir()})
             remedy = f"did you mean its folder {' or '.join(inner)}" if inner else "name another"
-            problems.append(_missing(str(root), "no folder sub-* in it", remedy))
+            if any(root.iterdir()):
+                problems.append(_missing(str(root), "no folder sub-* in it", remedy))
+            else:
+                problems.append(_missing(str(root), "an empty folder", f"{_FETCH}, or {remedy}"))
     return tuple(problems)
 
 
@@ -95,10 +100,12 @@ def _raw_problems(root: Path) -> tuple[Problem, ...]:
         return (_missing(str(root), "no such folder", "give the folder of the BIDS dataset"),)
     path = root / DESCRIPTION
     found = f"it has no {DESCRIPTION}, so it is no BIDS dataset"
-    if path.is_file():
+    if path.is_file() or path.is_symlink():
         try:
             read_json(path)
         except BIDSFXError as error:
+            if error.exit_code == ExitCode.MISSING_INPUT:
+                return error.problems
             found = f"its {DESCRIPTION} is {error.problems[0].found}"
         else:
             return ()

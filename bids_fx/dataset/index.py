@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from bids_fx.dataset.completeness import runs_without_series, tasks_without_events
+from bids_fx.dataset.completeness import no_series, runs_without_series, tasks_without_events
 from bids_fx.dataset.files import NIFTI, DatasetFile, Faults, absolute, list_tree
 from bids_fx.dataset.folders import (
     DESCRIPTION,
@@ -155,7 +155,9 @@ def find_runs(
     named = [file for file in series if "task" in file.entities]
     faults.add(*(_no_task(file) for file in series if file not in named))
     if not named:
-        faults.add(*([] if series else [_no_series(sources, data, participant)]))
+        faults.add(
+            *([] if series else [no_series(_series(sources, data), sources, data, participant)])
+        )
         return Found(participant=participant, problems=faults.problems, notices=notices)
     by_run = _group_copies(named)
     selection = select_runs(
@@ -321,24 +323,6 @@ def _load_one(
     if copies:
         return None, (_copies(bold, copies),)
     return load_run(bold, sources, analysis=analysis, participant=participant)
-
-
-def _no_series(sources: Sources, data: DataSelection, participant: str) -> Problem:
-    """Return the fault that there is nothing to model."""
-    there = sorted({file.entities.get("desc", "none") for file in _series(sources, data)})
-    kind = "raw BOLD image" if data.raw_bold else f"BOLD series with desc-{data.desc}"
-    roots = ", ".join(str(one.root) for one in sources.derivatives)
-    remedy = (
-        f"choose by --desc-label among {', '.join(there)}"
-        if there and not data.raw_bold
-        else "preprocess this participant, or name the derivatives with -d"
-    )
-    return Problem(
-        where=f"sub-{participant} in {sources.raw.root if data.raw_bold else roots}",
-        found=f"no {kind} in a func folder",
-        remedy=remedy,
-        code=ExitCode.MISSING_INPUT,
-    )
 
 
 def _no_task(file: DatasetFile) -> Problem:

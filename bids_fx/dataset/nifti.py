@@ -191,6 +191,4 @@ def _repetition_time(header: Any) -> float | None:
 
 def _not_nifti(path: Path, start: bytes) -> BIDSFXError:
     """Return the error of a file that is no NIfTI image, and say what it looks like."""
-    if start.startswith((b"/annex/", b".git/annex/", b"version https://git-lfs")):
-        return bad_file(path, "a placeholder of git-annex or git-lfs", "fetch the file's content")
     return bad_file(path, "an empty file" if not start else "not a NIfTI image")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from bids_fx.dataset.files import IMAGE_ENTITIES, DatasetFile
 from bids_fx.entities import LONG_NAMES, Entities, same_label
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.settings import DataSelection
+from bids_fx.suggest import did_you_mean
 
 DEFAULT_SPACE = "MNI152NLin2009cAsym"
 
@@ -166,9 +166,9 @@ def check_filters(filters: dict[str, object]) -> tuple[Problem, ...]:
     problems = []
     for key, value in filters.items():
         if key not in known:
-            close = get_close_matches(key, known, n=3)
-            remedy = f"did you mean {' or '.join(close)}" if close else "use BIDS entities"
-            found = f"'bold' has the unknown entity {key!r}"
+            question = did_you_mean(key, known)
+            found = f"'bold' has the unknown entity '{key}'" + (f" ({question})" * bool(question))
+            remedy = "use entities of BIDS, such as session, run or acquisition"
         elif key in _FIXED and not passes_filter(_FIXED[key], value):
             found, remedy = f"{key!r} is {value!r}", f"only {_FIXED[key]!r} can be modelled"
         else:
@@ -355,7 +355,8 @@ def _choose_echoes(
                 Problem(
                     where=str(echoes[0].without("echo")),
                     found=f"only single echoes ({', '.join(e['echo'] for e in echoes)})",
-                    remedy="give the optimal combination, or pick an echo by --bids-filter-file",
+                    remedy="give the optimal combination, or pick an echo by "
+                    f'a --bids-filter-file with {{"bold": {{"echo": "{echoes[-1]["echo"]}"}}}}',
                 )
             )
             continue

@@ -20,6 +20,8 @@ CHUNK = 1 << 20
 #: Bytes that are read at once of each of many files.
 PIECE = 1 << 15
 _GZIP = b"\x1f\x8b"
+#: How a file begins whose content git-annex or git-lfs has not fetched yet.
+_UNFETCHED = (b"/annex/objects/", b".git/annex/", b"version https://git-lfs")
 
 
 class HashedFile(io.RawIOBase):
@@ -152,7 +154,10 @@ def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOB
     with reading(path), path.open("rb", buffering=0) as raw:
         file = HashedFile(raw)
         source = io.BufferedReader(file, chunk)
-        if source.peek(2)[:2] != _GZIP:
+        start = source.peek(2)
+        if start.startswith(_UNFETCHED):
+            raise unfetched(path, "a placeholder of git-annex or git-lfs")
+        if start[:2] != _GZIP:
             yield source, file
             return
         with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
@@ -176,8 +181,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         found = "a link to a file that is not there" if path.is_symlink() else "no such file"
-        remedy = "fetch it (datalad get, git annex get) or restore it"
-        raise BIDSFXError.single(str(path), found, remedy, ExitCode.MISSING_INPUT) from None
+        raise unfetched(path, found) from None
     except EOFError:
         raise truncated(path, "the compressed data end early") from None
     except (OSError, zlib.error, isal_error) as error:
@@ -188,6 +192,14 @@ def is_gzip(path: Path) -> bool:
     """Tell whether a file begins as gzip files do."""
     with path.open("rb") as file:
         return file.read(2) == _GZIP
+
+
+def unfetched(path: Path, found: str) -> BIDSFXError:
+    """Return the error of a file whose content is not here."""
+    remedy = "fetch it (datalad get, git annex get) or restore it"
+    if path.is_symlink():
+        remedy += "; in a container, mount what it points to"
+    return BIDSFXError.single(str(path), found, remedy, ExitCode.MISSING_INPUT)
 
 
 def bad_file(

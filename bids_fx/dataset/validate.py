@@ -11,7 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
-from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.dataset.folders import DESCRIPTION
+from bids_fx.dataset.tsv import read_json
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 
 VALIDATOR = "bids-validator-deno"
 
@@ -47,6 +49,9 @@ class Validation:
         self._failure = _not_validated(
             f"{VALIDATOR} is not installed (pip install 'bids_fx[validator]')", warning=False
         )
+        if _is_derivative(bids_dir):
+            self._failure = _not_validated(f"{bids_dir} is a dataset of derivatives (DatasetType)")
+            return
         beside = Path(sys.executable).parent / VALIDATOR
         program = str(beside) if beside.exists() else shutil.which(VALIDATOR)
         if program is None:
@@ -104,6 +109,14 @@ class Validation:
             for issue in issues.get("issues", [])
             if issue.get("severity") == "error" and issue["code"] not in HARMLESS
         ), ()
+
+
+def _is_derivative(bids_dir: Path) -> bool:
+    """Tell whether a dataset says that it is derived; the validator knows few of such names."""
+    try:
+        return read_json(bids_dir / DESCRIPTION).get("DatasetType") == "derivative"
+    except BIDSFXError:  # told with the other faults of the folders
+        return False
 
 
 def _describe(issue: Mapping[str, object], messages: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,17 @@ def test_text_tells_why_a_run_cannot_estimate_a_contrast():
     changed = replace(plan, runs=(replace(run, contrasts=(item,)), *plan.runs[1:]))
     text = as_text([changed], plan.settings)
     assert "NOT ESTIMABLE: no event at all" in text
+
+
+def test_text_tells_a_run_without_events_from_one_whose_design_was_made_beforehand():
+    plan = make_plan()
+    source = replace(plan.runs[0].source, conditions=())
+    texts = [
+        as_text([replace(plan, runs=(replace(plan.runs[0], source=one),))], plan.settings)
+        for one in (source, replace(source, design_file=Path("run-1_design.tsv")))
+    ]
+    assert "conditions (events): none" in texts[0]
+    assert "conditions (events): those of a design made beforehand" in texts[1]
 
 
 def test_text_tells_problems_and_notices():

@@ -385,10 +385,11 @@ def test_nothing_asked_of_no_file_is_fine() -> None:
 
 def test_strategies_say_what_they_are() -> None:
     strategies = load_strategies()
-    assert " ".join(strategies) == (
-        "motion6 motion12 motion24 36p wm-csf acompcor acompcor-separate acompcor50 tcompcor aroma "
-        "scrub nss gsr"
-    )
+    assert list(strategies) == [
+        *("motion6", "motion12", "motion24", "36p", "wm-csf"),
+        *("acompcor", "acompcor-separate", "acompcor50", "tcompcor", "aroma"),
+        *("scrub", "nss", "gsr"),
+    ]
     assert all(s.description and not s.description.endswith(".") for s in strategies.values())
     assert {name for name, s in strategies.items() if s.censors is not None} == {"scrub", "nss"}
 

@@ -106,6 +106,24 @@ def test_folder_without_valid_description_is_no_bids_dataset(tree: Tree, text: s
     assert raised.value.exit_code == ExitCode.INVALID_BIDS
 
 
+def test_description_that_was_not_fetched_is_a_missing_input(tree: Tree) -> None:
+    tree.run(RUN)
+    path = tree.raw / "dataset_description.json"
+    path.unlink()
+    path.symlink_to(".git/annex/objects/description.json")
+    with pytest.raises(BIDSFXError, match="a link to a file that is not there") as raised:
+        list_participants(tree.data())
+    assert raised.value.exit_code == ExitCode.MISSING_INPUT
+
+
+def test_derivatives_that_were_not_fetched_are_an_empty_folder(tree: Tree) -> None:
+    tree.run(RUN)
+    empty = tree.root / "empty"
+    empty.mkdir()
+    with pytest.raises(BIDSFXError, match=r"an empty folder; fetch what is in it \(datalad get\)"):
+        list_participants(tree.data(derivatives=(("empty", empty),)))
+
+
 def test_folder_above_the_derivatives_is_told(tree: Tree) -> None:
     tree.run(RUN)
     with pytest.raises(BIDSFXError, match=r"did you mean its folder bids or fmriprep"):
@@ -122,7 +140,7 @@ def test_derivatives_of_one_name_are_refused(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
-        ({"sesion": "1"}, "unknown entity 'sesion'; did you mean session"),
+        ({"sesion": "1"}, r"unknown entity 'sesion' \(did you mean 'session'\?\)"),
         ({"suffix": "T1w"}, "'suffix' is 'T1w'; only 'bold' can be modelled"),
     ],
 )
@@ -762,6 +780,33 @@ def test_link_to_an_absent_series_is_a_missing_input(tree: Tree) -> None:
     bold.symlink_to("/nowhere/at/all.nii.gz")
     (problem,) = tree.find().problems
     assert problem.found == "a link to a file that is not there"
+    assert "datalad get" in problem.remedy
+    assert "in a container, mount what it points to" in problem.remedy
+    assert problem.code == ExitCode.MISSING_INPUT
+
+
+@pytest.mark.parametrize("kind", ["link", "placeholder"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "desc-preproc_bold.nii.gz",
+        "desc-preproc_bold.json",
+        "desc-brain_mask.nii.gz",
+        "desc-confounds_timeseries.tsv",
+        "events.tsv",
+    ],
+)
+def test_files_that_were_not_fetched_are_missing_inputs(tree: Tree, name: str, kind: str) -> None:
+    tree.run(RUN)
+    path = tree.func(tree.raw if name == "events.tsv" else tree.preproc, RUN, name)
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(f"../../.git/annex/objects/{path.name}")
+    else:
+        path.write_text(f"/annex/objects/MD5E-s1--0{path.suffix}\n", encoding="utf-8")
+    (problem,) = tree.find().problems
+    assert problem.where == str(path)
+    assert "datalad get" in problem.remedy
     assert problem.code == ExitCode.MISSING_INPUT
 
 
@@ -771,8 +816,54 @@ def test_participant_without_series_is_told_what_is_there(tree: Tree) -> None:
     assert problem.found == "no BOLD series with desc-denoised in a func folder"
     assert problem.remedy == "choose by --desc-label among preproc"
     assert problem.code == ExitCode.MISSING_INPUT
-    (problem,) = tree.find("02").problems
-    assert problem.remedy.startswith("preprocess this participant")
+
+
+def func(tree: Tree, name: str) -> Path:
+    """Write an empty file among the derivatives of a participant."""
+    return write_text(tree.preproc / "sub-01" / "func" / name, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "remedy"),
+    [
+        (None, "", "preprocess this participant, fetch the files (datalad get), or name the"),
+        (f"{RUN}_desc-confounds_timeseries.tsv", "", "preprocess this participant, or name the"),
+        (f"{RUN}_space-T1w_bold.nii.gz", ", only some without desc-", '{"bold": {"desc": null}}'),
+        (f"{RUN}_space-fsLR_den-91k_bold.dtseries.nii", ", only data on surfaces (", "volume too"),
+        (f"{RUN}_hemi-L_space-fsaverage_bold.func.gii", ", only data on surfaces (", "volume too"),
+        (
+            f"{RUN}_bold_space-MNI152NLin2009cAsym_preproc.nii.gz",
+            ", but names of fMRIPrep's first versions (",
+            f"rename {RUN}_bold_space-X_preproc.nii.gz to {RUN}_space-X_desc-preproc_bold.nii.gz",
+        ),
+        (f"{RUN}_bold_space-T1w_brainmask.nii.gz", ", but names of fMRIPrep's first", "rename"),
+    ],
+)
+def test_participant_without_series_is_told_what_is_there_instead(
+    tree: Tree, name: str | None, found: str, remedy: str
+) -> None:
+    tree.run(RUN.replace("sub-01", "sub-02"))
+    if name is not None:
+        func(tree, name)
+    (problem,) = tree.find().problems
+    assert problem.where == f"sub-01 in {tree.preproc}"
+    assert problem.found.startswith(f"no BOLD series with desc-preproc in a func folder{found}")
+    assert remedy in problem.remedy
+    assert problem.code == ExitCode.MISSING_INPUT
+
+
+def test_series_without_desc_are_found_as_the_message_says(tree: Tree) -> None:
+    bold = tree.run(RUN)
+    bold.rename(bold.with_name(f"{RUN}_bold.nii.gz"))
+    assert names(tree.find(filters={"desc": None})) == [RUN]
+
+
+def test_participant_without_raw_images_is_told_what_to_do(tree: Tree) -> None:
+    tree.run(RUN)
+    (problem,) = tree.find(raw_bold=True, derivatives=()).problems
+    assert problem.where == f"sub-01 in {tree.raw}"
+    assert problem.found == "no raw BOLD image in a func folder"
+    assert "do without --raw-bold" in problem.remedy
 
 
 def test_series_without_a_task_that_bids_can_read_is_a_problem(tree: Tree) -> None:

@@ -235,6 +235,7 @@ def test_single_echoes_alone_are_a_problem() -> None:
     (problem,) = selection.problems
     assert problem.where == "sub-01_task-a_run-1"
     assert problem.found == "only single echoes (1, 2)"
+    assert problem.remedy.endswith('a --bids-filter-file with {"bold": {"echo": "2"}}')
 
 
 def test_one_echo_alone_is_taken() -> None:

@@ -13,6 +13,7 @@ from bids_fx.cli.run import main
 from bids_fx.dataset import validate
 from bids_fx.dataset.validate import VALIDATOR, Validation
 from bids_fx.errors import ExitCode
+from tests.dataset.trees import write_json
 
 ERROR = {"code": "NOT_INCLUDED", "severity": "error", "location": "/sub-01/notes.txt"}
 ISSUES = [
@@ -86,6 +87,15 @@ def test_without_a_validator_that_is_told(install, tmp_path):
         problems, (notice,) = validation.result()
     assert (problems, notice.warning) == ((), False)
     assert "bids_fx[validator]" in notice.text
+
+
+def test_a_dataset_of_derivatives_is_not_validated_with_a_warning(install, tmp_path):
+    install(answer(ISSUES, 16))
+    write_json(tmp_path / "dataset_description.json", Name="x", DatasetType="derivative")
+    with Validation(tmp_path) as validation:
+        problems, (notice,) = validation.result()
+    assert (problems, notice.warning) == ((), True)
+    assert f"{tmp_path} is a dataset of derivatives" in notice.text
 
 
 def test_a_validator_whose_result_nobody_waits_for_is_ended(install, tmp_path):
