@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "contrasts": ("model", "settings", "records", "inputs", "glm"),
     "confounds": ("records", "inputs"),
     "stats_models": (
-        *("transforms", "entities", "settings", "suggest", "values", "f_tests", "glm.names"),
+        *("transforms", "entities", "settings", "suggest", "values", "f_tests", "glm.names", "steps"),
         "stats_models",
     ),
     "transforms": ("glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),

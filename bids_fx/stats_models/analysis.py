@@ -1,0 +1,380 @@
+"""What a model asks of runs, and by which steps it combines them.
+
+A contrast of contrasts is a contrast of the run's own regressors wherever it can be: effects of
+one run share its noise, so that the variance of their difference is not the sum of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bids_fx.errors import Notice, Problem
+from bids_fx.stats_models.labels import Labels
+from bids_fx.stats_models.records import (
+    INTERCEPT,
+    DummyContrasts,
+    Node,
+    NodeContrast,
+    StatsModel,
+)
+from bids_fx.stats_models.sums import (
+    Sums,
+    asked_of,
+    common_weights,
+    composed,
+    entity_key,
+    is_pattern,
+    is_plain,
+    only_passes,
+    plain_name,
+    with_plain_names,
+)
+from bids_fx.steps import Cell, Step, StepContrast
+
+#: Entities over which several labels of ``Input`` are combined if ``GroupBy`` leaves them out.
+POOLED = ("task", "acq", "ce", "rec", "dir")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """A model as the plan needs it.
+
+    Parameters
+    ----------
+    model : StatsModel
+        What it was made from.
+    contrasts : tuple of NodeContrast
+        Of each run: those of the run's node, and those that later nodes make of them.
+    steps : tuple of Step
+        How results of runs are combined.
+    labels : mapping of str to str
+        Labels for file names by the names of contrasts, as far as the names are known.
+    problems : tuple of Problem
+        What cannot be done.
+    notices : tuple of Notice
+        What was assumed, and what is not run.
+    """
+
+    model: StatsModel
+    contrasts: tuple[NodeContrast, ...] = ()
+    steps: tuple[Step, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def dummies(self) -> DummyContrasts | None:
+        """The run node's dummy contrasts, whose names may be patterns."""
+        return self.model.root.dummies
+
+
+def analyse(model: StatsModel, where: str) -> Analysis:
+    """Turn the nodes of a model into contrasts of runs and steps that combine them.
+
+    Parameters
+    ----------
+    model : StatsModel
+        As `bids_fx.stats_models.read.read_model` returns it.
+    where : str
+        The model's file, for messages.
+    """
+    walk = _Walk(model, where)
+    walk.visit_all()
+    return Analysis(
+        model=model,
+        contrasts=tuple(walk.contrasts.values()),
+        steps=tuple(walk.steps.values()),
+        labels=walk.labels,
+        problems=tuple(walk.problems),
+        notices=tuple(walk.notices),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """What a node passes on.
+
+    Parameters
+    ----------
+    step : str or None
+        The step whose results they are; None means the runs'.
+    names : tuple of str or None
+        Names of the contrasts; None where patterns leave them open.
+    labels : dict of str to str
+        Labels of entities that an edge's filter asks for.
+    splits : dict of str to str
+        Short entity key by what stands before the ``.`` of a name made by Split or Factor.
+    factors : tuple of str
+        Of `splits`, those that Factor made of an entity.
+    """
+
+    step: str | None = None
+    names: tuple[str, ...] | None = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    factors: tuple[str, ...] = ()
+
+
+class _Walk:
+    """A walk over the nodes, from the runs on."""
+
+    def __init__(self, model: StatsModel, where: str) -> None:
+        self.model = model
+        self.where = where
+        self.contrasts = {one.name: one for one in map(with_plain_names, model.root.contrasts)}
+        self.steps: dict[str, Step] = {}
+        self._labels = Labels(model.root.labels)
+        self.problems: list[Problem] = []
+        self.notices: list[Notice] = []
+        self._offers = {model.root.name: _Offer(names=self._run_names(model.root))}
+        for name in (*self.contrasts, *(self._offers[model.root.name].names or ())):
+            self._labels.of(name)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels for file names by the names of contrasts."""
+        return self._labels.by_name
+
+    def visit_all(self) -> None:
+        """Visit each node after its source."""
+        left = [node for node in self.model.nodes if node is not self.model.root]
+        while left:
+            ready = [n for n in left if self.model.source_of(n).source in self._offers]
+            assert ready, "the reader refuses nodes that are not reached"
+            for node in ready:
+                self._visit(node)
+                left.remove(node)
+
+    def _visit(self, node: Node) -> None:
+        offer = self._arriving(node)
+        if node.level == "dataset":
+            self._tell(
+                f"{self.where}: node '{node.name}' is at dataset level and is not run yet; its "
+                "input, the maps of the participants, is written.",
+            )
+            self._offers[node.name] = offer
+            return
+        offer = self._with_splits(node, offer)
+        asked = asked_of(node)
+        if only_passes(node, asked):
+            self._offers[node.name] = offer
+            return
+        made = [item for one in asked for item in self._made(node, one, offer)]
+        is_open = offer.names is None and not made and not self.problems
+        self.steps[node.name] = Step(
+            name=node.name,
+            level="session" if node.level == "session" else "subject",
+            source=offer.step,
+            over=self._over(node),
+            contrasts=None if is_open else tuple(made),
+            combination=_text(node.software.get("combination")),
+        )
+        names = None if is_open else tuple(item.name for item in made)
+        self._offers[node.name] = _Offer(step=node.name, names=names)
+
+    def _run_names(self, root: Node) -> tuple[str, ...] | None:
+        """Return the names of the contrasts of runs; None where patterns leave them open."""
+        names = list(self.contrasts)
+        if root.dummies is not None:
+            dummies = root.dummies.conditions or root.x
+            if any(is_pattern(name) for name in dummies):
+                return None
+            names += [plain_name(name) for name in dummies]
+        return tuple(dict.fromkeys(names))
+
+    def _arriving(self, node: Node) -> _Offer:
+        """Return what arrives at a node through its edge's filter."""
+        edge = self.model.source_of(node)
+        offer = self._offers[edge.source]
+        labels = dict(offer.labels)
+        names = offer.names
+        for key, values in edge.filter.items():
+            if key == "contrast":
+                wanted = tuple(map(plain_name, values))
+                names = wanted if names is None else tuple(n for n in names if n in wanted)
+            elif key == "sub":
+                self._refuse(node, "its edge filters participants", "use Input or the options")
+            elif len(values) != 1:
+                found = f"its edge passes several labels of {key}"
+                self._refuse(node, found, "let one edge pass one label, or all of them")
+            else:
+                labels[key] = values[0]
+        return replace(offer, names=names, labels=labels)
+
+    def _with_splits(self, node: Node, offer: _Offer) -> _Offer:
+        """Add the names that a node's Split and Factor make of entities."""
+        splits, factors = dict(offer.splits), list(offer.factors)
+        for item in node.instructions:
+            by = item.arguments.get("By", ())
+            keys = [entity_key(name) for name in (by if isinstance(by, list | tuple) else [by])]
+            if item.name == "Split" and len(keys) == 1:
+                splits |= {plain_name(name): keys[0] for name in item.inputs}
+            elif item.name == "Factor" and len(item.inputs) == 1:
+                splits[item.inputs[0]] = entity_key(item.inputs[0])
+                factors.append(item.inputs[0])
+            else:
+                found = f"{item.where}: {item.name} is not handled above run level"
+                self._refuse(node, found, "use Split or Factor by one entity, such as session")
+        return replace(offer, splits=splits, factors=tuple(factors))
+
+    def _over(self, node: Node) -> tuple[str, ...]:
+        """Return the entities that a node combines over."""
+        if "combine_over" in node.software:
+            stated = node.software["combine_over"]
+            assert isinstance(stated, tuple)
+            return tuple(key for key in stated if not (key == "ses" and node.level == "session"))
+        keys = ["run"] if node.level == "session" else ["run", "ses"]
+        several = [key for key in POOLED if len(self.model.input.get(key, ())) > 1]
+        over = tuple(key for key in (*keys, *several) if key not in node.group_by)
+        if not over:
+            self._refuse(node, "its GroupBy leaves nothing to combine", "take 'run' out of it")
+        return over
+
+    def _made(self, node: Node, asked: NodeContrast, offer: _Offer) -> list[StepContrast]:
+        """Return what a node makes of one contrast that it asks for."""
+        if asked.conditions == (INTERCEPT,) and len(asked.weights) == 1:
+            return self._means(node, asked, offer)
+        factored = any(self._split(name, offer)[0] in offer.factors for name in asked.conditions)
+        if not factored:
+            item = self._combined(node, asked, offer)
+            return [] if item is None else [item]
+        if offer.names is None:
+            self._refuse_open(node)
+            return []
+        made = [self._combined(node, asked, offer, of=name) for name in offer.names]
+        return [item for item in made if item is not None]
+
+    def _means(self, node: Node, asked: NodeContrast, offer: _Offer) -> list[StepContrast]:
+        """Return the plain combination of each contrast that arrives, times a weight."""
+        weight = asked.weights[0][0]
+        is_dummy = asked.name == INTERCEPT and weight == 1.0
+        if offer.names is None:
+            if not is_dummy or offer.labels:
+                self._refuse_open(node)
+            return []
+        alone = len(offer.names) == 1
+        made = []
+        for name in offer.names:
+            own = name if is_dummy else asked.name if alone else f"{name} {asked.name}"
+            cell = Cell(weight=weight, labels=dict(offer.labels))
+            made.append(self._step_contrast(node, own, name, (cell,)))
+        return made
+
+    def _combined(
+        self, node: Node, asked: NodeContrast, offer: _Offer, of: str | None = None
+    ) -> StepContrast | None:
+        """Return a contrast of contrasts, or of one contrast's means over parts of the results."""
+        rows = [self._sums(asked, row, offer, of) for row in asked.weights]
+        name = asked.name if of is None or asked.name == of else f"{of} {asked.name}"
+        places = {place for sums in rows for place in sums}
+        if len(rows) > 1 or asked.test == "F":
+            if places != {tuple(sorted(offer.labels.items()))}:
+                found = f"contrast '{asked.name}' is an F test over parts of the data"
+                self._refuse(node, found, "make t contrasts of it")
+                return None
+            source = self._compose(offer.step, name, [next(iter(s.values())) for s in rows], node)
+            cells: tuple[Cell, ...] = (Cell(weight=1.0, labels=dict(offer.labels)),)
+        else:
+            base, scales = common_weights(rows[0])
+            if base is None:
+                found = f"contrast '{asked.name}' weighs other contrasts in each part of the data"
+                self._refuse(node, found, "weigh the same contrast in all parts")
+                return None
+            if len(base) == 1:
+                ((source, factor),) = base.items()
+            else:
+                source, factor = self._compose(offer.step, name, [base], node), 1.0
+            cells = tuple(
+                Cell(weight=scale * factor, labels=dict(place)) for place, scale in scales.items()
+            )
+        return self._step_contrast(node, name, source, cells)
+
+    def _sums(
+        self, asked: NodeContrast, row: Sequence[float], offer: _Offer, of: str | None
+    ) -> Sums:
+        """Return the weights of a row by the results that they are of, and by contrast."""
+        sums: Sums = {}
+        for condition, weight in zip(asked.conditions, row, strict=True):
+            if weight == 0:
+                continue
+            before, level = self._split(condition, offer)
+            labels = dict(offer.labels)
+            name = plain_name(condition)
+            if level is not None:
+                labels[offer.splits[before]] = level
+                name = of if of is not None and before in offer.factors else before
+            place = tuple(sorted(labels.items()))
+            weights = sums.setdefault(place, {})
+            weights[name] = weights.get(name, 0.0) + weight
+        return sums
+
+    def _split(self, condition: str, offer: _Offer) -> tuple[str, str | None]:
+        """Return what a name was made from by Split or Factor, and its level."""
+        name = plain_name(condition)
+        for before in sorted(offer.splits, key=len, reverse=True):
+            if name.startswith(before + ".") and len(name) > len(before) + 1:
+                return before, name[len(before) + 1 :]
+        return name, None
+
+    def _compose(
+        self, step: str | None, name: str, rows: Sequence[Mapping[str, float]], node: Node
+    ) -> str:
+        """Make a contrast of contrasts a contrast of what they are made from; return its name."""
+        if step is None:
+            whole = composed(name, rows, {n: self._of_runs(n) for row in rows for n in row})
+            if self.contrasts.setdefault(name, whole) != whole:
+                found = f"contrast '{name}' has another meaning in node '{self.model.root.name}'"
+                self._refuse(node, found, "give it another name")
+            self._labels.of(name)
+            self._tell(
+                f"{self.where}: contrast '{name}' of node '{node.name}' is computed in each run, "
+                "since effects of one run are not independent.",
+            )
+            return name
+        inner = self.steps[step]
+        plain = {item.name: item for item in inner.contrasts or () if is_plain(item)}
+        absent = [n for row in rows for n in row if n not in plain]
+        if absent:
+            found = f"contrast '{name}' is made of '{absent[0]}', which is itself a weighted sum"
+            self._refuse(node, found, "write the whole sum in one node")
+            return name
+        inner_rows = [
+            {self._labels.name_of(plain[n].source): w for n, w in row.items()} for row in rows
+        ]
+        source = self._compose(inner.source, name, inner_rows, node)
+        if name not in {item.name for item in inner.contrasts or ()}:
+            item = self._step_contrast(node, name, source, (Cell(weight=1.0),))
+            made = (*(inner.contrasts or ()), item)
+            self.steps[step] = replace(inner, contrasts=made)
+        return name
+
+    def _of_runs(self, name: str) -> NodeContrast:
+        """Return a contrast of runs, also a dummy one."""
+        return self.contrasts.get(
+            name, NodeContrast(name=name, conditions=(name,), weights=((1.0,),))
+        )
+
+    def _step_contrast(
+        self, node: Node, name: str, source: str, cells: tuple[Cell, ...]
+    ) -> StepContrast:
+        """Return a contrast of a step, with labels for file names."""
+        inner = self._labels.of(source)
+        return StepContrast(
+            name=name, label=self._labels.of(name, node.labels), source=inner, cells=cells
+        )
+
+    def _refuse_open(self, node: Node) -> None:
+        found = "patterns in the run node's DummyContrasts leave open which contrasts arrive"
+        self._refuse(node, found, "name them there, or in the edge's Filter")
+
+    def _refuse(self, node: Node, found: str, remedy: str) -> None:
+        where = f"{self.where}: node '{node.name}'"
+        self.problems.append(Problem(where=where, found=found, remedy=remedy))
+
+    def _tell(self, text: str) -> None:
+        self.notices.append(Notice(text=text, warning=False))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

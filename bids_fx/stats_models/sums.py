@@ -1,0 +1,111 @@
+"""Contrasts of a model's nodes: their plain names, and sums of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bids_fx.entities import LONG_NAMES
+from bids_fx.stats_models.records import INTERCEPT, Node, NodeContrast
+from bids_fx.steps import Cell, StepContrast
+
+#: What events by trial type are called in models, before the condition's name.
+TRIAL_TYPE = "trial_type."
+#: A sum of means: weights of contrasts by the entity labels of the results they are means of.
+Sums = dict[tuple[tuple[str, str], ...], dict[str, float]]
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a condition without the column that models put before it.
+
+    Examples
+    --------
+    >>> plain_name("trial_type.face"), plain_name("gain")
+    ('face', 'gain')
+    """
+    return name.removeprefix(TRIAL_TYPE)
+
+
+def asked_of(node: Node) -> list[NodeContrast]:
+    """Return a node's contrasts, dummies included."""
+    asked = list(node.contrasts)
+    if node.dummies is not None:
+        names = node.dummies.conditions
+        if names is None:
+            names = (INTERCEPT, *node.x) if node.has_intercept else node.x
+        asked += [
+            NodeContrast(name=name, conditions=(name,), weights=((1.0,),), test=node.dummies.test)
+            for name in names
+        ]
+    return [with_plain_names(one) for one in asked]
+
+
+def only_passes(node: Node, asked: Sequence[NodeContrast]) -> bool:
+    """Tell whether a node only hands on what it gets."""
+    return all(
+        one.test == "pass" and one.conditions == (INTERCEPT,) and one.weights == ((1.0,),)
+        for one in asked
+    )
+
+
+def with_plain_names(contrast: NodeContrast) -> NodeContrast:
+    """Return a contrast with plain names of conditions."""
+    return replace(
+        contrast,
+        name=plain_name(contrast.name),
+        conditions=tuple(map(plain_name, contrast.conditions)),
+    )
+
+
+def is_plain(item: StepContrast) -> bool:
+    """Tell whether a contrast of a step is one combined over all results, as it is."""
+    return item.cells == (Cell(weight=1.0),)
+
+
+def common_weights(
+    sums: Sums,
+) -> tuple[dict[str, float] | None, dict[tuple[tuple[str, str], ...], float]]:
+    """Return the weights that all parts of the data share, and the factor of each part."""
+    base = next(iter(sums.values()), {})
+    if len(base) == 1:
+        base = dict.fromkeys(base, 1.0)
+    scales = {}
+    for place, weights in sums.items():
+        if weights.keys() != base.keys():
+            return None, {}
+        ratios = {weights[name] / base[name] for name in base}
+        if max(ratios) - min(ratios) > 1e-12 * max(map(abs, ratios)):
+            return None, {}
+        scales[place] = min(ratios)
+    return base, scales
+
+
+def composed(
+    name: str, rows: Sequence[Mapping[str, float]], parts: Mapping[str, NodeContrast]
+) -> NodeContrast:
+    """Return a sum of contrasts as a contrast of their conditions."""
+    conditions = tuple(dict.fromkeys(c for row in rows for n in row for c in parts[n].conditions))
+    weights = []
+    for row in rows:
+        total = dict.fromkeys(conditions, 0.0)
+        for part, weight in row.items():
+            own = parts[part]
+            for condition, value in zip(own.conditions, own.weights[0], strict=True):
+                total[condition] += weight * value
+        weights.append(tuple(total.values()))
+    return NodeContrast(
+        name=name,
+        conditions=conditions,
+        weights=tuple(weights),
+        test="F" if len(rows) > 1 else "t",
+    )
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether a name is a shell pattern."""
+    return any(sign in name for sign in "*?[")
+
+
+def entity_key(name: object) -> str:
+    """Return the short key of an entity."""
+    return LONG_NAMES.get(str(name), str(name))
