@@ -83,6 +83,8 @@ class Dense:
         delay.
     is_fir : bool
         Whether that response is a FIR delay.
+    events : Sparse or None
+        The events whose response it is, as they were convolved.
     """
 
     values: FloatArray
@@ -93,6 +95,7 @@ class Dense:
     condition: str | None = None
     basis: int = 0
     is_fir: bool = False
+    events: Sparse | None = None
 
 
 Variable = Sparse | Dense
