@@ -19,7 +19,7 @@ from bids_fx.cli.resources import (
     this_machine,
     work_dir_of,
 )
-from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 
 if TYPE_CHECKING:
     from bids_fx.drafts import Draft
@@ -79,8 +79,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
 
     execution = invocation.execution
     start_logging(execution.verbosity)
-    for notice in invocation.notices:
-        logger.info(notice.text)
+    _log_notices(invocation.notices)
     if execution.dry_run is not None:
         with _validated(invocation):
             text, code = _shown(_plan_all(invocation), invocation)
@@ -132,8 +131,7 @@ def _validated(invocation: Invocation) -> Iterator[None]:
         problems, notices = validation.result()
     if problems or others:
         raise BIDSFXError((*problems, *others))
-    for notice in notices:
-        logger.info(notice.text)
+    _log_notices(notices)
 
 
 def _plan_all(invocation: Invocation) -> Iterator[Plan]:
@@ -245,9 +243,14 @@ def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:
         raise BIDSFXError(problems)
     _show_problems(problems)
     for plan in runnable:
-        for notice in plan.notices:
-            logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
+        _log_notices(plan.notices)
     return runnable
+
+
+def _log_notices(notices: Iterable[Notice]) -> None:
+    """Log what was decided or left out, each as the warning or the information that it is."""
+    for notice in notices:
+        logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
 
 
 def _show_problems(problems: Sequence[Problem]) -> None:

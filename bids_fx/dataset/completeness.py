@@ -137,6 +137,7 @@ def _instead(
     if series:
         name = series[0].path.name
         remedy = 'ask for them by a --bids-filter-file with {"bold": {"desc": null}}'
+        remedy += ", or for raw images by --raw-bold"
         return f", only some without desc- ({name})", remedy
     former = [file for file in files if file.name.suffix in _FORMER]
     if former:

@@ -348,6 +348,7 @@ def _only_rest(data: DataSelection) -> Problem:
     return Problem(
         where=str(data.bids_dir),
         found="no run of this participant has events",
-        remedy="add events tables (..._events.tsv), or leave the participant out",
+        remedy="add events tables (..._events.tsv), give the raw dataset as BIDS_DIR if this is "
+        "another one, or leave the participant out",
         code=ExitCode.MISSING_INPUT,
     )

@@ -502,6 +502,18 @@ def test_former_spelling_of_confounds_is_read_unless_the_present_is_there(tree: 
     assert only(tree).confounds_file == present
 
 
+def test_compressed_confounds_are_read_with_their_sidecar(tree: Tree) -> None:
+    tree.run(RUN)
+    path = tree.func(tree.preproc, RUN, "desc-confounds_timeseries.tsv")
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    path.unlink()
+    write_json(path.with_suffix(".json"), trans_x={"Units": "mm"})
+    (run,) = tree.find().runs
+    assert run.confounds_file.name.endswith(".tsv.gz")
+    np.testing.assert_allclose(run.confounds.values["trans_x"], 0.01 * np.arange(6))
+    assert run.confounds.metadata == {"trans_x": {"Units": "mm"}}
+
+
 def test_files_of_a_second_folder_of_derivatives_complete_the_first(tree: Tree) -> None:
     tree.run(RUN, mask=False, confounds=False)
     extra = tree.root / "extra"

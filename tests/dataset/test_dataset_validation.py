@@ -13,7 +13,7 @@ from bids_fx.cli.run import main
 from bids_fx.dataset import validate
 from bids_fx.dataset.validate import VALIDATOR, Validation
 from bids_fx.errors import ExitCode
-from tests.dataset.trees import write_json
+from tests.dataset.trees import Tree, write_json
 
 ERROR = {"code": "NOT_INCLUDED", "severity": "error", "location": "/sub-01/notes.txt"}
 ISSUES = [
@@ -104,6 +104,16 @@ def test_a_validator_whose_result_nobody_waits_for_is_ended(install, tmp_path):
         while not (tmp_path / "began").exists():
             time.sleep(0.01)
     assert validation._process.returncode == -9
+
+
+def test_that_a_dataset_was_not_validated_is_logged_as_a_warning(install, tmp_path, capsys):
+    install(answer(ISSUES, 16))
+    tree = Tree(tmp_path / "data")
+    tree.run("sub-01_task-x")
+    write_json(tree.raw / "dataset_description.json", Name="x", DatasetType="derivative")
+    call = [str(tree.raw), str(tmp_path / "out"), "participant", "-d", str(tree.preproc)]
+    main([*call, "--dry-run"])
+    assert "WARNING The raw dataset was not validated" in capsys.readouterr().err
 
 
 def test_what_the_validator_finds_and_what_planning_finds_are_told_together(

@@ -325,6 +325,20 @@ def test_labels_may_be_several_repeated_and_with_prefixes(tmp_path, capsys, opti
     }
 
 
+def test_derivatives_of_other_programs_are_run_on_what_they_have(tmp_path):
+    truth = make(tmp_path, runs=(), shape=(24, 28, 20), masks=False, derivatives="spm")
+    (run,) = truth.runs
+    run.bold.rename(run.bold.with_name(run.bold.name.replace("desc-preproc", "desc-swau")))
+    for path in (run.sidecar, run.confounds, truth.derivatives_dir / "dataset_description.json"):
+        path.unlink()
+    options = ["-d", str(truth.derivatives_dir), "--desc-label", "swau", "--confounds", "none"]
+    assert call(truth.bids_dir, tmp_path / "out", "--contrast", "face", *options) == 0
+    report = (tmp_path / "out" / "sub-01.html").read_text()
+    for words in ("no brain mask beside it", "have no dataset_description.json"):
+        assert words in report
+    assert list((tmp_path / "out").rglob("*contrast-face_stat-z_statmap.nii.gz"))
+
+
 # ------------------------------------------------------------------------------------- the events
 
 ODD_EVENTS = """\
