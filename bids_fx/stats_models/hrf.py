@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bids_fx.glm.names import normalise_hrf_name
-from bids_fx.stats_models.findings import Place, folded, kind_of, read_object, texts_of
+from bids_fx.glm.names import fir_delays, hrf_name
+from bids_fx.stats_models.findings import Place, kind_of, read_object, texts_of
 from bids_fx.stats_models.names import overlap
 from bids_fx.stats_models.records import ModelHRF
 from bids_fx.suggest import did_you_mean, listed
 from bids_fx.transforms.records import Instruction
 
 _KEYS = ("Variables", "Model", "Parameters")
-#: Parameters of two gamma functions, in the order in which `bids_fx.glm.names` has them.
-_GAMMA = (
-    *("PeakDelay", "UndershootDelay", "PeakDispersion", "UndershootDispersion"),
-    "PeakUndershootRatio",
-)
-_GAMMA_NAME = "doublegamma"
-_FIR = "FIRDelays"
 
 
 def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF | None:
@@ -51,49 +44,31 @@ def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF |
             question = did_you_mean(name, x or ())
             found = f"'{name}' is not in X" + (f" ({question})" if question else "")
             place.at("Variables").fault(found, f"name what X has: {listed(x or ())}")
-    hrf_model = _named_model(values["Model"], values.get("Parameters"), place)
+    hrf_model = _named_model(values["Model"], values.get("Parameters", {}), place)
     if hrf_model is None or not variables:
         return None
     return ModelHRF(variables=variables, hrf_model=hrf_model)
 
 
 def _named_model(value: object, parameters: object, place: Place) -> str | None:
-    """Return the name of an HRF with its parameters, or None where there is no such HRF."""
+    """Return the name of an HRF with its parameters, or None where there is no such HRF.
+
+    FIR delays that count from 0 on have the short name, ``fir:N``.
+    """
     if not isinstance(value, str):
         place.at("Model").fault(f"it is {kind_of(value)}", "name the model, such as spm")
         return None
-    known: tuple[str, ...] = ()
-    name = value
-    if folded(value) == "fir":
-        known = (_FIR,)
-    elif folded(value) == _GAMMA_NAME:
-        known, name = _GAMMA, _GAMMA_NAME
-    given = read_object(parameters or {}, place.at("Parameters"), known)
-    if set(known) - set(given) and known != (_FIR,):
-        missing = [key for key in known if key not in given]
-        place.at("Parameters").fault(f"{', '.join(missing)} not there", "give all five numbers")
+    if not isinstance(parameters, dict):
+        place.at("Parameters").fault(f"it is {kind_of(parameters)}", "write an object")
         return None
-    numbers = _numbers(given.get(_FIR, [given[key] for key in known if key in given]), place)
-    if numbers is None:
-        return None
-    text = f"{name}:{','.join(numbers)}" if numbers else name
-    if known == (_FIR,) and len(numbers) == 1:
-        text += ","  # the delay itself, not the number of delays
     try:
-        return normalise_hrf_name(text)
+        name = hrf_name(value, parameters)
     except ValueError as error:
         found, _, remedy = str(error).partition("; ")
-        place.at("Model").fault(found, remedy or "write a known model")
+        place.fault(found, remedy or "name a known model, such as spm")
         return None
-
-
-def _numbers(values: object, place: Place) -> list[str] | None:
-    """Return numbers as texts; None where there are others."""
-    items = values if isinstance(values, list) else [values]
-    if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
-        place.at("Parameters").fault("not all are numbers", "give numbers")
-        return None
-    return [str(item) for item in items]
+    delays = fir_delays(name)
+    return name if delays is None or delays != (*range(len(delays)),) else f"fir:{len(delays)}"
 
 
 def convolved_twice(hrf: ModelHRF, instructions: Sequence[Instruction]) -> str | None:

@@ -27,6 +27,7 @@ from bids_fx.stats_models.records import (
 )
 from bids_fx.stats_models.software import check_labels, read_software
 from bids_fx.suggest import did_you_mean
+from bids_fx.transforms.instructions import read_instruction
 from bids_fx.transforms.records import Instruction
 
 LEVELS: dict[str, NodeLevel] = {
@@ -312,8 +313,6 @@ def _completed(keys: Sequence[str], place: Place, level: NodeLevel) -> tuple[str
 
 def _read_transformations(raw: object, place: Place) -> tuple[Instruction, ...]:
     """Return the instructions of a node."""
-    from bids_fx.transforms.instructions import read_instruction
-
     if raw is None or raw in ({}, []):
         return ()
     where = place.at("Transformations")
