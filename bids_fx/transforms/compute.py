@@ -155,12 +155,12 @@ def operate(
 
 def conjunction(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArray:
     """Return 1 where no value is 0 or missing, else 0."""
-    return np.logical_and.reduce([_truth(column) for column in columns]).astype(np.float64)
+    return np.asarray(np.logical_and.reduce(list(map(_truth, columns))), dtype=np.float64)
 
 
 def disjunction(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArray:
     """Return 1 where a value is neither 0 nor missing, else 0."""
-    return np.logical_or.reduce([_truth(column) for column in columns]).astype(np.float64)
+    return np.asarray(np.logical_or.reduce(list(map(_truth, columns))), dtype=np.float64)
 
 
 def product(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArray:
@@ -190,22 +190,20 @@ JOINT: Mapping[str, Callable[[Sequence[FloatArray], Arguments], FloatArray]] = {
 def orthogonalized(values: FloatArray, others: Sequence[FloatArray]) -> FloatArray:
     """Return values without what others explain of them by least squares.
 
-    The fit has an intercept, which stays in: the mean of the values does not change (as in
-    pybids). Missing values stay, and where one of all is missing, the result is.
+    The fit has an intercept, which stays in (as in pybids): the result is uncorrelated with the
+    others, and its mean is the fit's value where they are 0. Missing where any of all is.
     """
-    rows = np.isfinite(np.stack([values, *others])).all(axis=0)
-    centred = [other[rows] - other[rows].mean() if rows.any() else other[rows] for other in others]
-    basis = np.stack(centred, axis=1)
-    weights = np.linalg.lstsq(basis, values[rows] - _mean(values[rows]), rcond=None)[0]
+    X = np.stack(others, axis=1)
+    rows = np.isfinite(values) & np.isfinite(X).all(axis=1)
+    with_intercept = np.column_stack([np.ones(np.count_nonzero(rows)), X[rows]])
+    weights = np.linalg.lstsq(with_intercept, values[rows], rcond=None)[0][1:]
     result = np.full(values.size, np.nan)
-    # pybids takes away what the others are, not what they are beyond their means
-    raw = np.stack([other[rows] for other in others], axis=1)
-    result[rows] = values[rows] - raw @ weights
+    result[rows] = values[rows] - X[rows] @ weights
     return result
 
 
 def _truth(values: FloatArray) -> BoolArray:
-    return np.isfinite(values) & (values != 0)
+    return np.asarray(np.isfinite(values) & (values != 0), dtype=np.bool_)
 
 
 def _mean(values: FloatArray) -> float:
