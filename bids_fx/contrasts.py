@@ -58,6 +58,8 @@ def task_contrasts(
     sources: Sequence[BoldRun | RunMaps],
     settings: AnalysisSettings,
     known_conditions: Mapping[str, Sequence[str]],
+    *,
+    shared: bool = False,
 ) -> TaskContrasts:
     """Read the contrasts against the conditions of each task.
 
@@ -70,6 +72,9 @@ def task_contrasts(
         the others is a contrast.
     known_conditions : mapping of str to sequence of str
         By task, further conditions that an expression may name.
+    shared : bool
+        Whether contrasts that are made of the conditions are made of the known ones too, so that
+        all participants have the same.
 
     Returns
     -------
@@ -83,17 +88,18 @@ def task_contrasts(
             # Without contrasts of its own, a design that names no conditions has none.
             is_named = source.design is None or source.names_conditions or settings.contrasts
             own.setdefault(task, set()).update(conditions_of(source) if is_named else ())
-    if not settings.contrasts:
-        return TaskContrasts(
-            by_task={
-                task: contrast_labels(automatic_contrasts(sorted(conditions)))
-                for task, conditions in own.items()
-            }
-        )
     names = {
         task: sorted(conditions.union(known_conditions.get(task, ())))
         for task, conditions in own.items()
     }
+    if not settings.contrasts:
+        meant = names if shared else own
+        return TaskContrasts(
+            by_task={
+                task: contrast_labels(automatic_contrasts(sorted(conditions)))
+                for task, conditions in meant.items()
+            }
+        )
     parsed: dict[str, list[Contrast]] = {task: [] for task in own}
     problems: list[Problem] = []
     notices: list[Notice] = []
@@ -173,7 +179,8 @@ def run_contrasts(
         rows, absent = _column_rows(contrast, design)
         if absent is not None:
             condition, basis = absent
-            reason = f"condition '{condition}' has no event in this run"
+            no_event = f"condition '{condition}' has no event in this run"
+            reason = source.absent.get(condition, no_event)
             if any(column.condition == condition for column in design.columns):
                 reason = f"the HRF model gives no column {condition}[{basis}]"
                 problems.append(_no_basis(source, contrast, f"{condition}[{basis}]"))
@@ -241,22 +248,32 @@ def _total(parts: Sequence[float]) -> float:
 
 
 def _columns_of(condition: str, basis: int | None, design: Design) -> list[str]:
-    """Return the columns of a condition's own response, or of one of its basis functions."""
+    """Return the columns of a condition's own response, or of one of its basis functions.
+
+    A model file may also weigh a confound by its name.
+    """
     return [
         column.name
         for column in design.columns
-        if column.condition == condition
-        and (column.role == "condition" if basis is None else column.basis == basis)
+        if (
+            column.condition == condition
+            and (column.role == "condition" if basis is None else column.basis == basis)
+        )
+        or (column.role == "confound" and column.name == condition)
     ]
 
 
 def conditions_of(source: BoldRun) -> set[str]:
     """Return the conditions that a run's events or its design made beforehand name."""
-    if source.design is None:
+    if source.design is not None:
+        columns = source.design.columns
+    elif source.responses is not None:
+        columns = tuple(column for response in source.responses for column in response.columns)
+    else:
         return {condition.name for condition in source.conditions}
     return {
         column.condition
-        for column in source.design.columns
+        for column in columns
         if column.role == "condition" and column.condition is not None
     }
 

@@ -5,16 +5,20 @@ It is little: the whole confounds tables of many participants are never held tog
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import partial
 
 from bids_fx.censoring import censored_by
 from bids_fx.confounds import ConfoundStrategy, resolve_confounds
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
+from bids_fx.model_runs import Applied, apply_model
 from bids_fx.records import ConfoundChoice
 from bids_fx.settings import AnalysisSettings
+from bids_fx.stats_models.records import Node
 
 #: Columns that the motion figure shows, kept whether they enter the design or not.
 MOTION_COLUMNS = (
@@ -72,7 +76,10 @@ class Draft:
 
 
 def draft_plan(
-    found: Found, settings: AnalysisSettings, strategies: Mapping[str, ConfoundStrategy]
+    found: Found,
+    settings: AnalysisSettings,
+    strategies: Mapping[str, ConfoundStrategy],
+    root: Node | None = None,
 ) -> Draft:
     """Choose the confounds of each run, and let go what is not chosen of their tables.
 
@@ -84,10 +91,12 @@ def draft_plan(
         The choices that change numbers.
     strategies : mapping of str to ConfoundStrategy
         The named confound strategies.
+    root : Node or None
+        The node at run level of a model file, if there is one.
     """
     return Draft(
         participant=found.participant,
-        runs=tuple(_draft_run(source, settings, strategies) for source in found.runs),
+        runs=tuple(_draft_run(source, settings, strategies, root) for source in found.runs),
         left_out=found.left_out,
         problems=found.problems,
         notices=found.notices,
@@ -98,6 +107,7 @@ def _draft_run(
     source: BoldRun | RunMaps,
     settings: AnalysisSettings,
     strategies: Mapping[str, ConfoundStrategy],
+    root: Node | None,
 ) -> DraftRun:
     """Choose the confounds and censored scans of a run; a design made beforehand has its own."""
     if isinstance(source, RunMaps):
@@ -105,23 +115,53 @@ def _draft_run(
     if source.design is not None:
         choice = ConfoundChoice(censored=censored_by(source.design))
         return DraftRun(source=_slim(source, choice), confounds=choice)
-    choice, faults, texts = resolve_confounds(
+    applied = Applied()
+    if root is not None:
+        applied = apply_model(source, root, hrf_model=settings.hrf_model)
+        source = replace(
+            source,
+            events=None,
+            responses=applied.responses,
+            conditions=applied.conditions,
+            hrf_models=applied.hrf_models,
+            absent=applied.absent,
+        )
+    choose = partial(
+        resolve_confounds,
         source.confounds,
-        settings.confounds,
-        strategies,
+        strategies=strategies,
         n_scans=source.n_scans,
         fd_threshold_mm=settings.fd_threshold_mm,
         dummy_scans=settings.dummy_scans,
         own_drift=settings.drift_model != "none",
         high_pass_s=settings.high_pass_s,
     )
+    choice, faults, texts = choose(settings.confounds)
+    further = _not_chosen(applied.confounds, choice, source.confounds)
+    if further:
+        choice, faults, texts = choose((*settings.confounds, *further))
     return DraftRun(
         source=_slim(source, choice),
         confounds=choice,
-        problems=tuple(
-            replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults
+        problems=(
+            *applied.problems,
+            *(replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults),
         ),
-        notices=tuple(Notice(text=text) for text in texts),
+        notices=(*applied.notices, *(Notice(text=text) for text in texts)),
+    )
+
+
+def _not_chosen(
+    asked: Iterable[str], choice: ConfoundChoice, table: ConfoundTable | None
+) -> tuple[str, ...]:
+    """Return the columns and patterns of a model's X that its strategies do not bring already."""
+    brought = {name for columns in choice.by_request.values() for name in columns}
+    there = tuple(table.values) if table is not None else ()
+    return tuple(
+        request
+        for request in asked
+        if not brought.issuperset(n for n in there if fnmatchcase(n, request))
+        or not any(fnmatchcase(name, request) for name in there)
     )
 
 

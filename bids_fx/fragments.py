@@ -38,6 +38,7 @@ def choose_fragments(plans: Sequence[Plan]) -> list[str]:
     settings = plans[0].settings
     return [
         *("10-inputs", "12-acquisition", "20-model"),
+        *(["20-model-file"] if settings.model_name else []),
         *_data_fragments(fitted),
         *_design_fragments(fitted, settings),
         "27-smoothing" if settings.smoothing_fwhm_mm else "27-smoothing-none",
@@ -66,21 +67,32 @@ def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> 
     names += ["25-scans-censored"] if _has_censored(fitted) else []
     if _has_given_design(fitted):
         return [*names, "21-design-file"]
-    basis, *derivatives = settings.hrf_model.replace(":", " + ").split(" + ")
-    names.append(f"22-hrf-{basis}")
-    if "dispersion" in derivatives:
-        names.append("23-dispersion")
-    elif "derivative" in derivatives:
-        names.append("23-derivative")
+    names += _hrf_fragments(hrf_models(fitted, settings))
     conditions = [condition for source in bold_sources(fitted) for condition in source.conditions]
     if any((condition.durations == 0).any() for condition in conditions):
         names.append("23-impulses")
     if any((condition.amplitudes != 1).any() for condition in conditions):
         names.append("23-modulation")
-    names.append("24-confounds" if confound_phrases(settings) else "24-confounds-none")
+    names.append("24-confounds" if confound_phrases(fitted, settings) else "24-confounds-none")
     names += ["25-displacement"] if settings.fd_threshold_mm is not None else []
     names += ["25-dummies"] if settings.dummy_scans else []
     return [*names, f"26-drift-{settings.drift_model.partition(':')[0]}"]
+
+
+def _hrf_fragments(models: Iterable[str]) -> list[str]:
+    """Return the fragments about the convolution of events."""
+    names = []
+    extras = set()
+    for model in models:
+        family, *derivatives = model.split(" + ")
+        names.append(f"22-hrf-{family.partition(':')[0]}")
+        extras.add("dispersion" if "dispersion" in derivatives else (derivatives or [""])[0])
+    return [*dict.fromkeys(names), *(f"23-{extra}" for extra in sorted(extras) if extra)]
+
+
+def hrf_models(runs: Iterable[RunPlan], settings: AnalysisSettings) -> list[str]:
+    """Return the HRF models of all designs, sorted."""
+    return sorted({name for run in runs for name in run.hrf_models(settings)})
 
 
 def _noise_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
@@ -164,12 +176,16 @@ def condition_names(runs: Iterable[RunPlan]) -> list[str]:
     return sorted({column.condition for column in columns if column.condition is not None})
 
 
-def confound_phrases(settings: AnalysisSettings) -> list[str]:
-    """Return what each confound strategy or pattern is, with citations."""
+def confound_phrases(runs: Iterable[RunPlan], settings: AnalysisSettings) -> list[str]:
+    """Return what each confound strategy or pattern is, with citations.
+
+    A model file asks for columns by their names, too.
+    """
     strategies = strategy_texts()
     phrases = []
     patterns = []
-    for request in settings.confounds:
+    by_model = [name for run in runs for name in run.confounds.by_request if settings.model_name]
+    for request in dict.fromkeys((*settings.confounds, *by_model)):
         if request not in strategies:
             patterns.append(escape(request))
         # A threshold from the command line replaces the strategy's own (25-displacement).

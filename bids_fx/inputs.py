@@ -122,6 +122,8 @@ class BoldRun:
         All that the events table says; kept only for a model file, until it was applied.
     responses : tuple of Response or None
         The regressors that a model file makes; None without one.
+    hrf_models : tuple of str
+        The HRF models of `responses`, sorted.
     absent : mapping of str to str
         Regressors that the model file names and this run does not have, and why.
     confounds : ConfoundTable or None
@@ -155,6 +157,7 @@ class BoldRun:
     conditions: tuple[Condition, ...] = ()
     events: EventTable | None = None
     responses: tuple[Response, ...] | None = None
+    hrf_models: tuple[str, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     confounds: ConfoundTable | None = None
     design: Design | None = None

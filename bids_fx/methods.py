@@ -13,6 +13,7 @@ from bids_fx.fragments import (
     choose_fragments,
     condition_names,
     confound_phrases,
+    hrf_models,
     largest_inflation,
     listed,
 )
@@ -47,7 +48,7 @@ class MethodsContext:
         The data, with their numbers and names; `spaces` begins with a space or is empty.
     scans, repetition_time, slice_time : str
         Numbers, or their range over the runs; seconds.
-    conditions, contrasts, confounds : str
+    model_name, conditions, contrasts, confounds : str
         Names, escaped for Markdown.
     fir_delays, dummy_scans : str
         Number and noun.
@@ -76,6 +77,7 @@ class MethodsContext:
     scans: str
     repetition_time: str
     slice_time: str
+    model_name: str
     conditions: str
     contrasts: str
     confounds: str
@@ -175,7 +177,6 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
     runs = [run for plan in plans for run in plan.runs]
     contrasts = [item for run in runs for item in run.contrasts]
     sources = list(bold_sources(runs))
-    _, _, number = settings.hrf_model.partition(":")
     _, _, order = settings.drift_model.partition(":")
     chosen, defaults = _settings_texts(plans)
     inflation = largest_inflation(runs)
@@ -187,10 +188,11 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         scans=_range(source.n_scans for source in sources),
         repetition_time=_range(source.repetition_time for source in sources),
         slice_time=_range(source.slice_time for source in sources),
+        model_name=escape(settings.model_name),
         conditions=listed(map(escape, condition_names(runs))),
         contrasts=_contrast_names(runs),
-        confounds=listed(confound_phrases(settings)),
-        fir_delays=_counted(int(number), "delay") if number else "delays",
+        confounds=listed(confound_phrases(runs, settings)),
+        fir_delays=_fir_delays(hrf_models(runs, settings)),
         dummy_scans="scan" if settings.dummy_scans == 1 else f"{settings.dummy_scans} scans",
         fd_threshold_mm=_plain(settings.fd_threshold_mm),
         high_pass_s=_plain(settings.high_pass_s),
@@ -274,6 +276,15 @@ def _combined_over(runs: Sequence[RunPlan], settings: AnalysisSettings) -> str:
     if extra:
         words.append(f"over {listed(extra)}")
     return f" ({', '.join(words)})" if words else ""
+
+
+def _fir_delays(models: Iterable[str]) -> str:
+    """Return the number of delays of a FIR model, if one number tells it."""
+    numbers = {model.partition(":")[2] for model in models if model.startswith("fir")}
+    number = numbers.pop() if len(numbers) == 1 else ""
+    if "," in number:
+        number = str(len([delay for delay in number.split(",") if delay]))
+    return _counted(int(number), "delay") if number else "delays"
 
 
 def _counted(number: int, noun: str) -> str:

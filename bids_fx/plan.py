@@ -11,7 +11,7 @@ import numpy as np
 from bids_fx import __version__
 from bids_fx.censoring import check_scans, explain_missing, warn_of_censoring
 from bids_fx.confounds import ConfoundStrategy
-from bids_fx.contrasts import run_contrasts, task_contrasts
+from bids_fx.contrasts import run_contrasts
 from bids_fx.drafts import MOTION_COLUMNS, Draft, draft_plan
 from bids_fx.entities import Entities
 from bids_fx.errors import ExitCode, Notice, Problem
@@ -20,8 +20,11 @@ from bids_fx.glm.design import Design, make_design
 from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
 from bids_fx.model import Contrast
+from bids_fx.model_contrasts import asked_contrasts
+from bids_fx.places import default_steps
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
+from bids_fx.stats_models.analysis import Analysis
 from bids_fx.steps import Step
 
 #: A run whose efficiency for a contrast is below this share of the runs' median is warned of.
@@ -46,7 +49,8 @@ def finish_plan(
     settings: AnalysisSettings,
     *,
     known_conditions: Mapping[str, Sequence[str]],
-    steps: tuple[Step, ...] | None = None,
+    analysis: Analysis | None = None,
+    shared: bool = False,
 ) -> Plan:
     """Decide everything else for one participant.
 
@@ -59,8 +63,11 @@ def finish_plan(
     known_conditions : mapping of str to sequence of str
         By task, the conditions of the whole dataset as far as they are known; a contrast may
         name one of these that the participant has not.
-    steps : tuple of Step or None
-        By which runs are combined; None means `bids_fx.places.default_steps`.
+    analysis : Analysis or None
+        What a model file asks for; None means what the settings say.
+    shared : bool
+        Whether contrasts that nobody asked for are made of all known conditions, rather than of
+        this participant's.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def finish_plan(
     entities = number_runs([source.entities for source in sources], draft.left_out)
     problems = list(draft.problems)
     notices = [*draft.notices, *_renamed(sources, entities)]
-    tasks = task_contrasts(sources, settings, known_conditions)
+    tasks = asked_contrasts(sources, settings, known_conditions, analysis, shared=shared)
     problems += tasks.problems
     notices += tasks.notices
     runs: list[RunPlan] = []
@@ -87,6 +94,7 @@ def finish_plan(
         runs.append(run)
         problems += (*drafted.problems, *run_problems)
         notices += (*source.notices, *drafted.notices, *run_notices)
+    steps = _further_steps(analysis, runs, settings)
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     plan = Plan(
@@ -102,6 +110,24 @@ def finish_plan(
         plan, notices=(*plan.notices, *_missing_contrasts(plan), *_telling_little(plan))
     )
     return replace(plan, problems=_about(plan, (*plan.problems, *_collisions(plan))))
+
+
+def _further_steps(
+    analysis: Analysis | None, runs: Sequence[RunPlan], settings: AnalysisSettings
+) -> tuple[Step, ...] | None:
+    """Return the steps of a model; None where they are those that are taken without one."""
+    if analysis is None:
+        return None
+    has_sessions = any("ses" in run.entities for run in runs)
+    usual = tuple(
+        step for step in default_steps(settings) if step.level == "subject" or has_sessions
+    )
+    combination = settings.combination
+    steps = tuple(
+        replace(step, combination=None) if step.combination == combination else step
+        for step in analysis.steps
+    )
+    return None if steps == usual else steps
 
 
 def _renamed(sources: Sequence[BoldRun | RunMaps], entities: Sequence[Entities]) -> list[Notice]:
@@ -191,7 +217,7 @@ def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSett
     return make_design(
         source.frame_times,
         repetition_time=source.repetition_time,
-        conditions=source.conditions,
+        conditions=source.conditions if source.responses is None else source.responses,
         hrf_model=settings.hrf_model,
         drift_model=settings.drift_model,
         high_pass_s=settings.high_pass_s,

@@ -166,8 +166,18 @@ class RunPlan:
         """Return the plan without its tables and matrices, to be passed around."""
         source = self.source
         if isinstance(source, BoldRun):
-            source = replace(source, conditions=(), confounds=None, design=None)
+            responses = None if source.responses is None else ()
+            source = replace(
+                source, conditions=(), responses=responses, confounds=None, design=None
+            )
         return replace(self, source=source, design=None)
+
+    def hrf_models(self, settings: AnalysisSettings) -> tuple[str, ...]:
+        """Return the HRF models of the design; none for one made beforehand."""
+        source = self.source
+        if not isinstance(source, BoldRun) or source.design_file is not None:
+            return ()
+        return (settings.hrf_model,) if source.responses is None else source.hrf_models
 
     @property
     def estimable(self) -> tuple[RunContrast, ...]:

@@ -71,6 +71,8 @@ class AnalysisSettings:
         ``drop`` leaves a run out of the contrasts it cannot estimate, ``error`` refuses it.
     run_dof : float or None
         Degrees of freedom of run maps that come without any; > 0.
+    model_name : str
+        Name of the BIDS Stats Model that says what is fitted and combined; empty without one.
     """
 
     contrasts: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class AnalysisSettings:
     combine_subset: bool = False
     missing: MissingPolicy = "drop"
     run_dof: float | None = None
+    model_name: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the settings as plain values, in the order of the fields."""
@@ -124,8 +127,8 @@ class DataSelection:
         Folder with ``<run>_design.tsv`` files that replace events and confounds.
     run_maps_dir : Path or None
         Folder of run-level maps made beforehand, which replace the models.
-    model_file : Path or None
-        A BIDS Stats Model that says what is fitted and combined.
+    model : Path, "auto" or None
+        A BIDS Stats Model that says what is fitted and combined; ``auto`` makes one.
     scope : dict of str to tuple of str
         Labels by short entity key: the images that the model file is about. Others are not left
         out of it, they are none of its business.
@@ -144,8 +147,13 @@ class DataSelection:
     database_dir: Path | None = None
     design_dir: Path | None = None
     run_maps_dir: Path | None = None
-    model_file: Path | None = None
+    model: Path | Literal["auto"] | None = None
     scope: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def model_file(self) -> Path | None:
+        """The model's file, if one is given."""
+        return self.model if isinstance(self.model, Path) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +178,8 @@ class ExecutionSettings:
         Empty the work dir first; end at the first failure; compute again what is there.
     reports_only, boilerplate_only, write_graph : bool
         Only (re)write reports; only the methods text; also draw the workflow's graph.
+    write_model : bool
+        Also write the analysis down as a BIDS Stats Model.
     skip_bids_validation : bool
         Do not run the BIDS validator on the raw dataset.
     dry_run : str or None
@@ -190,6 +200,7 @@ class ExecutionSettings:
     reports_only: bool = False
     boilerplate_only: bool = False
     write_graph: bool = False
+    write_model: bool = False
     skip_bids_validation: bool = False
     dry_run: Literal["text", "json"] | None = None
     verbosity: int = 0
@@ -205,6 +216,8 @@ class Invocation:
         ``participant``.
     data, analysis, execution : DataSelection, AnalysisSettings, ExecutionSettings
         What was asked for.
+    given : frozenset of str
+        Fields of `analysis` that were asked for, also where they are as they would be anyway.
     notices : tuple of Notice
         What of the options was passed over; they belong in the log.
     """
@@ -213,6 +226,7 @@ class Invocation:
     data: DataSelection
     analysis: AnalysisSettings
     execution: ExecutionSettings
+    given: frozenset[str] = frozenset()
     notices: tuple[Notice, ...] = ()
 
 
@@ -244,14 +258,21 @@ def idle_settings(
     Examples
     --------
     >>> idle_settings(AnalysisSettings(), given_designs=False, given_maps=False)
-    {'run_dof': 'no run maps made beforehand'}
+    {'run_dof': 'no run maps made beforehand', 'model_name': 'no model file'}
     """
+    idle = {} if analysis.model_name else {"model_name": "no model file"}
     if given_maps:
         names = (*_DESIGN_SETTINGS, *_FIT_SETTINGS)
-        return dict.fromkeys(names, "run maps made beforehand")
-    idle = {"run_dof": "no run maps made beforehand"}
+        return idle | dict.fromkeys(names, "run maps made beforehand")
+    idle = {"run_dof": "no run maps made beforehand", **idle}
     if given_designs:
         return idle | dict.fromkeys(_DESIGN_SETTINGS, "designs made beforehand")
+    if analysis.model_name:
+        idle |= {
+            name: "the model file says it"
+            for name in _MODEL_SETTINGS
+            if name in {"hrf_model", "combine_over"} or not getattr(analysis, name)
+        }
     if analysis.drift_model != "cosine":
         idle |= {"high_pass_s": "no cosine drift"}
     return idle
@@ -261,6 +282,7 @@ _DESIGN_SETTINGS = (
     *("hrf_model", "confounds", "high_pass_s", "drift_model"),
     *("fd_threshold_mm", "dummy_scans", "slice_time_ref"),
 )
+_MODEL_SETTINGS = ("contrasts", "hrf_model", "confounds", "combine_over")
 _FIT_SETTINGS = ("contrasts", "noise_model", "smoothing_fwhm_mm", "signal_scaling", "missing")
 
 

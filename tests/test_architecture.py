@@ -40,7 +40,7 @@ MAY_IMPORT = {
             "inputs",
         ),
         *("contrasts", "model", "settings", "entities", "suggest", "values"),
-        *("glm.names", "stats_models", "cli", ""),
+        *("glm.names", "stats_models", "model_contrasts", "places", "cli", ""),
     ),
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
@@ -71,9 +71,18 @@ MAY_IMPORT = {
     ),
     "plan": (
         *("model", "settings", "entities", "records", "inputs", "glm"),
-        *("drafts", "grouping", "steps", "contrasts", "censoring", "confounds", ""),
+        *("drafts", "grouping", "contrasts", "censoring", "confounds", ""),
+        *("model_contrasts", "stats_models.analysis", "places", "steps"),
     ),
-    "drafts": ("censoring", "confounds", "entities", "records", "inputs", "settings"),
+    "drafts": (
+        *("censoring", "confounds", "entities", "records", "inputs", "settings"),
+        *("model_runs", "stats_models.records"),
+    ),
+    "model_runs": ("inputs", "glm.design", "stats_models", "transforms"),
+    "model_contrasts": (
+        *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),
+        *("stats_models", "suggest"),
+    ),
     "memory": ("records", "inputs", "glm", "dataset.estimates", "reports.figures", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),
     "grouping": (
@@ -84,7 +93,17 @@ MAY_IMPORT = {
     "contrasts": ("model", "settings", "records", "inputs", "glm"),
     "confounds": ("records", "inputs"),
     "stats_models": (
-        *("transforms", "entities", "settings", "suggest", "values", "f_tests", "glm.names", "steps"),
+        *(
+            "transforms",
+            "entities",
+            "settings",
+            "suggest",
+            "values",
+            "f_tests",
+            "glm.names",
+            "steps",
+            "model",
+        ),
         "stats_models",
     ),
     "transforms": ("glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
@@ -290,7 +309,8 @@ def test_every_setting_can_be_chosen_on_the_command_line() -> None:
     chosen = {option.field for option in options_by_name().values()}
     wanted = {f"{key}.{field.name}" for key, record in RECORDS.items() for field in fields(record)}
     # positional, or filled from a file that an option names
-    elsewhere = {"data.bids_dir", "data.filters", "execution.out_dir"}
+    elsewhere = {"data.bids_dir", "data.filters", "data.scope", "execution.out_dir"}
+    elsewhere |= {"analysis.model_name"}
     assert wanted - chosen - elsewhere == set()
 
 

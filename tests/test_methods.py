@@ -175,6 +175,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
         *(AnalysisSettings(drift_model=name) for name in ("polynomial", "none")),
         AnalysisSettings(fd_threshold_mm=0.9, dummy_scans=4, smoothing_fwhm_mm=6.0),
         AnalysisSettings(combine_subset=True, missing="error", confounds=()),
+        AnalysisSettings(model_name="a model", hrf_model="doublegamma:6,16,1,1,6"),
     ]
     maps = [
         make_run_maps(folder, f"sub-01_task-x_run-{i}", effect=1.0, variance=1.0, dof=20.0)
@@ -205,7 +206,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
     ("name", "value"),
     [
         ("contrasts", ("face - house",)),
-        *(("hrf_model", name) for name in (*HRF_MODELS[1:], "fir:12")),
+        *(("hrf_model", name) for name in (*HRF_MODELS[1:], "fir:12", "fir:0,2")),
         ("confounds", ("motion24", "wm-csf", "acompcor", "gsr")),
         ("confounds", ("motion6", "scrub")),
         ("confounds", ("csf*",)),
@@ -222,6 +223,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
         ("combine_over", ("run",)),
         ("combine_subset", True),
         ("missing", "error"),
+        ("model_name", "a model"),
     ],
 )
 def test_changing_a_setting_changes_the_text_beyond_the_list_of_settings(
@@ -241,7 +243,7 @@ def story(text: str) -> str:
 
 def test_every_setting_is_told_as_chosen_or_default(tmp_path: Path) -> None:
     maps = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=1.0, variance=1.0, dof=2.0)
-    told = text_with() + render(make_plan((maps,))).markdown
+    told = text_with(model_name="m") + render(make_plan((maps,))).markdown + text_with()
     assert all(f"`{field.name}` = " in told for field in fields(AnalysisSettings))
 
 

@@ -25,18 +25,35 @@ CONTRADICTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "--design-dir",
-        _DESIGN,
+        (*_DESIGN, "--model", "--write-model"),
         "the design matrices that are given are used as they are",
     ),
     (
         "--run-maps",
-        (*_FIT, "--design-dir", "--derivatives", "--raw-bold", "--desc-label"),
+        (
+            *_FIT,
+            "--model",
+            "--write-model",
+            "--design-dir",
+            "--derivatives",
+            "--raw-bold",
+            "--desc-label",
+        ),
         "the maps that are given are combined, and no model is fitted",
     ),
     *((one, _ONLY[:place], "each of them does one thing only") for place, one in enumerate(_ONLY)),
     ("--force", _ONLY[1:], "nothing is computed"),
     ("--write-graph", _ONLY, "no workflow is run"),
+    ("--write-model", _ONLY, "nothing is analysed"),
 )
+
+
+#: Options that a model file leaves nothing to say, and why.
+_WITH_MODEL = {
+    "--confounds": "the confounds are those of the model's X and of its Software.bids_fx",
+    "--combine-over": "what is combined is what the GroupBy of the model's nodes says",
+    "--write-model": "the model is written already",
+}
 
 
 def contradictions(given: Mapping[str, object]) -> list[Problem]:
@@ -59,6 +76,14 @@ def contradictions(given: Mapping[str, object]) -> list[Problem]:
     if "--drop-missing" in given and given.get("--missing", "drop") != "drop":
         found = "they contradict each other"
         problems.append(_usage("--drop-missing and --missing error", found, "leave one out"))
+    if isinstance(given.get("--model"), Path):
+        problems += [
+            _usage(
+                f"--model and {other}", f"they contradict each other: {reason}", "leave one out"
+            )
+            for other, reason in _WITH_MODEL.items()
+            if other in given
+        ]
     if "--run-dof" in given and "--run-maps" not in given:
         found = "degrees of freedom are only taken for maps made beforehand"
         problems.append(_usage("--run-dof", found, "give --run-maps too, or leave it out"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bids_fx.cli.options import Option
-from bids_fx.cli.values import all_combinable, combinable, to_path
+from bids_fx.cli.values import all_combinable, combinable, model_file, to_path
 from bids_fx.glm.names import (
     NOISE_MODELS,
     normalise_drift_name,
@@ -33,10 +33,19 @@ def model_options() -> tuple[Option, ...]:
         Option(
             names=("-m", "--model"),
             group=MODEL,
+            field="data.model",
             metavar="FILE|auto",
-            help="BIDS Stats Model",
-            planned="BIDS Stats Models are not in force yet; use --contrast and the options "
-            "of the model",
+            convert=model_file,
+            value_type="File",
+            help="BIDS Stats Model that says what is fitted and combined; auto makes one of the "
+            "events and the other options, and writes it into OUTPUT_DIR/models",
+        ),
+        Option(
+            names=("--write-model",),
+            group=MODEL,
+            kind="flag",
+            field="execution.write_model",
+            help="also write the analysis as a BIDS Stats Model into OUTPUT_DIR/models",
         ),
         Option(
             names=("--contrast",),

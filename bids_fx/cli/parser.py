@@ -292,6 +292,7 @@ def _build(
         data=_make(DataSelection, records["data"]),
         analysis=_make(AnalysisSettings, records["analysis"]),
         execution=_make(ExecutionSettings, records["execution"]),
+        given=frozenset(records["analysis"]),
         notices=tuple(notices),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING
 
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
-from bids_fx.cli.resources import (
-    available_processors,
-    give_matplotlib_a_folder,
-    keep_libraries_single,
-    this_machine,
-    work_dir_of,
-)
+from bids_fx.cli.planning import Planner
+from bids_fx.cli.resources import keep_libraries_single
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 
 if TYPE_CHECKING:
-    from bids_fx.drafts import Draft
     from bids_fx.records import Plan
     from bids_fx.settings import Invocation
 
@@ -80,13 +74,14 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     execution = invocation.execution
     start_logging(execution.verbosity)
     _log_notices(invocation.notices)
+    planner = Planner(invocation)
     if execution.dry_run is not None:
         with _validated(invocation):
-            text, code = _shown(_plan_all(invocation), invocation)
+            text, code = _shown(planner, as_json=execution.dry_run == "json")
         print(text)
         return code
     with _validated(invocation):
-        plans = list(_plan_all(invocation))
+        plans = list(planner.plans())
     runnable = _runnable(plans, invocation)
     from bids_fx.cli.session import Session
 
@@ -95,6 +90,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
         print(session.write_citation(runnable))
         return ExitCode.OK
     refused = [plan for plan in plans if plan.problems]
+    session.write_models(planner.models)
     succeeded = session.work_through(runnable, refused)
     return ExitCode.OK if succeeded else ExitCode.FAILED
 
@@ -134,85 +130,7 @@ def _validated(invocation: Invocation) -> Iterator[None]:
     _log_notices(notices)
 
 
-def _plan_all(invocation: Invocation) -> Iterator[Plan]:
-    """Find the data of every participant and decide what is to be done with them, one by one.
-
-    All data are found before the first plan is made, since contrasts are read against the
-    conditions of all participants. Of each, what the plan needs is kept and no more.
-    """
-    data, analysis = invocation.data, invocation.analysis
-    if data.bids_dir.is_dir() and _surely_computes(invocation):
-        from bids_fx.workflows.server import start_server
-
-        # What nodes import takes as long as planning does; it is imported meanwhile.
-        give_matplotlib_a_folder(work_dir_of(invocation.execution))
-        start_server()
-    from bids_fx.contrasts import are_readable
-    from bids_fx.dataset.conditions import list_conditions
-    from bids_fx.dataset.confounds import load_strategies
-    from bids_fx.dataset.index import find_all, list_participants
-    from bids_fx.drafts import draft_plan
-    from bids_fx.memory import allow
-    from bids_fx.plan import finish_plan
-
-    strategies = load_strategies()
-    found = find_all(data, list_participants(data), analysis=analysis)
-    drafts = [draft_plan(item, analysis, strategies) for item in found]
-    known = _known_conditions(drafts)
-    if not are_readable(analysis.contrasts, known):
-        # A condition that these participants lack may be one that others have, and no slip.
-        known = _merged(known, list_conditions(data.bids_dir))
-    n_runs = sum(len(draft.runs) for draft in drafts)
-    machine = this_machine(invocation.execution, n_planned=n_runs)
-    for draft in drafts:
-        plan = finish_plan(draft, analysis, known_conditions=known)
-        # The plans of the others are not made yet: they are taken to be like this one.
-        n_joins = len(drafts) * sum(len(group.estimable) for group in plan.written_groups)
-        _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=n_joins)
-        yield plan
-
-
-def _surely_computes(invocation: Invocation) -> bool:
-    """Tell whether nodes will run in processes of their own, as far as that is known so early.
-
-    What may be done already or, under a memory limit, in this process alone, has to be planned
-    first.
-    """
-    from bids_fx.settings import REPORT
-
-    execution = invocation.execution
-    only_looks = execution.dry_run or execution.reports_only or execution.boilerplate_only
-    if only_looks or execution.plugin_file is not None or execution.mem_mb is not None:
-        return False
-    labels = invocation.data.participants or ("*",)
-    is_new = not all(any(execution.out_dir.glob(REPORT.format(label))) for label in labels)
-    return is_new and (execution.n_procs or available_processors()) > 1
-
-
-def _known_conditions(drafts: Iterable[Draft]) -> dict[str, list[str]]:
-    """Gather each task's conditions over all participants."""
-    from bids_fx.contrasts import conditions_of
-    from bids_fx.inputs import BoldRun
-
-    known: dict[str, set[str]] = {}
-    for draft in drafts:
-        for source in draft.sources:
-            if isinstance(source, BoldRun):
-                names = conditions_of(source)
-                known.setdefault(source.entities.get("task", ""), set()).update(names)
-    return {task: sorted(names) for task, names in known.items()}
-
-
-def _merged(
-    first: Mapping[str, Sequence[str]], second: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
-    """Return the conditions of both, by task."""
-    return {
-        task: sorted({*first.get(task, ()), *second.get(task, ())}) for task in {*first, *second}
-    }
-
-
-def _shown(plans: Iterable[Plan], invocation: Invocation) -> tuple[str, ExitCode]:
+def _shown(planner: Planner, *, as_json: bool) -> tuple[str, ExitCode]:
     """Return the plans as text, and the exit code that their problems alone would cause."""
     from bids_fx.cli import dry_run
 
@@ -222,8 +140,8 @@ def _shown(plans: Iterable[Plan], invocation: Invocation) -> tuple[str, ExitCode
         faults.append(plan.problems)
         return plan
 
-    show = dry_run.as_json if invocation.execution.dry_run == "json" else dry_run.as_text
-    text = show(map(noted, plans), invocation.analysis)
+    show = dry_run.as_json if as_json else dry_run.as_text
+    text = show(map(noted, planner.plans()), planner.settings)
     if not any(faults):
         return text, ExitCode.OK
     some_run = not all(faults)
@@ -242,8 +160,7 @@ def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:
     if problems and invocation.execution.stop_on_first_crash:
         raise BIDSFXError(problems)
     _show_problems(problems)
-    for plan in runnable:
-        _log_notices(plan.notices)
+    _log_notices(dict.fromkeys(notice for plan in runnable for notice in plan.notices))
     return runnable
 
 

@@ -104,6 +104,11 @@ class Session:
                 write_text(self.out_dir / "logs" / name, content)
         return self.out_dir / "logs" / "CITATION.md"
 
+    def write_models(self, models: Mapping[str, str]) -> None:
+        """Write models of the analysis, by the names of their files."""
+        for name, text in models.items():
+            write_text(self.out_dir / paths.MODELS / name, text)
+
     def work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> bool:
         """Run all participants and write what is known of each.
 

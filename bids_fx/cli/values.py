@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from bids_fx.entities import LONG_NAMES, strip_prefix
 from bids_fx.suggest import did_you_mean
@@ -79,6 +80,11 @@ def to_path(text: str) -> Path:
         return path.resolve() if ".." in path.parts else path.absolute()
     except (OSError, RuntimeError) as error:
         raise BadValueError(f"'{text}' leads nowhere: {error}", "give another path") from None
+
+
+def model_file(text: str) -> Path | Literal["auto"]:
+    """Return the path of a model's file, or ``auto``."""
+    return "auto" if text == "auto" else to_path(text)
 
 
 def named_path(text: str) -> tuple[str | None, Path]:

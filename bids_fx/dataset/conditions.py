@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from bids_fx.dataset.tables import read_table
+from bids_fx.dataset.events import MISSING_NAMES
+from bids_fx.dataset.tsv import read_table
 from bids_fx.entities import parse_name
 from bids_fx.errors import BIDSFXError
 
@@ -15,19 +17,22 @@ PATTERNS = tuple(f"{folder}*_events.tsv*" for folder in ("", "sub-*/", "sub-*/fu
 )
 
 
-def list_conditions(bids_dir: Path) -> dict[str, list[str]]:
+def list_conditions(bids_dir: Path, columns: Iterable[str] = ()) -> dict[str, list[str]]:
     """Read the conditions of every events table of a raw dataset.
 
     Parameters
     ----------
     bids_dir : Path
         The raw dataset.
+    columns : iterable of str
+        Columns beside ``trial_type`` whose values a model takes as conditions.
 
     Returns
     -------
     dict of str to list of str
-        Conditions by task, sorted. Tables that cannot be read are passed over here: their
-        participants are told of it when they are analysed.
+        Conditions by task, sorted; those of further columns as ``column.value``. Tables that
+        cannot be read are passed over here: their participants are told of it when they are
+        analysed.
 
     Notes
     -----
@@ -38,8 +43,11 @@ def list_conditions(bids_dir: Path) -> dict[str, list[str]]:
     for path in chain.from_iterable(map(bids_dir.glob, PATTERNS)):
         task = parse_name(path.name).entities.get("task", "")
         try:
-            column = read_table(path).columns.get("trial_type", ())
+            table = read_table(path).columns
         except BIDSFXError:
             continue
-        conditions.setdefault(task, set()).update(column)
-    return {task: sorted(names - {"n/a", ""}) for task, names in conditions.items()}
+        own = conditions.setdefault(task, set())
+        own.update(set(table.get("trial_type", ())) - MISSING_NAMES)
+        for name in columns:
+            own.update(f"{name}.{value}" for value in set(table.get(name, ())) - MISSING_NAMES)
+    return {task: sorted(names) for task, names in conditions.items()}

@@ -32,6 +32,7 @@ NOISE_STATS: dict[str, tuple[str, ...]] = {
 #: Entities of an image that a table of the run does not depend on.
 IMAGE_ENTITIES = ("space", "cohort", "res", "den")
 
+MODELS = PurePosixPath("models")
 DATASET_FILES = (PurePosixPath("dataset_description.json"), PurePosixPath(".bidsignore"))
 CITATION_FILES = (PurePosixPath("logs/CITATION.md"), PurePosixPath("logs/CITATION.bib"))
 

@@ -132,7 +132,7 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
     return {
         "NoiseModel": settings.noise_model,
         "NoiseEstimator": noise_text(settings.noise_model)["NoiseEstimator"],
-        "HRFModel": settings.hrf_model if source.design_file is None else None,
+        "HRFModel": ", ".join(run.hrf_models(settings)) or None,
         "DriftModel": settings.drift_model if source.design_file is None else None,
         "HighPassSeconds": (
             settings.high_pass_s
@@ -333,7 +333,7 @@ def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) 
         "Contrasts": [describe_contrast(item) for item in run.contrasts],
         "RepetitionTime": source.repetition_time,
         "SliceTime": source.slice_time if source.design_file is None else None,
-        "HRFModel": settings.hrf_model if source.design_file is None else None,
+        "HRFModel": ", ".join(run.hrf_models(settings)) or None,
         "Sources": sorted(source.uris[file] for file in table_inputs(run)),
         "InputHashes": dict(hashes),
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bids_fx.errors import Notice, Problem
-from bids_fx.stats_models.labels import Labels
+from bids_fx.stats_models.labels import Labels, formula_labels
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -44,6 +44,8 @@ class Analysis:
     ----------
     model : StatsModel
         What it was made from.
+    where : str
+        The model's file, for messages.
     contrasts : tuple of NodeContrast
         Of each run: those of the run's node, and those that later nodes make of them.
     steps : tuple of Step
@@ -57,6 +59,7 @@ class Analysis:
     """
 
     model: StatsModel
+    where: str
     contrasts: tuple[NodeContrast, ...] = ()
     steps: tuple[Step, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +70,17 @@ class Analysis:
     def dummies(self) -> DummyContrasts | None:
         """The run node's dummy contrasts, whose names may be patterns."""
         return self.model.root.dummies
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Columns of events tables that the run node makes conditions of."""
+        return tuple(
+            name
+            for item in self.model.root.instructions
+            if item.name == "Factor"
+            for name in item.inputs
+            if name != "trial_type"
+        )
 
 
 def analyse(model: StatsModel, where: str) -> Analysis:
@@ -83,6 +97,7 @@ def analyse(model: StatsModel, where: str) -> Analysis:
     walk.visit_all()
     return Analysis(
         model=model,
+        where=where,
         contrasts=tuple(walk.contrasts.values()),
         steps=tuple(walk.steps.values()),
         labels=walk.labels,
@@ -124,7 +139,7 @@ class _Walk:
         self.where = where
         self.contrasts = {one.name: one for one in map(with_plain_names, model.root.contrasts)}
         self.steps: dict[str, Step] = {}
-        self._labels = Labels(model.root.labels)
+        self._labels = Labels(formula_labels(self.contrasts.values()) | dict(model.root.labels))
         self.problems: list[Problem] = []
         self.notices: list[Notice] = []
         self._offers = {model.root.name: _Offer(names=self._run_names(model.root))}
@@ -145,14 +160,28 @@ class _Walk:
             for node in ready:
                 self._visit(node)
                 left.remove(node)
+        for step in self.steps.values():
+            if self._takes_all(step):
+                self.steps[step.name] = replace(step, contrasts=None)
+
+    def _takes_all(self, step: Step) -> bool:
+        """Tell whether a step combines all that it gets, as it comes.
+
+        It then needs no list, and combines what ``--contrast`` adds too.
+        """
+        if step.source is None:
+            known = self._run_names(self.model.root) or ()
+            names = {*known, *self.contrasts}
+        else:
+            names = {item.name for item in self.steps[step.source].contrasts or ()}
+        made = step.contrasts or ()
+        return names == {item.name for item in made} and all(
+            is_plain(item) and item.label == item.source for item in made
+        )
 
     def _visit(self, node: Node) -> None:
         offer = self._arriving(node)
         if node.level == "dataset":
-            self._tell(
-                f"{self.where}: node '{node.name}' is at dataset level and is not run yet; its "
-                "input, the maps of the participants, is written.",
-            )
             self._offers[node.name] = offer
             return
         offer = self._with_splits(node, offer)
@@ -253,10 +282,9 @@ class _Walk:
             if not is_dummy or offer.labels:
                 self._refuse_open(node)
             return []
-        alone = len(offer.names) == 1
         made = []
         for name in offer.names:
-            own = name if is_dummy else asked.name if alone else f"{name} {asked.name}"
+            own = name if is_dummy else f"{name}_{asked.name}"
             cell = Cell(weight=weight, labels=dict(offer.labels))
             made.append(self._step_contrast(node, own, name, (cell,)))
         return made
@@ -266,7 +294,7 @@ class _Walk:
     ) -> StepContrast | None:
         """Return a contrast of contrasts, or of one contrast's means over parts of the results."""
         rows = [self._sums(asked, row, offer, of) for row in asked.weights]
-        name = asked.name if of is None or asked.name == of else f"{of} {asked.name}"
+        name = asked.name if of is None else f"{of}_{asked.name}"
         places = {place for sums in rows for place in sums}
         if len(rows) > 1 or asked.test == "F":
             if places != {tuple(sorted(offer.labels.items()))}:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 from bids_fx.entities import to_label
+from bids_fx.model import ContrastError, parse_contrast
+from bids_fx.stats_models.records import NodeContrast
 
 
 class Labels:
@@ -33,3 +35,20 @@ class Labels:
     def name_of(self, label: str) -> str:
         """Return the first name that has a label."""
         return next(name for name, own in self.by_name.items() if own == label)
+
+
+def formula_labels(contrasts: Iterable[NodeContrast]) -> dict[str, str]:
+    """Return the labels of contrasts whose names are their formulas, as for the command line."""
+    labels = {}
+    for one in contrasts:
+        rows = tuple(
+            tuple((c, None, w) for c, w in zip(one.conditions, row, strict=True) if w)
+            for row in one.weights
+        )
+        try:
+            read = parse_contrast(one.name, one.conditions)
+        except ContrastError:
+            continue
+        if read.rows == rows and read.label:
+            labels[one.name] = read.label
+    return labels

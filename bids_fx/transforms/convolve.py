@@ -131,8 +131,11 @@ def convolve(name: str, variable: Variable, clock: Clock, hrf_model: str) -> dic
         hrf_model,
         clock.repetition_time,
     )
-    is_fir = normalise_hrf_name(hrf_model).startswith("fir")
+    hrf_model = normalise_hrf_name(hrf_model)
     is_nuisance = isinstance(variable, Dense) and variable.is_nuisance
+    felt = None
+    if isinstance(variable, Sparse):
+        felt = Sparse(onsets=events.onsets, durations=events.durations, values=events.values)
     return {
         column.name: Dense(
             values=np.ascontiguousarray(response.matrix[:, index]),
@@ -141,7 +144,9 @@ def convolve(name: str, variable: Variable, clock: Clock, hrf_model: str) -> dic
             is_nuisance=is_nuisance,
             condition=name,
             basis=index,
-            is_fir=is_fir,
+            is_fir=hrf_model.startswith("fir"),
+            hrf_model=hrf_model,
+            events=felt,
         )
         for index, column in enumerate(response.columns)
     }

@@ -83,6 +83,8 @@ class Dense:
         delay.
     is_fir : bool
         Whether that response is a FIR delay.
+    hrf_model : str or None
+        The model of that response.
     events : Sparse or None
         The events whose response it is, as they were convolved.
     """
@@ -95,6 +97,7 @@ class Dense:
     condition: str | None = None
     basis: int = 0
     is_fir: bool = False
+    hrf_model: str | None = None
     events: Sparse | None = None
 
 

@@ -24,6 +24,7 @@ VALUES = {
     "--dummy-scans": "0",
     "--slice-time-ref": "0.5",
     "--design-dir": "designs",
+    "--model": "model.json",
     "--run-maps": "maps",
 }
 INSIDE = "BIDS_DIR, but not in a folder of its derivatives/"

@@ -102,7 +102,6 @@ def test_true_is_the_bare_option_of_dry_run(preset):
         ("verbose = true", "True is not possible; give a whole number"),
         ("task-id = [true]", "give a list of texts or numbers"),
         ("nprocs = 1\nn_cpus = 2", "n_cpus: it repeats 'nprocs'"),
-        ("model = 'auto'", "presets.toml: model: BIDS Stats Models are not in force yet"),
         ("nprocs = 2000-01-01", "give a text or a number"),
         ("nprocs = ", "it is no TOML"),
         (b"\xff\xfe", "it is no TOML"),

@@ -47,6 +47,9 @@ ACCEPTED = [
     ("--bids-database-dir db", "data.database_dir", HERE / "db"),
     ("--skip-bids-validation", "execution.skip_bids_validation", True),
     ("--skip-bids-validator", "execution.skip_bids_validation", True),
+    ("-m model.json", "data.model", HERE / "model.json"),
+    ("--model auto", "data.model", "auto"),
+    ("--write-model", "execution.write_model", True),
     ("--contrast face-house", "analysis.contrasts", ("face-house",)),
     ("--hrf-model Glover+derivative", "analysis.hrf_model", "glover + derivative"),
     (
@@ -108,8 +111,8 @@ ACCEPTED = [
 CONTRACT_TEXT = """
 -d --derivatives --raw-bold --participant-label --session-label -t --task-id --run-id --space
 --output-spaces --desc-label --bids-filter-file --bids-database-dir --skip-bids-validation
---skip-bids-validator -m --model --contrast --hrf-model --confounds --high-pass --drift-model
---noise-model --smoothing-fwhm --smoothing --signal-scaling --fd-threshold --dummy-scans
+--skip-bids-validator -m --model --write-model --contrast --hrf-model --confounds --high-pass
+--drift-model --noise-model --smoothing-fwhm --smoothing --signal-scaling --fd-threshold --dummy-scans
 --slice-time-ref --combination --combine-over --combine-subset --missing --drop-missing
 --design-dir --run-maps --run-dof --nprocs --nthreads --n-cpus --omp-nthreads --mem-mb --mem
 --use-plugin --nipype-plugin-file -w --work-dir --clean-workdir --stop-on-first-crash --force
@@ -172,7 +175,8 @@ def test_every_setting_is_filled_by_exactly_one_option():
     every = {
         f"{record}.{field.name}" for record, kind in RECORDS.items() for field in fields(kind)
     }
-    by_hand = {"data.bids_dir", "data.filters", "execution.out_dir"}
+    by_hand = {"data.bids_dir", "data.filters", "data.scope", "execution.out_dir"}
+    by_hand |= {"analysis.model_name"}
     assert filled == sorted(every - by_hand)
 
 
@@ -226,7 +230,7 @@ def test_options_are_not_abbreviated():
 
 @pytest.mark.parametrize(
     "words",
-    ["-m model.json", "--model auto", "--model=x.json", "--resource-monitor"],
+    ["--resource-monitor"],
 )  # fmt: skip
 def test_option_that_is_not_in_force_is_refused_by_name(words):
     error = refused(*PLACES, *words.split())

@@ -14,6 +14,7 @@ from bids_fx.cli import run, session
 from bids_fx.cli.dry_run import as_json, as_text
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
+from bids_fx.cli.planning import Planner
 from bids_fx.dataset import index
 from bids_fx.inputs import BoldRun
 from bids_fx.records import Plan
@@ -35,7 +36,7 @@ def tree(tmp_path: Path) -> Tree:
 def plans_of(tree: Tree, *options: str):
     argv = [str(tree.raw), str(tree.root / "out"), "participant", "-d", str(tree.preproc)]
     argv += ["--contrast", "face - house", "--noise-model", "ols"]
-    return run._plan_all(parse([*argv, *options]))
+    return Planner(parse([*argv, *options])).plans()
 
 
 def test_whole_confounds_tables_of_two_participants_are_never_held(tree, monkeypatch):

@@ -1,0 +1,349 @@
+"""A model file applied to a run: from its tables to the regressors that X names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from bids_fx.errors import Notice, Problem
+from bids_fx.glm.design import Column, Condition, Response
+from bids_fx.inputs import BoldRun
+from bids_fx.stats_models.records import Node
+from bids_fx.stats_models.sums import TRIAL_TYPE, is_pattern, plain_name
+from bids_fx.transforms.apply import transform
+from bids_fx.transforms.convolve import convolve
+from bids_fx.transforms.records import (
+    Clock,
+    Dense,
+    Instruction,
+    Sparse,
+    TransformError,
+    Variable,
+    Variables,
+)
+from bids_fx.transforms.sampling import sample, to_dense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What a model makes of a run.
+
+    Parameters
+    ----------
+    responses : tuple of Response
+        The regressors of X but for the columns of the confounds table, in X's order.
+    conditions : tuple of Condition
+        The events of those that are responses to events.
+    hrf_models : tuple of str
+        The HRF models of the responses, sorted.
+    confounds : tuple of str
+        Columns of the confounds table that X names, or shell patterns of them.
+    absent : mapping of str to str
+        What X names and the run does not have, by plain name, and why.
+    problems : tuple of Problem
+        What cannot be done.
+    notices : tuple of Notice
+        What was assumed or left out.
+    """
+
+    responses: tuple[Response, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    hrf_models: tuple[str, ...] = ()
+    confounds: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+def apply_model(source: BoldRun, root: Node, *, hrf_model: str) -> Applied:
+    """Make the regressors of a run.
+
+    Parameters
+    ----------
+    source : BoldRun
+        The run, with its whole events table.
+    root : Node
+        The model's node at run level.
+    hrf_model : str
+        For a model that says nothing of convolution, and a Convolve without Model.
+
+    Returns
+    -------
+    Applied
+        With all problems at once, as far as they do not follow from each other.
+    """
+    run = _Run(source, root, hrf_model)
+    try:
+        run.transform()
+    except TransformError as error:
+        run.refuse(str(error), "see bids_fx-model for what the instruction does")
+        return run.result()
+    for entry in root.x:
+        run.enter(entry)
+    return run.result()
+
+
+class _Run:
+    """One run on its way to its regressors."""
+
+    def __init__(self, source: BoldRun, root: Node, hrf_model: str) -> None:
+        self._source = source
+        self._root = root
+        self._hrf_model = hrf_model
+        self._name = str(source.entities)
+        self._clock = Clock(
+            n_scans=source.n_scans,
+            repetition_time=source.repetition_time,
+            slice_time=source.slice_time,
+        )
+        self._says_nothing = root.hrf is None and not any(
+            item.name == "Convolve" for item in root.instructions
+        )
+        self._variables = Variables()
+        self._entered: dict[str, Response] = {}
+        self._conditions: dict[str, Condition] = {}
+        self._hrf_models: set[str] = set()
+        self._confounds: dict[str, None] = {}
+        self._absent: dict[str, str] = {}
+        self._problems: list[Problem] = []
+        self._notices: list[Notice] = []
+
+    def transform(self) -> None:
+        """Carry out the model's instructions."""
+        instructions = (*self._implied_factor(), *self._root.instructions)
+        self._variables = transform(
+            Variables(values=self._given(instructions)),
+            instructions,
+            self._clock,
+            entities=self._source.entities,
+            hrf_model=self._hrf_model,
+        )
+        for text in self._variables.notices:
+            self._tell(text)
+
+    def enter(self, entry: str) -> None:
+        """Enter what an entry of X names."""
+        names = self._matching(entry)
+        for name in names:
+            variable = self._variables.values.get(name)
+            if variable is None or (isinstance(variable, Dense) and variable.confound):
+                self._confounds.setdefault(
+                    entry if variable is None else str(getattr(variable, "confound", name))
+                )
+            elif plain_name(name) not in self._entered:
+                self._enter_variable(name, variable)
+        if not names and is_pattern(entry):
+            self._notices.append(
+                Notice(text=f"{self._name}: X names '{entry}', which matches nothing in this run.")
+            )
+        elif not names:
+            self._miss(entry)
+
+    def result(self) -> Applied:
+        """Return what was made."""
+        return Applied(
+            responses=tuple(self._entered.values()),
+            conditions=tuple(self._conditions.values()),
+            hrf_models=tuple(sorted(self._hrf_models)),
+            confounds=tuple(self._confounds),
+            absent=self._absent,
+            problems=tuple(self._problems),
+            notices=tuple(self._notices),
+        )
+
+    def refuse(self, found: str, remedy: str) -> None:
+        """Add a problem of this run."""
+        self._problems.append(Problem(where=self._name, found=found, remedy=remedy))
+
+    def _given(self, instructions: Sequence[Instruction]) -> dict[str, Variable]:
+        """Return the variables that the instructions start from.
+
+        Of the confounds table, which may have hundreds of columns, those alone that they name.
+        """
+        variables: dict[str, Variable] = {}
+        events, table = self._source.events, self._source.confounds
+        if events is not None:
+            variables |= {
+                name: Sparse(onsets=events.onsets, durations=events.durations, values=values)
+                for name, values in events.columns.items()
+            }
+        named = _named_by(instructions)
+        for name in table.values if table is not None else ():
+            if name not in variables and any(fnmatchcase(name, one) for one in named):
+                assert table is not None
+                variables[name] = Dense(
+                    values=table.values[name],
+                    start=self._clock.slice_time,
+                    step=self._clock.repetition_time,
+                    confound=name,
+                    is_nuisance=True,
+                )
+        return variables
+
+    def _implied_factor(self) -> tuple[Instruction, ...]:
+        """Return the Factor of ``trial_type`` that a model means that names its levels."""
+        events = self._source.events
+        levels = set() if events is None else set(events.columns.get("trial_type", ()))
+        used = _named_by(self._root.instructions)
+        if not levels or "trial_type" in used:
+            return ()
+        names = {*self._root.x, *used, *(self._root.hrf.variables if self._root.hrf else ())}
+        assert events is not None
+        meant = any(n.startswith(TRIAL_TYPE) for n in names) or any(
+            name in levels and name not in events.columns for name in names
+        )
+        if not meant:
+            return ()
+        self._tell("X names values of trial_type: each is taken as a condition of its own")
+        return (Instruction(name="Factor", inputs=("trial_type",), where="Factor of trial_type"),)
+
+    def _matching(self, entry: str) -> list[str]:
+        """Return the variables and columns that an entry of X means."""
+        there = list(self._variables.values)
+        table = self._source.confounds
+        if is_pattern(entry):
+            found = [name for name in there if fnmatchcase(name, entry)]
+            columns = [] if table is None else [n for n in table.values if fnmatchcase(n, entry)]
+            return found + [name for name in columns if name not in there]
+        delays = [f"{entry.rpartition('_')[0]}_delay_{entry.rpartition('_')[2]}"]
+        for name in (entry, TRIAL_TYPE + entry, *delays, *(TRIAL_TYPE + d for d in delays)):
+            if name in there:
+                return [name]
+        every = [
+            n for n in there if n.startswith((f"{entry}_delay_", TRIAL_TYPE + f"{entry}_del"))
+        ]
+        if every:
+            return every
+        return [entry] if table is not None and entry in table.values else []
+
+    def _enter_variable(self, name: str, variable: Variable) -> None:
+        """Enter a variable, convolved if the model wants it so."""
+        if isinstance(variable, Sparse):
+            if variable.is_text:
+                self.refuse(
+                    f"X names '{name}', which holds texts",
+                    "make conditions of its values by Factor, or name them in X",
+                )
+                return
+            variable = self._without_gaps(name, variable)
+        hrf_model = self._hrf_of(name, variable)
+        if hrf_model is not None:
+            for column, response in convolve(name, variable, self._clock, hrf_model).items():
+                self._enter_dense(column, response)
+        elif isinstance(variable, Sparse):
+            self._tell(
+                f"'{name}' enters the design without convolution, since neither HRF nor Convolve "
+                "names it"
+            )
+            self._enter_dense(name, to_dense(variable, self._clock))
+        else:
+            self._enter_dense(name, variable)
+
+    def _hrf_of(self, name: str, variable: Variable) -> str | None:
+        """Return the HRF model that a variable of X is convolved with here, if any."""
+        hrf = self._root.hrf
+        if hrf is not None:
+            named = any(
+                fnmatchcase(name, one) or plain_name(name) == plain_name(one)
+                for one in hrf.variables
+            )
+            return hrf.hrf_model if named else None
+        if self._says_nothing and isinstance(variable, Sparse):
+            self._tell(
+                f"'{name}' is convolved with the {self._hrf_model} HRF, since the model says "
+                "nothing of convolution"
+            )
+            return self._hrf_model
+        return None
+
+    def _without_gaps(self, name: str, variable: Sparse) -> Sparse:
+        """Return a variable without the events that have no value."""
+        gaps = np.isnan(variable.values)
+        if not gaps.any():
+            return variable
+        count = int(gaps.sum())
+        self._tell(f"{count} event{'s' * (count > 1)} without '{name}' left out of it")
+        return Sparse(
+            onsets=variable.onsets[~gaps],
+            durations=variable.durations[~gaps],
+            values=variable.values[~gaps],
+        )
+
+    def _note_events(self, name: str, variable: Sparse) -> None:
+        """Keep the events of a response for the report."""
+        felt = variable.values != 0
+        plain = plain_name(name)
+        self._conditions[plain] = Condition(
+            name=plain,
+            onsets=variable.onsets[felt],
+            durations=variable.durations[felt],
+            amplitudes=variable.values[felt],
+        )
+
+    def _enter_dense(self, name: str, variable: Dense) -> None:
+        """Enter a variable as a column of the design."""
+        values = sample(variable, self._clock)
+        gaps = np.flatnonzero(~np.isfinite(values))
+        if gaps.size:
+            self.refuse(
+                f"'{name}' has no value in scan {gaps[0] + 1}"
+                + (f" and {gaps.size - 1} others" if gaps.size > 1 else ""),
+                "fill them in by an instruction, such as Scale with ReplaceNA, or leave it out",
+            )
+            return
+        plain = plain_name(name)
+        if variable.condition is not None and variable.hrf_model is not None:
+            self._hrf_models.add(variable.hrf_model)
+            if variable.events is not None:
+                self._note_events(variable.condition, variable.events)
+        if variable.is_nuisance:
+            column = Column(name=plain, role="confound")
+        elif variable.condition is None:
+            column = Column(name=plain, role="condition", condition=plain, basis=0)
+        else:
+            is_own = variable.is_fir or variable.basis == 0
+            column = Column(
+                name=plain,
+                role="condition" if is_own else "derivative",
+                condition=plain_name(variable.condition),
+                basis=variable.basis,
+            )
+        self._entered[plain] = Response(matrix=values[:, np.newaxis], columns=(column,))
+
+    def _miss(self, entry: str) -> None:
+        """Note that the run does not have what X names."""
+        plain = plain_name(entry)
+        is_level = any(entry.startswith(prefix) for prefix in self._variables.levels)
+        if is_level or entry in self._variables.absent:
+            self._absent[plain] = self._variables.why_absent(entry)
+        elif self._is_asked(entry):
+            self._absent[plain] = f"condition '{plain}' has no event in this run"
+        else:
+            # Nothing is asked of it, so that it can only be a confound.
+            self._confounds.setdefault(entry)
+
+    def _is_asked(self, entry: str) -> bool:
+        """Tell whether a contrast, the HRF or an instruction speaks of an entry of X."""
+        root = self._root
+        named = {name for one in root.contrasts for name in one.conditions}
+        named |= set(root.dummies.conditions or () if root.dummies else ())
+        named |= set(root.hrf.variables if root.hrf else ())
+        named |= {name for item in root.instructions for name in (*item.inputs, *item.outputs)}
+        return plain_name(entry) in set(map(plain_name, named))
+
+    def _tell(self, text: str) -> None:
+        self._notices.append(Notice(text=f"{self._name}: {text}."))
+
+
+def _named_by(instructions: Iterable[Instruction]) -> set[str]:
+    """Return everything in instructions that may be the name of a variable, or a pattern."""
+    named: set[str] = set()
+    for item in instructions:
+        named.update(item.inputs)
+        for value in item.arguments.values():
+            values = value if isinstance(value, list | tuple) else [value]
+            named.update(one for one in values if isinstance(one, str))
+    return named
