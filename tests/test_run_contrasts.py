@@ -110,6 +110,15 @@ def test_condition_whose_responses_end_before_the_first_scan_is_the_reason(text)
     assert problems == []
 
 
+def test_condition_whose_responses_end_early_is_no_reason_where_it_has_no_weight():
+    early = replace(condition("early"), onsets=np.array([-90.0, -80.0, -70.0]))
+    run = replace(bold_run(), conditions=(condition("face"), condition("twin"), early))
+    design = design_of(run)
+    contrast = parse_contrast("face", ("early", "face", "twin"))
+    (item,), _ = run_contrasts(run, design, design_space(design.matrix), [contrast])
+    assert item.reason == "its regressors are a combination of others in this run's design"
+
+
 def test_f_test_can_be_estimated_where_all_its_rows_can():
     conditions = ("face", "house", "twin")
     assert planned("F(house; face + twin)", *conditions)[0].reason is None

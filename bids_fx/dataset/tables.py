@@ -50,7 +50,8 @@ _ROLES: tuple[tuple[Role, re.Pattern[str]], ...] = (
         re.compile(
             r"(trans|rot)_[xyz](_derivative1)?(_power2)?"
             r"|(csf|white_matter|csf_wm|global_signal)(_derivative1)?(_power2)?"
-            r"|([actw]|edge)_comp_cor_.*|aroma_motion_.*|[at]CompCor\d+|[at]compcor"
+            r"|([actw]_comp_cor|edge_comp)_.*|[at]CompCor\d+|[at]compcor"
+            r"|aroma_motion_.*|AROMAAggrComp\d+"
             r"|(std_)?dvars|rmsd|framewise_displacement"
             r"|CSF|WhiteMatter|GlobalSignal|FramewiseDisplacement|(non-|vx-wise)?stdDVARS"
             r"|[tr][xyz]|Rot[XYZ]|reg\d+"

@@ -500,6 +500,27 @@ def test_components_of_one_tissue_are_taken_only_as_a_sidecar_tells(
     assert "no column w_comp_cor_[0-9]*, c_comp_cor_[0-9]*" in problem.found
 
 
+@pytest.mark.parametrize(
+    ("strategy", "column"),
+    [
+        ("acompcor-separate", "w_comp_cor_01"),
+        ("acompcor50", "c_comp_cor_00"),
+        ("tcompcor", "t_comp_cor_01"),
+    ],
+)
+def test_components_that_explain_too_little_are_not_taken(
+    confounds_of: Callable[[str], ConfoundTable], strategy: str, column: str
+) -> None:
+    real = confounds_of("21")
+    dropped = {**real.metadata, column: {**real.metadata[column], "Retained": False}}
+    before, after = (
+        resolve(confounds, strategy, n_scans=3)[0].columns
+        for confounds in (real, replace(real, metadata=dropped))
+    )
+    assert after == tuple(name for name in before if name != column)
+    assert column in before
+
+
 def test_fewer_components_of_one_tissue_are_told(
     confounds_of: Callable[[str], ConfoundTable],
 ) -> None:

@@ -272,6 +272,7 @@ def test_design_values_are_read_to_the_last_bit(
         ("drift_1 cosine00", ["drift"] * 2),
         ("trans_x rot_z_derivative1_power2 a_comp_cor_00", ["confound"] * 3),
         ("tx rz reg0 GlobalSignal", ["confound"] * 4),
+        ("edge_comp_00 w_comp_cor_03 AROMAAggrComp01 aCompCor00", ["confound"] * 4),
         ("face face_derivative", ["condition:face:0", "derivative:face:1"]),
         ("face_dispersion face", ["derivative:face:2", "condition:face:0"]),
         ("odd_derivative", ["condition:odd_derivative:0"]),
