@@ -50,6 +50,7 @@ def finish_plan(
     *,
     known_conditions: Mapping[str, Sequence[str]],
     analysis: Analysis | None = None,
+    steps: tuple[Step, ...] | None = None,
     shared: bool = False,
 ) -> Plan:
     """Decide everything else for one participant.
@@ -65,6 +66,9 @@ def finish_plan(
         name one of these that the participant has not.
     analysis : Analysis or None
         What a model file asks for; None means what the settings say.
+    steps : tuple of Step or None
+        By which runs are combined; None means those of `analysis`, or without it
+        `bids_fx.places.default_steps`.
     shared : bool
         Whether contrasts that nobody asked for are made of all known conditions, rather than of
         this participant's.
@@ -94,7 +98,7 @@ def finish_plan(
         runs.append(run)
         problems += (*drafted.problems, *run_problems)
         notices += (*source.notices, *drafted.notices, *run_notices)
-    steps = _further_steps(analysis, runs, settings)
+    steps = steps or _further_steps(analysis, runs, settings)
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     plan = Plan(

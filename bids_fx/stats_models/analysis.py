@@ -160,9 +160,8 @@ class _Walk:
             for node in ready:
                 self._visit(node)
                 left.remove(node)
-        for step in self.steps.values():
-            if self._takes_all(step):
-                self.steps[step.name] = replace(step, contrasts=None)
+        whole = [step for step in self.steps.values() if self._takes_all(step)]
+        self.steps |= {step.name: replace(step, contrasts=None) for step in whole}
 
     def _takes_all(self, step: Step) -> bool:
         """Tell whether a step combines all that it gets, as it comes.

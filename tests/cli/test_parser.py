@@ -112,8 +112,9 @@ CONTRACT_TEXT = """
 -d --derivatives --raw-bold --participant-label --session-label -t --task-id --run-id --space
 --output-spaces --desc-label --bids-filter-file --bids-database-dir --skip-bids-validation
 --skip-bids-validator -m --model --write-model --contrast --hrf-model --confounds --high-pass
---drift-model --noise-model --smoothing-fwhm --smoothing --signal-scaling --fd-threshold --dummy-scans
---slice-time-ref --combination --combine-over --combine-subset --missing --drop-missing
+--drift-model --noise-model --smoothing-fwhm --smoothing --signal-scaling --fd-threshold
+--dummy-scans --slice-time-ref --combination --combine-over --combine-subset --missing
+--drop-missing
 --design-dir --run-maps --run-dof --nprocs --nthreads --n-cpus --omp-nthreads --mem-mb --mem
 --use-plugin --nipype-plugin-file -w --work-dir --clean-workdir --stop-on-first-crash --force
 --config-file --dry-run --reports-only --boilerplate-only --write-graph --resource-monitor
