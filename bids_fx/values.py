@@ -6,9 +6,27 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from bids_fx.entities import LONG_NAMES
 from bids_fx.suggest import did_you_mean
 
 Convert = Callable[[str], object]
+
+
+#: Entities over which runs may be combined, besides ``run`` and ``ses``.
+COMBINABLE = ("acq", "ce", "rec", "dir")
+#: Entities whose images do not show the same thing in the same voxel, and why.
+NEVER_COMBINED = {
+    "sub": "participants are not combined at this level",
+    "task": "tasks are different experiments",
+    "echo": "echoes of one run are not independent",
+    "part": "magnitude and phase are not the same measure",
+    "space": "spaces do not share their voxels",
+    "cohort": "spaces do not share their voxels",
+    "res": "resolutions do not share their voxels",
+    "den": "densities do not share their vertices",
+    "hemi": "hemispheres do not share their vertices",
+    "desc": "these are versions of one run",
+}
 
 
 class BadValueError(ValueError):
@@ -144,3 +162,34 @@ def all_confounds(given: Sequence[str]) -> tuple[str, ...]:
     if len(names) > 1:
         raise BadValueError("'none' stands beside other confounds", "give either")
     return ()
+
+
+def combinable(text: str) -> tuple[str, ...]:
+    """Return the short keys of entities that are named with commas between them."""
+    keys = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        key = LONG_NAMES.get(name.lower(), name.lower())
+        if key in NEVER_COMBINED:
+            raise BadValueError(
+                f"runs are never combined over '{name}': {NEVER_COMBINED[key]}",
+                "leave it out",
+            )
+        if key not in ("run", "ses", *COMBINABLE):
+            names = ("run", "session", *COMBINABLE, *LONG_NAMES)
+            question = did_you_mean(name, names)
+            expected = f"choose of run, session, {', '.join(COMBINABLE)}"
+            raise BadValueError(f"there is no entity '{name}'", f"{question} {expected}".strip())
+        keys.append(key)
+    return tuple(keys)
+
+
+def all_combinable(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the entities to combine over in a fixed order, ``run`` always among them.
+
+    Examples
+    --------
+    >>> all_combinable([("dir",), ("ses", "acq")])
+    ('run', 'ses', 'acq', 'dir')
+    """
+    asked = {"run", *(key for keys in given for key in keys)}
+    return tuple(key for key in ("run", "ses", *COMBINABLE) if key in asked)

@@ -116,7 +116,7 @@ MAY_IMPORT = {
     "expressions": ("vocabulary",),
     "vocabulary": ("suggest",),
     "settings": ("entities", "glm.names"),
-    "values": ("suggest",),
+    "values": ("entities", "suggest"),
     "suggest": (),
     "entities": (),
     "errors": (),

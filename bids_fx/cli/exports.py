@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_fx.cli.values import COMBINABLE
+from bids_fx.values import COMBINABLE
 
 if TYPE_CHECKING:
     from bids_fx.drafts import Draft, DraftRun

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bids_fx.cli.options import Option
-from bids_fx.cli.values import all_combinable, combinable, model_file, to_path
+from bids_fx.cli.values import model_file, to_path
 from bids_fx.glm.names import (
     NOISE_MODELS,
     normalise_drift_name,
@@ -12,8 +12,10 @@ from bids_fx.glm.names import (
 )
 from bids_fx.settings import COMBINATIONS, MISSING_POLICIES, SIGNAL_SCALINGS
 from bids_fx.values import (
+    all_combinable,
     all_confounds,
     choice,
+    combinable,
     integer,
     model_name,
     number,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from bids_fx.entities import LONG_NAMES, strip_prefix
-from bids_fx.suggest import did_you_mean
+from bids_fx.entities import strip_prefix
 from bids_fx.values import BadValueError, Convert, number
 
 _LABEL = re.compile(r"[a-zA-Z0-9+]+")
@@ -16,21 +15,6 @@ _LABEL = re.compile(r"[a-zA-Z0-9+]+")
 _DATASET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 #: The raw dataset has this name in BIDS URIs.
 RESERVED_DATASET_NAME = "raw"
-#: Entities over which runs may be combined, besides ``run`` and ``ses``.
-COMBINABLE = ("acq", "ce", "rec", "dir")
-#: Entities whose images do not show the same thing in the same voxel, and why.
-NEVER_COMBINED = {
-    "sub": "participants are not combined at this level",
-    "task": "tasks are different experiments",
-    "echo": "echoes of one run are not independent",
-    "part": "magnitude and phase are not the same measure",
-    "space": "spaces do not share their voxels",
-    "cohort": "spaces do not share their voxels",
-    "res": "resolutions do not share their voxels",
-    "den": "densities do not share their vertices",
-    "hemi": "hemispheres do not share their vertices",
-    "desc": "these are versions of one run",
-}
 #: Bytes of decimal units, so that no option asks for more than was meant.
 _MEMORY_MB = {"": 1.0, "K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 #: Less memory than this does not hold the interpreter and its libraries.
@@ -166,37 +150,6 @@ def memory_mb(text: str) -> float:
             f"give {MIN_MEMORY_MB:g} MB or more, for example 8G",
         )
     return value
-
-
-def combinable(text: str) -> tuple[str, ...]:
-    """Return the short keys of entities that are named with commas between them."""
-    keys = []
-    for name in filter(None, (part.strip() for part in text.split(","))):
-        key = LONG_NAMES.get(name.lower(), name.lower())
-        if key in NEVER_COMBINED:
-            raise BadValueError(
-                f"runs are never combined over '{name}': {NEVER_COMBINED[key]}",
-                "leave it out",
-            )
-        if key not in ("run", "ses", *COMBINABLE):
-            names = ("run", "session", *COMBINABLE, *LONG_NAMES)
-            question = did_you_mean(name, names)
-            expected = f"choose of run, session, {', '.join(COMBINABLE)}"
-            raise BadValueError(f"there is no entity '{name}'", f"{question} {expected}".strip())
-        keys.append(key)
-    return tuple(keys)
-
-
-def all_combinable(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the entities to combine over in a fixed order, ``run`` always among them.
-
-    Examples
-    --------
-    >>> all_combinable([("dir",), ("ses", "acq")])
-    ('run', 'ses', 'acq', 'dir')
-    """
-    asked = {"run", *(key for keys in given for key in keys)}
-    return tuple(key for key in ("run", "ses", *COMBINABLE) if key in asked)
 
 
 def each_once(given: Sequence[object]) -> tuple[object, ...]:

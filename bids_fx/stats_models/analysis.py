@@ -248,8 +248,8 @@ class _Walk:
 
     def _over(self, node: Node) -> tuple[str, ...]:
         """Return the entities that a node combines over."""
-        if "combine_over" in node.software:
-            stated = node.software["combine_over"]
+        stated = node.software.get("combine_over", self.model.root.software.get("combine_over"))
+        if stated is not None:
             assert isinstance(stated, tuple)
             return tuple(key for key in stated if not (key == "ses" and node.level == "session"))
         keys = ["run"] if node.level == "session" else ["run", "ses"]

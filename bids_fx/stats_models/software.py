@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bids_fx.glm.names import normalise_drift_name, normalise_hrf_name, normalise_noise_name
 from bids_fx.settings import COMBINATIONS, MISSING_POLICIES, SIGNAL_SCALINGS
@@ -21,8 +21,10 @@ from bids_fx.stats_models.names import is_held, is_pattern
 from bids_fx.suggest import did_you_mean, listed
 from bids_fx.values import (
     BadValueError,
+    all_combinable,
     all_confounds,
     choice,
+    combinable,
     integer,
     model_name,
     number,
@@ -45,7 +47,9 @@ class Setting:
     field : str
         Its name in `bids_fx.settings.AnalysisSettings`.
     convert : callable
-        Takes the text as the command line would get it, or all texts of a list.
+        Takes the text as the command line would get it, or one text of a list.
+    finish : callable
+        Takes all converted texts of a list.
     kind : str
         What the value of JSON must be: ``text`` (or a number), ``list`` or ``flag``.
     above : bool
@@ -54,13 +58,14 @@ class Setting:
 
     field: str
     convert: Callable[[str], object] | None = None
+    finish: Callable[[Sequence[Any]], object] | None = None
     kind: Literal["text", "list", "flag"] = "text"
     above: bool = False
 
 
 SETTINGS: dict[str, Setting] = {
     "HRFModel": Setting("hrf_model", model_name(normalise_hrf_name)),
-    "Confounds": Setting("confounds", kind="list"),
+    "Confounds": Setting("confounds", finish=all_confounds, kind="list"),
     "HighPass": Setting("high_pass_s", period_s),
     "DriftModel": Setting("drift_model", model_name(normalise_drift_name)),
     "NoiseModel": Setting("noise_model", model_name(normalise_noise_name)),
@@ -70,6 +75,7 @@ SETTINGS: dict[str, Setting] = {
     "DummyScans": Setting("dummy_scans", integer(0)),
     "SliceTimeRef": Setting("slice_time_ref", slice_time),
     "Combination": Setting("combination", choice(COMBINATIONS), above=True),
+    "CombineOver": Setting("combine_over", combinable, all_combinable, "list", above=True),
     "CombineSubset": Setting("combine_subset", kind="flag"),
     "Missing": Setting("missing", choice(MISSING_POLICIES)),
 }
@@ -133,7 +139,9 @@ def _checked(value: object, setting: Setting, place: Place) -> object:
             raise BadValueError(f"it is {kind_of(value)}", "write true or false")
         return value
     if setting.kind == "list":
-        return all_confounds(texts_of(value, place))
+        texts = texts_of(value, place)
+        values = texts if setting.convert is None else [setting.convert(text) for text in texts]
+        return values if setting.finish is None else setting.finish(values)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BadValueError(f"it is {kind_of(value)}", "write a number or a text")
     return value if setting.convert is None else setting.convert(str(value))
