@@ -101,14 +101,14 @@ class Planner:
 
     def _writes_models(self) -> bool:
         """Tell whether the analysis is also written as a model."""
-        return self._data.model == "auto" or self.invocation.execution.write_model
+        return self.invocation.data.model == "auto" or self.invocation.execution.write_model
 
     def _write_down(self, drafts: Sequence[Draft], known: Mapping[str, Sequence[str]]) -> None:
         """Make models of the analysis, unless it cannot be run anyway."""
         from bids_fx.cli.exports import analysis_models
 
         if any(draft.runs for draft in drafts):
-            label = "auto" if self._data.model == "auto" else "cli"
+            label = "auto" if self.invocation.data.model == "auto" else "cli"
             self.models = analysis_models(drafts, self.settings, known, label)
 
     def _read_model(self, path: Path) -> None:

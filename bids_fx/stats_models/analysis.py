@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bids_fx.errors import Notice, Problem
 from bids_fx.stats_models.labels import Labels, formula_labels
+from bids_fx.stats_models.offers import Offer
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -106,31 +107,6 @@ def analyse(model: StatsModel, where: str) -> Analysis:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Offer:
-    """What a node passes on.
-
-    Parameters
-    ----------
-    step : str or None
-        The step whose results they are; None means the runs'.
-    names : tuple of str or None
-        Names of the contrasts; None where patterns leave them open.
-    labels : dict of str to str
-        Labels of entities that an edge's filter asks for.
-    splits : dict of str to str
-        Short entity key by what stands before the ``.`` of a name made by Split or Factor.
-    factors : tuple of str
-        Of `splits`, those that Factor made of an entity.
-    """
-
-    step: str | None = None
-    names: tuple[str, ...] | None = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    splits: Mapping[str, str] = field(default_factory=dict)
-    factors: tuple[str, ...] = ()
-
-
 class _Walk:
     """A walk over the nodes, from the runs on."""
 
@@ -142,7 +118,7 @@ class _Walk:
         self._labels = Labels(formula_labels(self.contrasts.values()) | dict(model.root.labels))
         self.problems: list[Problem] = []
         self.notices: list[Notice] = []
-        self._offers = {model.root.name: _Offer(names=self._run_names(model.root))}
+        self._offers = {model.root.name: Offer(names=self._run_names(model.root))}
         for name in (*self.contrasts, *(self._offers[model.root.name].names or ())):
             self._labels.of(name)
 
@@ -199,7 +175,7 @@ class _Walk:
             combination=_text(node.software.get("combination")),
         )
         names = None if is_open else tuple(item.name for item in made)
-        self._offers[node.name] = _Offer(step=node.name, names=names)
+        self._offers[node.name] = Offer(step=node.name, names=names)
 
     def _run_names(self, root: Node) -> tuple[str, ...] | None:
         """Return the names of the contrasts of runs; None where patterns leave them open."""
@@ -211,7 +187,7 @@ class _Walk:
             names += [plain_name(name) for name in dummies]
         return tuple(dict.fromkeys(names))
 
-    def _arriving(self, node: Node) -> _Offer:
+    def _arriving(self, node: Node) -> Offer:
         """Return what arrives at a node through its edge's filter."""
         edge = self.model.source_of(node)
         offer = self._offers[edge.source]
@@ -230,7 +206,7 @@ class _Walk:
                 labels[key] = values[0]
         return replace(offer, names=names, labels=labels)
 
-    def _with_splits(self, node: Node, offer: _Offer) -> _Offer:
+    def _with_splits(self, node: Node, offer: Offer) -> Offer:
         """Add the names that a node's Split and Factor make of entities."""
         splits, factors = dict(offer.splits), list(offer.factors)
         for item in node.instructions:
@@ -259,11 +235,11 @@ class _Walk:
             self._refuse(node, "its GroupBy leaves nothing to combine", "take 'run' out of it")
         return over
 
-    def _made(self, node: Node, asked: NodeContrast, offer: _Offer) -> list[StepContrast]:
+    def _made(self, node: Node, asked: NodeContrast, offer: Offer) -> list[StepContrast]:
         """Return what a node makes of one contrast that it asks for."""
         if asked.conditions == (INTERCEPT,) and len(asked.weights) == 1:
             return self._means(node, asked, offer)
-        factored = any(self._split(name, offer)[0] in offer.factors for name in asked.conditions)
+        factored = any(offer.split(name)[0] in offer.factors for name in asked.conditions)
         if not factored:
             item = self._combined(node, asked, offer)
             return [] if item is None else [item]
@@ -273,7 +249,7 @@ class _Walk:
         made = [self._combined(node, asked, offer, of=name) for name in offer.names]
         return [item for item in made if item is not None]
 
-    def _means(self, node: Node, asked: NodeContrast, offer: _Offer) -> list[StepContrast]:
+    def _means(self, node: Node, asked: NodeContrast, offer: Offer) -> list[StepContrast]:
         """Return the plain combination of each contrast that arrives, times a weight."""
         weight = asked.weights[0][0]
         is_dummy = asked.name == INTERCEPT and weight == 1.0
@@ -289,7 +265,7 @@ class _Walk:
         return made
 
     def _combined(
-        self, node: Node, asked: NodeContrast, offer: _Offer, of: str | None = None
+        self, node: Node, asked: NodeContrast, offer: Offer, of: str | None = None
     ) -> StepContrast | None:
         """Return a contrast of contrasts, or of one contrast's means over parts of the results."""
         rows = [self._sums(asked, row, offer, of) for row in asked.weights]
@@ -318,14 +294,14 @@ class _Walk:
         return self._step_contrast(node, name, source, cells)
 
     def _sums(
-        self, asked: NodeContrast, row: Sequence[float], offer: _Offer, of: str | None
+        self, asked: NodeContrast, row: Sequence[float], offer: Offer, of: str | None
     ) -> Sums:
         """Return the weights of a row by the results that they are of, and by contrast."""
         sums: Sums = {}
         for condition, weight in zip(asked.conditions, row, strict=True):
             if weight == 0:
                 continue
-            before, level = self._split(condition, offer)
+            before, level = offer.split(condition)
             labels = dict(offer.labels)
             name = plain_name(condition)
             if level is not None:
@@ -335,14 +311,6 @@ class _Walk:
             weights = sums.setdefault(place, {})
             weights[name] = weights.get(name, 0.0) + weight
         return sums
-
-    def _split(self, condition: str, offer: _Offer) -> tuple[str, str | None]:
-        """Return what a name was made from by Split or Factor, and its level."""
-        name = plain_name(condition)
-        for before in sorted(offer.splits, key=len, reverse=True):
-            if name.startswith(before + ".") and len(name) > len(before) + 1:
-                return before, name[len(before) + 1 :]
-        return name, None
 
     def _compose(
         self, step: str | None, name: str, rows: Sequence[Mapping[str, float]], node: Node
