@@ -118,7 +118,10 @@ def _read(raw: object, place: Place, file_name: str) -> StatsModel | None:
     if not isinstance(raw, dict):
         return None
     if is_old:
-        place.note("it is in the old form of Steps, which is read as Nodes")
+        place.note(
+            "it is in the old form of Steps, which is read as Nodes; bids_fx-model --upgrade FILE "
+            "prints it in the present form"
+        )
         values["Nodes"] = nodes_of_steps(values.get("Nodes"))
     if "Nodes" not in values:
         place.fault("there are no Nodes", "write a BIDS Stats Model, with a list of Nodes")

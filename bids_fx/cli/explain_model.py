@@ -1,0 +1,91 @@
+"""The program that says what a BIDS Stats Model does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_fx import __version__
+from bids_fx.cli.values import to_path
+from bids_fx.errors import BIDSFXError, Problem
+from bids_fx.values import BadValueError
+
+DESCRIPTION = """\
+Say in plain words what BIDS Stats Models do: which runs, which regressors, what each contrast is,
+what is combined over what; what was assumed; and what other programs would ignore in them."""
+EPILOG = """\
+exit codes: 0 the files are sound; 65 something in one of them is wrong; 66 a file is not there.
+What is wrong is listed on standard error."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments without the program's name; None means those of this process.
+
+    Returns
+    -------
+    int
+        The exit code, see `bids_fx.errors.ExitCode`.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.upgrade and len(arguments.files) > 1:
+        parser.error("--upgrade takes one FILE")
+    texts: list[str] = []
+    problems: list[Problem] = []
+    for path in arguments.files:
+        text, found = _result(path, is_upgrade=arguments.upgrade)
+        texts += [text] if text is not None else []
+        problems += found
+    print("\n".join(texts), end="")
+    if not problems:
+        return 0
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    print(f"bids_fx-model: {count}:", *(f"  - {p}" for p in problems), sep="\n", file=sys.stderr)
+    return int(BIDSFXError(problems).exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bids_fx-model",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=_path, help="model file (model-<label>_smdl.json)"
+    )
+    parser.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="print the model in the present form and spelling of the specification instead, for "
+        "files of the old form (Steps) or with loose spelling",
+    )
+    parser.add_argument("--version", action="version", version=f"bids_fx {__version__}")
+    return parser
+
+
+def _path(text: str) -> Path:
+    try:
+        return to_path(text)
+    except BadValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _result(path: Path, *, is_upgrade: bool) -> tuple[str | None, tuple[Problem, ...]]:
+    """Return what is to be said of a model file, or what is wrong with it."""
+    from bids_fx.stats_models.explain import explain
+    from bids_fx.stats_models.read import read_model
+    from bids_fx.stats_models.write import model_json
+
+    model, problems, notices = read_model(path)
+    if model is None:
+        return None, problems
+    return model_json(model) if is_upgrade else explain(model, notices, path.name), ()
