@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bids_fx.glm.hrf import basis_labels
+from bids_fx.suggest import listed
 from bids_fx.transforms import compute, munge
 from bids_fx.transforms.compute import Arguments
 from bids_fx.transforms.convolve import convolution_name, convolve, has_response, n_missing
@@ -18,7 +19,7 @@ from bids_fx.transforms.records import (
     Variable,
 )
 from bids_fx.transforms.sampling import DEFAULT_SAMPLING_RATE, n_outside, resample, to_dense
-from bids_fx.transforms.scope import Scope, check_aligned, events_text, numbers, with_values
+from bids_fx.transforms.scope import Scope, check_aligned, counted, numbers, with_values
 
 
 def do_each(scope: Scope, instruction: Instruction) -> None:
@@ -27,8 +28,8 @@ def do_each(scope: Scope, instruction: Instruction) -> None:
     outputs = instruction.outputs or inputs
     if len(outputs) != len(inputs):
         raise TransformError(
-            f"has {len(inputs)} inputs ({', '.join(inputs)}) and {len(outputs)} outputs in this "
-            "run; name one output for each input"
+            f"the inputs are {listed(inputs)} in this run, but the outputs "
+            f"{listed(outputs)}; name one output for each input"
         )
     if not instruction.outputs and instruction.name == "Assign":
         outputs = _targets(instruction, len(inputs))
@@ -90,10 +91,10 @@ def _densified(scope: Scope, name: str, variable: Sparse, rate: float | None) ->
     values = numbers(name, variable)
     missing, dense = n_missing(variable), to_dense(variable, scope.clock, rate)
     if missing:
-        scope.note(f"{events_text(missing)} of {name!r} without a value left out")
+        scope.note(f"{counted(missing)} of {name!r} without a value left out")
     outside = n_outside(replace(variable, values=values), dense)
     if outside:
-        scope.note(f"{events_text(outside)} of {name!r} outside the samples left out")
+        scope.note(f"{counted(outside)} of {name!r} outside the samples left out")
     return dense
 
 
@@ -259,7 +260,7 @@ def _convolved(
         return
     missing = n_missing(variable)
     if missing:
-        what = events_text(missing) if isinstance(variable, Sparse) else f"{missing} samples"
+        what = counted(missing, "event" if isinstance(variable, Sparse) else "sample")
         scope.note(f"{what} of {name!r} without a value left out")
     responses = convolve(out, variable, scope.clock, model)
     if out == name and name not in responses:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from bids_fx.suggest import did_you_mean
 from bids_fx.transforms.convolve import convolution_name
 from bids_fx.transforms.query import QueryError, parse_query
 from bids_fx.transforms.records import Instruction
+from bids_fx.transforms.scope import is_pattern
 from bids_fx.transforms.signatures import COMMON, INSTRUCTIONS, SCALARS, SIGNATURES, Argument, Kind
 
 __all__ = ["INSTRUCTIONS", "read_instruction"]
@@ -18,7 +19,7 @@ _UNDEFINED = ("Censor", "Deconvolve", "Derivative", "Image", "PCA", "Variance")
 
 
 def read_instruction(
-    raw: Mapping[str, object], where: str
+    raw: Mapping[str, object], where: str, groups: Collection[str] = ()
 ) -> tuple[Instruction | None, tuple[str, ...]]:
     """Return an instruction in one spelling, and all that is wrong with it.
 
@@ -29,6 +30,8 @@ def read_instruction(
         matter, nor does the case of the instruction's name; a scalar stands for a list of one.
     where : str
         Its place in the file; the instruction's name is put behind it in brackets.
+    groups : collection of str
+        Names of the groups that `Group` made before: inputs that stand for any number of them.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def read_instruction(
     name, fault = _name_of(folded)
     if name is None:
         return None, (fault,)
-    reader = _Reader(name, folded)
+    reader = _Reader(name, folded, groups)
     faults = reader.faults
     if faults:
         return None, tuple(faults)
@@ -98,8 +101,14 @@ def _name_of(folded: dict[str, list[tuple[str, object]]]) -> tuple[str | None, s
 class _Reader:
     """Reads the arguments of one instruction, and gathers what is wrong with them."""
 
-    def __init__(self, name: str, folded: Mapping[str, Sequence[tuple[str, object]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folded: Mapping[str, Sequence[tuple[str, object]]],
+        groups: Collection[str],
+    ) -> None:
         self.name = name
+        self._groups = groups
         self.signature = SIGNATURES[name]
         self.faults: list[str] = []
         self.arguments: dict[str, object] = {}
@@ -170,7 +179,7 @@ class _Reader:
     def _check_names(self) -> None:
         signature = self.signature
         inputs, outputs = self._names("Input"), self._names("Output")
-        if len(inputs) < signature.min_inputs and not _may_be_several(inputs):
+        if len(inputs) < signature.min_inputs and not self._is_open(inputs):
             least = "an input" if signature.min_inputs == 1 else f"{signature.min_inputs} inputs"
             self._fault(f"needs {least}, found {len(inputs) or 'none'}")
         if "Input" in self.arguments and self.name == "Constant":
@@ -191,22 +200,29 @@ class _Reader:
             self._fault("'GroupBy' can only be 'run': instructions see one run at a time")
 
     def _check_count(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        several = self._is_open(inputs)
         if self.signature.outputs == "one":
             if len(outputs) > 1:
                 self._fault(f"makes one variable, but has {len(outputs)} outputs")
+            weights = self.arguments.get("Weights")
+            if isinstance(weights, tuple) and len(weights) != len(inputs) and not several:
+                self._fault(f"{_many(inputs, 'input')} and {_many(weights, 'weight')}")
             return
-        several = _may_be_several(inputs)
         if outputs and len(outputs) != len(inputs) and not several:
             self._fault(
-                f"has {len(inputs)} inputs and {len(outputs)} outputs: name one output for each "
-                "input, or use 'OutputPrefix' or 'OutputSuffix'"
+                f"{_many(inputs, 'input')} and {_many(outputs, 'output')}: name one output for "
+                "each input, or use 'OutputPrefix' or 'OutputSuffix'"
             )
         for argument, value in self.arguments.items():
             if isinstance(value, list) and len(value) != len(inputs) and not several:
                 self._fault(
-                    f"{argument!r} has {len(value)} values for {len(inputs)} inputs: give one "
-                    "value, or one for each input"
+                    f"{_many(inputs, 'input')} and {_many(value, 'value')} of {argument!r}: give "
+                    "one value, or one for each input"
                 )
+
+    def _is_open(self, names: Sequence[str]) -> bool:
+        """Whether there may be more variables than names."""
+        return any(name in self._groups or is_pattern(name) for name in names)
 
     def _names(self, argument: str) -> tuple[str, ...]:
         value = self.arguments.get(argument, ())
@@ -217,9 +233,8 @@ class _Reader:
         )
 
 
-def _may_be_several(names: Sequence[str]) -> bool:
-    """Whether there may be more variables than names; a plain name may be that of a group."""
-    return any(character in name for name in names for character in "*?[")
+def _many(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}" + ("" if len(items) == 1 else "s")
 
 
 def _number(value: object) -> float | int | None:
@@ -312,14 +327,6 @@ def _check_lag(arguments: Mapping[str, object], fault: Callable[[str], None]) ->
         fault("'Constant' is of no use without the 'Mode' constant")
 
 
-def _check_sum(arguments: Mapping[str, object], fault: Callable[[str], None]) -> None:
-    weights, inputs = arguments.get("Weights"), arguments.get("Input", ())
-    if not isinstance(weights, tuple) or not isinstance(inputs, tuple):
-        return
-    if len(weights) != len(inputs) and not _may_be_several(inputs):
-        fault(f"has {len(weights)} weights for {len(inputs)} inputs")
-
-
 _CHECKS: Mapping[str, Callable[[Mapping[str, object], Callable[[str], None]], None]] = {
     "Add": _check_query,
     "Convolve": _check_convolve,
@@ -330,5 +337,4 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, object], Callable[[str], None]], No
     "Multiply": _check_query,
     "Power": _check_query,
     "Subtract": _check_query,
-    "Sum": _check_sum,
 }

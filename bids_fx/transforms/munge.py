@@ -21,8 +21,8 @@ from bids_fx.transforms.records import (
 from bids_fx.transforms.scope import (
     Scope,
     check_aligned,
+    counted,
     events_of,
-    events_text,
     with_values,
 )
 
@@ -75,7 +75,7 @@ def factor(scope: Scope, name: str, out: str, variable: Variable, arguments: Arg
     missing = sum(label is None for label in found)
     if missing:
         has = "belongs" if missing == 1 else "belong"
-        scope.note(f"{events_text(missing)} of {name!r} without a value {has} to no level")
+        scope.note(f"{counted(missing)} of {name!r} without a value {has} to no level")
     zeros = np.zeros(found.size)
     nothing = Sparse(onsets=events.onsets, durations=events.durations, values=zeros)
     scope.levels[prefix] = Levels(variable=out, events=nothing)
@@ -293,8 +293,7 @@ def assigned(
     events = events_of(target, scope.values[target], "Assign")
     if source.onsets.size != events.onsets.size:
         raise TransformError(
-            f"{name!r} has {events_text(source.onsets.size)} and {target!r} has "
-            f"{events.onsets.size}"
+            f"{name!r} has {counted(source.onsets.size)} and {target!r} has {events.onsets.size}"
         )
     given = {"onset": source.onsets, "duration": source.durations}.get(
         str(arguments.get("InputAttr", "value")), source.values
@@ -306,7 +305,7 @@ def assigned(
         raise TransformError(f"{name!r} holds texts, which cannot be an event's {attribute}")
     lost = ~np.isfinite(given)
     if lost.any():
-        scope.note(f"{events_text(int(lost.sum()))} of {target!r} without {attribute} left out")
+        scope.note(f"{counted(int(lost.sum()))} of {target!r} without {attribute} left out")
     old = events.onsets if attribute == "onset" else events.durations
     values = events.values.copy()
     values[lost] = None if events.is_text else np.nan

@@ -156,10 +156,8 @@ class Variables:
 
         Examples
         --------
-        >>> Variables(levels={"trial_type.": Levels(variable="trial_type")}).why_absent(
-        ...     "trial_type.face"
-        ... )
-        "condition 'face' has no event in this run"
+        >>> Variables(absent={"RT": "no variable 'RT' in this run"}).why_absent("RT")
+        "no variable 'RT' in this run"
         """
         if name in self.absent:
             return self.absent[name]
@@ -169,6 +167,8 @@ class Variables:
         variable, level = self.levels[prefix].variable, name.removeprefix(prefix)
         if self.levels[prefix].events is None and variable in self.absent:
             return self.absent[variable]
+        if self.levels[prefix].events is None:
+            return f"{variable!r} has no part {name.removeprefix(variable + '.')!r} in this run"
         if variable == "trial_type":
             return f"condition {level!r} has no event in this run"
         return f"{variable!r} has no event {level!r} in this run"

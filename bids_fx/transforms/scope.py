@@ -112,15 +112,15 @@ class Scope:
         self.notices.append(f"{self.where}: {text}" if self.where else text)
 
 
-def events_text(count: int) -> str:
-    """Return a number of events in words.
+def counted(count: int, noun: str = "event") -> str:
+    """Return a number of things in words.
 
     Examples
     --------
-    >>> events_text(1), events_text(2)
-    ('1 event', '2 events')
+    >>> counted(1), counted(2, "sample")
+    ('1 event', '2 samples')
     """
-    return f"{count} event" + ("" if count == 1 else "s")
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def numbers(name: str, variable: Variable) -> FloatArray:

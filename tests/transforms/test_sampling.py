@@ -1,0 +1,109 @@
+"""Regular samples of events, of samples, and at the frame times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_fx.transforms.records import Clock, TransformError
+from bids_fx.transforms.sampling import n_outside, resample, sample, to_dense
+from tests.small_runs import events, samples
+
+CLOCK = Clock(n_scans=4, repetition_time=2.0)
+LATE = Clock(n_scans=4, repetition_time=2.0, slice_time=1.0)
+
+
+def test_value_per_scan_is_returned_bit_for_bit() -> None:
+    variable = samples([0.1, np.nan, 0.3, 0.7])
+    assert sample(variable, CLOCK) is variable.values
+
+
+def test_fine_samples_are_read_where_a_frame_lies() -> None:
+    fine = samples(range(16), step=0.5)
+    assert sample(fine, CLOCK).tolist() == [0.0, 4.0, 8.0, 12.0]
+    assert sample(fine, LATE).tolist() == [2.0, 6.0, 10.0, 14.0]
+
+
+def test_frame_on_the_edge_of_a_sample_is_in_that_which_begins() -> None:
+    tenths = samples(range(80), step=0.1)  # 2 / 0.1 is below 20 by rounding in some quotients
+    assert sample(tenths, CLOCK).tolist() == [0.0, 20.0, 40.0, 60.0]
+
+
+def test_frame_that_no_sample_holds_is_missing() -> None:
+    found = sample(samples([1, 2], start=1.0, step=2.0), CLOCK)
+    assert np.isnan(found).tolist() == [True, False, False, True]
+    assert found[1:3].tolist() == [1.0, 2.0]
+
+
+def test_block_covers_shares_of_samples() -> None:
+    found = to_dense(events([3.0], onsets=[1.0], durations=[3.5]), CLOCK)
+    assert (found.start, found.step) == (0.0, 2.0)
+    assert found.values.tolist() == [1.5, 3.0, 0.75, 0.0]
+
+
+def test_samples_per_scan_begin_at_the_frame_times() -> None:
+    found = to_dense(events([1.0], onsets=[1.0], durations=[2.0]), LATE)
+    assert (found.start, found.values.tolist()) == (1.0, [1.0, 0.0, 0.0, 0.0])
+
+
+def test_instant_event_gives_its_value_to_the_sample_that_holds_it() -> None:
+    found = to_dense(events([5.0, 7.0], onsets=[2.0, 5.9], durations=[0, 0]), CLOCK)
+    assert found.values.tolist() == [0.0, 5.0, 7.0, 0.0]
+
+
+def test_overlapping_events_add_up_and_missing_ones_do_not_count() -> None:
+    found = to_dense(events([1.0, 2.0, None], onsets=[0, 0, 0], durations=[2, 4, 2]), CLOCK)
+    assert found.values.tolist() == [3.0, 2.0, 0.0, 0.0]
+
+
+def test_sampling_rate_makes_samples_from_the_first_volume_to_the_end_of_the_last() -> None:
+    found = to_dense(events([1.0], onsets=[6.9], durations=[5.0]), CLOCK, sampling_rate=10)
+    assert (found.start, found.step, found.values.size) == (0.0, 0.1, 80)
+    assert found.values.tolist() == [0.0] * 69 + [1.0] * 11
+
+
+def test_events_outside_are_counted() -> None:
+    variable = events([1.0] * 5, onsets=[-2, -1, 0.5, 7.9, 8], durations=[2, 2, 0, 0, 1])
+    assert n_outside(variable, to_dense(variable, CLOCK)) == 2
+    assert n_outside(variable, to_dense(variable, LATE)) == 3
+
+
+def test_texts_cannot_be_sampled() -> None:
+    with pytest.raises(TransformError, match="Factor"):
+        to_dense(events(["x"]), CLOCK)
+
+
+def test_coarser_samples_are_means() -> None:
+    found = resample(samples([1, 3, 5, 9], step=1.0), CLOCK, 0.5)
+    assert (found.start, found.step, found.values.tolist()) == (0.0, 2.0, [2.0, 7.0])
+
+
+def test_finer_samples_repeat_what_holds() -> None:
+    found = resample(samples([1, 3], step=2.0), CLOCK, 1.0)
+    assert found.values.tolist() == [1.0, 1.0, 3.0, 3.0]
+
+
+def test_finer_samples_give_the_scans_back() -> None:
+    values = np.random.default_rng(1).normal(size=4)
+    found = sample(resample(samples(values), CLOCK, 10), CLOCK)
+    np.testing.assert_allclose(found, values, rtol=0, atol=1e-14)
+
+
+def test_one_sample_per_scan_lies_at_the_frame_times() -> None:
+    found = resample(samples(range(8), step=1.0), LATE, None)
+    assert (found.start, found.step, found.values.tolist()) == (1.0, 2.0, [1.5, 3.5, 5.5, 7.0])
+
+
+def test_missing_samples_are_left_out_of_the_mean() -> None:
+    found = resample(samples([1, np.nan, np.nan, np.nan], step=1.0), CLOCK, 0.5)
+    assert (found.values[0], np.isnan(found.values[1])) == (1.0, True)
+
+
+def test_same_rate_changes_nothing() -> None:
+    variable = samples([1, 2], confound="x", is_nuisance=True)
+    assert resample(variable, CLOCK, 0.5) is variable
+
+
+def test_resampled_confound_is_no_confound_but_nuisance() -> None:
+    found = resample(samples([1, 2], confound="x", is_nuisance=True), CLOCK, 1.0)
+    assert (found.confound, found.is_nuisance) == (None, True)
