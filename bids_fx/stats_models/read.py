@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from bids_fx.errors import ExitCode, Notice, Problem
@@ -20,6 +21,11 @@ VERSION = "1.0.0"
 _KEYS = ("Name", "BIDSModelVersion", "Input", "Nodes", "Edges")
 #: Editors look there for the form of the file.
 _SCHEMA = "$schema"
+
+
+_TOO_DEEP = "it is nested too deeply"
+_MOST_DIGITS = 19
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class _Object(dict[str, object]):
@@ -60,19 +66,29 @@ def read_model(path: Path) -> Reading:
         return None, (problem,), ()
     try:
         text = data.decode(json.detect_encoding(data))
-        raw = json.loads(text, object_pairs_hook=_Object, parse_constant=_no_number)
+        raw = json.loads(
+            text, object_pairs_hook=_Object, parse_constant=_no_number, parse_int=_whole
+        )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         return _refused(path.name, f"it is no JSON at {place}: {error.msg}")
     except RecursionError:
-        return _refused(path.name, "it is nested too deeply")
+        return _refused(path.name, _TOO_DEEP)
     except ValueError as error:
         return _refused(path.name, f"it is no JSON: {error}")
-    return parse_model(raw, path.name)
+    try:
+        return parse_model(raw, path.name)
+    except RecursionError:
+        return _refused(path.name, _TOO_DEEP)
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _whole(text: str) -> int | float:
+    """Return a whole number; one that no setting could have is as good as endless."""
+    return int(text) if len(text) < _MOST_DIGITS else float(text)
 
 
 def _refused(name: str, found: str) -> Reading:
@@ -112,7 +128,7 @@ def parse_model(raw: object, name: str) -> Reading:
 
 def _read(raw: object, place: Place, file_name: str) -> StatsModel | None:
     """Return a model as far as it can be read."""
-    _check_repeated(raw, place)
+    _check_form(raw, place)
     is_old = has_steps(raw)
     values = read_object(raw, place, (*_KEYS, _SCHEMA), old={"Steps": "Nodes"} if is_old else {})
     if not isinstance(raw, dict):
@@ -171,13 +187,16 @@ def _description(raw: dict[str, object]) -> str:
     return str(found[0]) if found and isinstance(found[0], str) else ""
 
 
-def _check_repeated(raw: object, place: Place) -> None:
-    """Check that no object has a key twice, of which JSON would keep the last."""
+def _check_form(raw: object, place: Place) -> None:
+    """Check that no object has a key twice, of which JSON would keep the last, and all texts."""
     if isinstance(raw, dict):
         for key in raw.repeated if isinstance(raw, _Object) else ():
             place.fault(f"the key '{key}' stands twice", "keep one of them")
         for key, value in raw.items():
-            _check_repeated(value, place.at(key))
+            _check_form(key, place)
+            _check_form(value, place.at(key))
     elif isinstance(raw, list):
         for i, value in enumerate(raw):
-            _check_repeated(value, Place(place.findings, f"{place.text}[{i}]"))
+            _check_form(value, Place(place.findings, f"{place.text}[{i}]"))
+    elif isinstance(raw, str) and _HALF_CHARACTER.search(raw):
+        place.fault(f"{raw!r} holds half a character", "write whole characters")

@@ -231,6 +231,9 @@ def test_byte_order_marks_are_no_matter(tmp_path: Path, encoding: str) -> None:
         (b'{"Name": NaN}', "it is no JSON: NaN is no number of JSON"),
         (b'{"Name": "\xff"}', "it is no JSON: 'utf-8' codec"),
         (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"Nodes": ' + b"[" * 900 + b"]" * 900 + b"}", "it is a list"),
+        (b'{"Description": "\\ud800"}', "Description: '\\ud800' holds half a character"),
+        (b'{"Nodes": 1' + b"0" * 400 + b"}", "Nodes: it is the number inf"),
         (
             b'{"Nodes": [{"Model": {"X": [1], "X": [2]}}]}',
             "Nodes[0]: Model: the key 'X' stands tw",
