@@ -166,7 +166,8 @@ def _names_by_task(
             conditions.setdefault(task, set(known_conditions.get(task, ())))
             conditions[task] |= conditions_of(source)
             columns = set(source.confounds.values) if source.confounds is not None else set()
-            columns |= {c.name for r in source.responses or () for c in r.columns}
+            made = [column for item in source.responses or () for column in item.columns]
+            columns |= {column.name for column in made if column.role == "confound"}
             confounds.setdefault(task, set()).update(columns)
     return {
         task: _Names(conditions=tuple(sorted(own)), confounds=frozenset(confounds[task] - own))

@@ -12,6 +12,15 @@ from bids_fx.suggest import did_you_mean, listed
 from bids_fx.transforms.records import Instruction
 
 _KEYS = ("Variables", "Model", "Parameters")
+#: What stands behind a variable's name in the names of its further columns, as shell patterns.
+_ENDINGS = ("_derivative", "_dispersion", "_delay_*")
+
+
+def nameable(x: tuple[str, ...] | None, hrf: ModelHRF | None) -> tuple[str, ...] | None:
+    """Return what contrasts may name: X, and the columns that HRF makes beside its variables."""
+    if x is None or hrf is None:
+        return x
+    return x + tuple(name + ending for name in hrf.variables for ending in _ENDINGS)
 
 
 def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF | None:

@@ -17,7 +17,7 @@ from bids_fx.stats_models.findings import (
     text_of,
     texts_of,
 )
-from bids_fx.stats_models.hrf import convolved_twice, read_hrf
+from bids_fx.stats_models.hrf import convolved_twice, nameable, read_hrf
 from bids_fx.stats_models.names import CONTRAST, entity_key, entity_names, long_key, repeated
 from bids_fx.stats_models.records import (
     INTERCEPT,
@@ -113,7 +113,8 @@ def _read_node(raw: object, index: int, file: Place) -> Node | None:
     model = _read_model(values.get("Model"), place, level)
     at_run = level == "run"
     intercept = model.has_intercept
-    contrasts = read_contrasts(values.get("Contrasts"), place, model.x, has_intercept=intercept)
+    columns = nameable(model.x, model.hrf)
+    contrasts = read_contrasts(values.get("Contrasts"), place, columns, has_intercept=intercept)
     dummies = read_dummies(
         values.get("DummyContrasts"), place, model.x, has_intercept=intercept, at_run=at_run
     )

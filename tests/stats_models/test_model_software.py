@@ -43,7 +43,7 @@ def test_setting_is_read_as_on_the_command_line(
 def test_settings_are_those_of_the_analysis() -> None:
     known = {field.name for field in fields(AnalysisSettings)}
     # what a model says in its own words, and what is for maps that no model was fitted for
-    elsewhere = {"contrasts", "combine_over", "run_dof"}
+    elsewhere = {"contrasts", "model_name", "run_dof"}
     assert {setting.field for setting in SETTINGS.values()} == known - elsewhere
 
 

@@ -1,0 +1,125 @@
+"""An analysis of the command line, and the model that it is written down as, give the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bids_fx.cli.run import main
+from tests.synthetic import DatasetSpec, Truth, make_dataset
+
+pytestmark = pytest.mark.e2e
+
+#: Quick, and the same for every case that is about something else.
+QUICK = ("--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation")
+
+SPEC = DatasetSpec(
+    effects={"face": 1.0, "house": 0.5, "tool": 0.2}, motion_outliers=(10,), non_steady_scans=2
+)
+
+
+def run(truth: Truth, out: Path, *options: str) -> None:
+    assert main([str(truth.bids_dir), str(out), "participant", *QUICK, *options]) == 0
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """Return everything about the participants but the reports, which name the model."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for folder in out.glob("sub-*")
+        if folder.is_dir()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def models(out: Path) -> list[Path]:
+    return sorted((out / "models").iterdir())
+
+
+def assert_same(truth: Truth, tmp_path: Path, *options: str, file: str) -> None:
+    """Run an analysis, and the model that it was written as, and compare every byte."""
+    run(truth, tmp_path / "asked", *options, "--write-model")
+    (model,) = models(tmp_path / "asked")
+    assert model.name == file
+    argv = [str(truth.bids_dir), str(tmp_path / "model"), "participant", "-m", str(model)]
+    assert main([*argv, *QUICK[2:]]) == 0
+    asked, modelled = results(tmp_path / "asked"), results(tmp_path / "model")
+    assert asked.keys() == modelled.keys()
+    assert [name for name in asked if asked[name] != modelled[name]] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--contrast", "face - house", "--contrast", "third = 1/3 face + 1/3 house - tool"),
+        ("--contrast", "any = F(face - house; house - tool)", "--combination", "unweighted"),
+        ("--hrf-model", "glover + derivative + dispersion", "--contrast", "late = face[1]"),
+        ("--hrf-model", "fir:4", "--contrast", "face - house", "--contrast", "face[2]"),
+        ("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor"),
+        ("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean"),
+        ("--high-pass", "90", "--fd-threshold", "0.8", "--dummy-scans", "2", "--confounds", "nss"),
+        ("--confounds", "scrub", "csf*", "--smoothing-fwhm", "5", "--slice-time-ref", "0.5"),
+    ],
+    ids=lambda options: " ".join(options) or "defaults",
+)
+def test_model_of_an_analysis_gives_the_same_bytes(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    truth = make_dataset(tmp_path / "data", SPEC)
+    assert_same(truth, tmp_path, *options, file="model-cli_smdl.json")
+
+
+def test_model_of_two_sessions_gives_the_same_bytes(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(sessions=("a", "b")))
+    assert_same(truth, tmp_path, "--contrast", "face", file="model-cli_smdl.json")
+
+
+def test_model_of_sessions_that_are_not_combined_gives_the_same_bytes(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(sessions=("a", "b")))
+    options = ("--contrast", "face", "--combine-over", "run")
+    assert_same(truth, tmp_path, *options, file="model-cli_smdl.json")
+
+
+def test_modulation_of_events_stands_in_the_model(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec())
+    for one in truth.runs:
+        table = pd.read_csv(one.events, sep="\t")
+        table["modulation"] = 1 + 0.1 * (table.index % 5)
+        table.to_csv(one.events, sep="\t", index=False)
+    assert_same(truth, tmp_path, "--contrast", "face", file="model-cli_smdl.json")
+
+
+def test_automatic_model_is_written_and_gives_the_plain_results(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec())
+    run(truth, tmp_path / "auto", "-m", "auto")
+    run(truth, tmp_path / "plain")
+    (model,) = models(tmp_path / "auto")
+    assert model.name == "model-auto_smdl.json"
+    assert results(tmp_path / "auto") == results(tmp_path / "plain")
+
+
+def test_each_task_has_a_model_of_its_own(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(tasks=("a", "b")))
+    run(truth, tmp_path / "out", "-m", "auto")
+    names = [path.name for path in models(tmp_path / "out")]
+    assert names == ["model-auto_desc-a_smdl.json", "model-auto_desc-b_smdl.json"]
+    inputs = [json.loads(path.read_text())["Input"] for path in models(tmp_path / "out")]
+    assert inputs == [{"task": ["a"]}, {"task": ["b"]}]
+
+
+def test_participants_who_lack_a_condition_get_the_contrasts_of_all(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(participants=("01", "02")))
+    for one in truth.runs:
+        if one.entities["sub"] == "02":
+            table = pd.read_csv(one.events, sep="\t")
+            table[table.trial_type != "house"].to_csv(one.events, sep="\t", index=False)
+    assert_same(truth, tmp_path, file="model-cli_smdl.json")
+    (table,) = {
+        p.name: p for p in (tmp_path / "model").rglob("sub-02*run-1*_contrasts.tsv")
+    }.values()
+    assert "condition 'house' has no event in this run" in table.read_text()
