@@ -40,7 +40,7 @@ class AnalysisSettings:
     contrasts : tuple of str
         Contrast expressions; empty means each condition, and each minus the mean of the others.
     hrf_model : str
-        One of `bids_fx.glm.names.HRF_MODELS`, or ``fir:N`` for N delays (in scans, from 0).
+        As `bids_fx.glm.names.normalise_hrf_name` spells it.
     confounds : tuple of str
         Strategy names (``bids_fx/data/confounds``) or shell patterns of column names, or empty.
     high_pass_s : float

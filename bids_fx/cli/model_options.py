@@ -67,7 +67,8 @@ def model_options() -> tuple[Option, ...]:
             metavar="NAME",
             convert=model_name(normalise_hrf_name),
             help="spm or glover, alone or with '+ derivative' or '+ derivative + dispersion'; "
-            "fir or fir:N with N delays in scans",
+            "fir, fir:N with N delays or fir:0,2,4 with these, in scans; doublegamma:6,16,1,1,6 "
+            "(delays and dispersions of peak and undershoot, and their ratio), as spm",
         ),
         Option(
             names=("--confounds",),

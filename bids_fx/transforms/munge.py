@@ -360,7 +360,6 @@ def merged_rows(name: str, variable: Variable) -> Variable:
 
 def respelt(variable: Variable, name: str, out: str) -> Variable:
     """Return a variable under a new name: a canonical response becomes that of the new name."""
-    is_canonical = isinstance(variable, Dense) and variable.condition == name
-    if isinstance(variable, Dense) and is_canonical and not variable.basis and not variable.is_fir:
+    if isinstance(variable, Dense) and variable.condition == name:
         return replace(variable, condition=out)
     return variable

@@ -317,3 +317,34 @@ def test_vectors_of_different_lengths_are_refused(frames: FloatArray) -> None:
 def test_repetition_time_of_zero_is_refused(frames: FloatArray) -> None:
     with pytest.raises(ValueError, match="must be > 0, found 0"):
         respond([(0.0, 0.0, 1.0)], frames, tr=0.0)
+
+
+EVENTS = [(0.3, 0.0, 1.0), (5.0, 3.0, -2.0)]
+FRAMES = np.arange(30) * 2.0
+
+
+@pytest.mark.parametrize("extra", ["", " + derivative + dispersion"])
+def test_double_gamma_of_spms_parameters_is_spms_bit_for_bit(extra: str) -> None:
+    own = respond(EVENTS, FRAMES, model=f"doublegamma:6,16,1,1,6{extra}")
+    assert np.array_equal(own, respond(EVENTS, FRAMES, model=f"spm{extra}"))
+
+
+def test_double_gamma_is_the_difference_of_its_densities() -> None:
+    shape = {"delay": 5.0, "under": 14.0, "width": 1.2, "under_width": 0.8, "ratio": 1 / 4}
+    area = integrate.quad(lambda s: unscaled(s, **shape), 0, 32, epsabs=1e-13)[0]
+    found = respond([(0.0, 0.0, 1.0)], FRAMES[:16], model="doublegamma:5,14,1.2,0.8,4")
+    expected = unscaled(FRAMES[:16], **shape) / area
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=CLOSED_FORM)
+
+
+def test_double_gamma_without_area_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="hardly any area within 32 s; choose shorter delays or a"
+    ):
+        basis_labels("doublegamma:15,16,1,1,1.01", 2.0)
+
+
+def test_explicit_fir_delays_are_columns_of_the_whole_model() -> None:
+    whole, some = (respond(EVENTS, FRAMES, model=f"fir:{n}") for n in ("5", "1,4"))
+    assert np.array_equal(some, whole[:, [1, 4]])
+    assert basis_labels("fir:1,4", 2.0) == ("_delay_1", "_delay_4")

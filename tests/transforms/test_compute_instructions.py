@@ -34,7 +34,7 @@ def outcome(values: list[Any], **raw: Any) -> list[Any]:
         ({"Name": "Threshold"}, [1, 2, -1, -2, 0], [1, 2, 0, 0, 0]),
         ({"Name": "Threshold", "Threshold": 1}, [1, 2, -1, -2], [0, 2, 0, 0]),
         ({"Name": "Threshold", "Binarize": True}, [1, 2, -1, 0], [1, 1, 0, 0]),
-        ({"Name": "Threshold", "Binarize": True, "Above": False}, [1, -1, -2], [0, 1, 1]),
+        ({"Name": "Threshold", "Binarize": True, "Above": False}, [1, -1, -2, 0], [0, 1, 1, 0]),
         (
             {"Name": "Threshold", "Threshold": 1, "Binarize": True, "Signed": False},
             [1, 2, -1, -2, None],

@@ -44,6 +44,9 @@ def test_response_of_a_level_is_the_design_of_its_condition_bit_for_bit(model: s
         hrf_model=model,
         drift_model="none",
         high_pass_s=128.0,
+        confounds=None,
+        confound_names=[],
+        censored=[],
     )
     made = {
         name: item
@@ -58,7 +61,7 @@ def test_response_of_a_level_is_the_design_of_its_condition_bit_for_bit(model: s
 
 
 def test_response_of_samples_is_that_of_a_step_function() -> None:
-    steps = samples([0, 2, 2, 0, -1, 0], start=0.0, step=1.0)
+    steps = samples([2, 2, 0, -1, 0], start=1.0, step=1.0)
     found = convolve("x", steps, CLOCK, "spm")["x"]
     blocks = convolve_events(
         np.array([1.0, 4.0]),

@@ -184,8 +184,10 @@ def test_unknown_response_is_told_with_the_valid_ones() -> None:
 
 def test_outputs_must_be_as_many_as_inputs() -> None:
     assert faults({"Name": "Demean", "Input": ["a", "b"], "Output": "c"}) == (
-        "2 inputs and 1 output: name one output for each input, or use 'OutputPrefix' or "
-        "'OutputSuffix'",
+        (
+            "2 inputs and 1 output: name one output for each input, or use 'OutputPrefix' or "
+            "'OutputSuffix'"
+        ),
     )
 
 

@@ -25,8 +25,10 @@ def test_fine_samples_are_read_where_a_frame_lies() -> None:
 
 
 def test_frame_on_the_edge_of_a_sample_is_in_that_which_begins() -> None:
-    tenths = samples(range(80), step=0.1)  # 2 / 0.1 is below 20 by rounding in some quotients
-    assert sample(tenths, CLOCK).tolist() == [0.0, 20.0, 40.0, 60.0]
+    fifths = samples(range(12), step=0.2)
+    assert 0.6 / 0.2 < 3  # by rounding
+    clock = Clock(n_scans=4, repetition_time=0.6)
+    assert sample(fifths, clock).tolist() == [0.0, 3.0, 6.0, 9.0]
 
 
 def test_frame_that_no_sample_holds_is_missing() -> None:
@@ -47,8 +49,14 @@ def test_samples_per_scan_begin_at_the_frame_times() -> None:
 
 
 def test_instant_event_gives_its_value_to_the_sample_that_holds_it() -> None:
-    found = to_dense(events([5.0, 7.0], onsets=[2.0, 5.9], durations=[0, 0]), CLOCK)
-    assert found.values.tolist() == [0.0, 5.0, 7.0, 0.0]
+    found = to_dense(events([1.0, 5.0, 7.0], onsets=[0, 2.0, 5.9], durations=[0, 0, 0]), CLOCK)
+    assert found.values.tolist() == [1.0, 5.0, 7.0, 0.0]
+
+
+def test_instant_event_on_the_edge_of_a_sample_is_in_that_which_begins() -> None:
+    assert 0.3 / 0.1 < 3  # by rounding
+    found = to_dense(events([1.0], onsets=[0.3], durations=[0]), CLOCK, sampling_rate=10)
+    assert found.values.tolist() == [0.0] * 3 + [1.0] + [0.0] * 76
 
 
 def test_overlapping_events_add_up_and_missing_ones_do_not_count() -> None:
@@ -63,9 +71,9 @@ def test_sampling_rate_makes_samples_from_the_first_volume_to_the_end_of_the_las
 
 
 def test_events_outside_are_counted() -> None:
-    variable = events([1.0] * 5, onsets=[-2, -1, 0.5, 7.9, 8], durations=[2, 2, 0, 0, 1])
+    variable = events([1.0] * 6, onsets=[-2, -1, 0, 0.5, 7.9, 8], durations=[2, 2, 0, 0, 0, 1])
     assert n_outside(variable, to_dense(variable, CLOCK)) == 2
-    assert n_outside(variable, to_dense(variable, LATE)) == 3
+    assert n_outside(variable, to_dense(variable, LATE)) == 4
 
 
 def test_texts_cannot_be_sampled() -> None:
