@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from bids_fx.boilerplate import escape, strategy_texts
 from bids_fx.inputs import BoldRun
-from bids_fx.records import Plan, RunPlan
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 
 #: Noise models whose parameters are estimated by restricted maximum likelihood.
@@ -125,23 +125,33 @@ def _estimability_fragments(fitted: Sequence[RunPlan], settings: AnalysisSetting
 
 def _combination_fragments(plans: Sequence[Plan]) -> list[str]:
     """Return the fragments about the combination of runs."""
-    tests = {
-        item.contrast.test
-        for plan in plans
-        for group in plan.written_groups
-        for item in group.estimable
-        if len(item.input_keys) > 1
+    made = list(combined_contrasts(plans))
+    means = {
+        (item.contrast.test, how)
+        for how, _, item in made
+        if len(item.input_keys) > max(1, len(item.cells))
     }
-    if not tests:
-        return ["40-combination-none"]
-    settings = plans[0].settings
-    names = ["40-combination", "46-influence"]
-    if "t" in tests:
-        names += [f"41-effects-{settings.combination}", "45-heterogeneity"]
-    if "F" in tests:
-        names += [f"42-rows-{settings.combination}", "43-rows-reference"]
-    names += ["44-few-dof"] if settings.combination == "weighted" else []
-    return [*names, "47-subset"] if settings.combine_subset else names
+    sums = ["49-sums"] if any(not item.is_mean for _, _, item in made) else []
+    if not means:
+        return sums or ["40-combination-none"]
+    tests, ways = {test for test, _ in means}, {how for _, how in means}
+    names = ["40-combination", "46-influence", *sums]
+    names += ["40-combination-both"] if len(ways) > 1 else []
+    for how in ways:
+        names += [f"41-effects-{how}"] if ("t", how) in means else []
+        names += [f"42-rows-{how}"] if ("F", how) in means else []
+    names += ["45-heterogeneity"] if "t" in tests else []
+    names += ["43-rows-reference"] if "F" in tests else []
+    names += ["44-few-dof"] if "weighted" in ways else []
+    names += ["48-chained"] if any(group.input_noun != "run" for _, group, _ in made) else []
+    return [*names, "47-subset"] if plans[0].settings.combine_subset else names
+
+
+def combined_contrasts(plans: Sequence[Plan]) -> Iterator[tuple[str, GroupPlan, GroupContrast]]:
+    """Iterate over the contrasts that are combined: how, of which group, and which."""
+    for plan in plans:
+        for group in plan.written_groups:
+            yield from ((plan.combination(group), group, item) for item in group.estimable)
 
 
 def _test_fragments(runs: Sequence[RunPlan]) -> list[str]:

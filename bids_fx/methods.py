@@ -11,6 +11,7 @@ from bids_fx.boilerplate import bibliography, cited_keys, escape, fragment
 from bids_fx.fragments import (
     bold_sources,
     choose_fragments,
+    combined_contrasts,
     condition_names,
     confound_phrases,
     hrf_models,
@@ -25,6 +26,7 @@ from bids_fx.settings import (
     idle_settings,
     setting_text,
 )
+from bids_fx.steps import Step
 
 __all__ = [
     "MethodsContext",
@@ -56,6 +58,8 @@ class MethodsContext:
         Settings, in their units.
     polynomial_order, combined_over : str
         Additions to a sentence; may be empty.
+    sums, plain_nodes, weighted_nodes : str
+        Contrasts between means with their formulas; nodes of a model by their combination.
     n_censored, n_scans, n_not_estimable, n_run_contrasts : str
         Counts over all runs.
     inflation : str
@@ -88,6 +92,9 @@ class MethodsContext:
     smoothing_fwhm_mm: str
     polynomial_order: str
     combined_over: str
+    sums: str
+    plain_nodes: str
+    weighted_nodes: str
     n_censored: str
     n_scans: str
     n_not_estimable: str
@@ -198,7 +205,16 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         high_pass_s=_plain(settings.high_pass_s),
         smoothing_fwhm_mm=_plain(settings.smoothing_fwhm_mm),
         polynomial_order=f" up to order {order}" if order else "",
-        combined_over=_combined_over(runs, settings),
+        combined_over=_combined_over(runs, settings, plans[0].steps if plans else None),
+        sums=listed(
+            dict.fromkeys(
+                f"{escape(item.contrast.name)} ({escape(item.contrast.formula)})"
+                for _, _, item in combined_contrasts(plans)
+                if not item.is_mean
+            )
+        ),
+        plain_nodes=_nodes(plans, "unweighted"),
+        weighted_nodes=_nodes(plans, "weighted"),
         n_censored=str(sum(len(run.confounds.censored) for run in runs)),
         n_scans=str(sum(source.n_scans for source in sources)),
         n_not_estimable=str(sum(item.reason is not None for item in contrasts)),
@@ -265,16 +281,30 @@ def _spaces(runs: Iterable[RunPlan]) -> str:
     return f" in space {listed(sorted(found))}" if found else ""
 
 
-def _combined_over(runs: Sequence[RunPlan], settings: AnalysisSettings) -> str:
+def _nodes(plans: Sequence[Plan], combination: str) -> str:
+    """Return the nodes of a model that combine in one way."""
+    found = (group.step for how, group, _ in combined_contrasts(plans) if how == combination)
+    return listed(escape(f"node {name}") for name in sorted(set(found)))
+
+
+def _combined_over(
+    runs: Sequence[RunPlan], settings: AnalysisSettings, steps: Sequence[Step] | None
+) -> str:
     """Return over which further entities is combined, as an addition to a sentence."""
     present = {key for run in runs for key in run.entities}
-    extra = [key for key in settings.combine_over if key not in {"run", "ses"} and key in present]
+    keys = dict.fromkeys(settings.combine_over)
+    if steps is not None:
+        keys = dict.fromkeys(key for step in steps for key in step.over)
+    extra = [key for key in keys if key not in {"run", "ses"} and key in present]
+    within = steps is None or any(step.level == "session" for step in steps)
     words = []
     if "ses" in present:
-        over = "ses" in settings.combine_over
-        words.append("within sessions and over sessions" if over else "within sessions")
+        over = ["within sessions"] if within else []
+        over += ["over sessions"] if "ses" in keys else []
+        words.append(" and ".join(over))
     if extra:
         words.append(f"over {listed(extra)}")
+    words = [word for word in words if word]
     return f" ({', '.join(words)})" if words else ""
 
 

@@ -56,7 +56,7 @@ MAY_IMPORT = {
         *("glm.design", "glm.names", "reports", ""),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
-    "methods": ("records", "settings", "fragments", "boilerplate", ""),
+    "methods": ("records", "settings", "steps", "fragments", "boilerplate", ""),
     "fragments": ("records", "inputs", "settings", "boilerplate"),
     "boilerplate": (),
     "derivatives": (
