@@ -16,6 +16,7 @@ from bids_fx.glm.correlation import CORRELATION_MODELS
 from bids_fx.glm.design import Condition
 from bids_fx.glm.fixed_effects import MIN_WEIGHTED_DOF
 from bids_fx.glm.names import HRF_MODELS, NOISE_MODELS
+from bids_fx.grouping import group_runs
 from bids_fx.methods import (
     MethodsContext,
     citation_files,
@@ -25,6 +26,7 @@ from bids_fx.methods import (
 from bids_fx.model import Contrast
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
+from bids_fx.steps import Cell, Step, StepContrast
 from tests.small_plans import (
     ANY,
     FACE,
@@ -195,8 +197,45 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
         one_run(design_file=folder / "a_design.tsv", design=make_plan().runs[0].design),
         make_plan(maps),
         make_plan(maps, settings=AnalysisSettings(hrf_model="glover")),  # not in force
+        chained_plan(),
         make_plan(()),
     ]
+
+
+def chained_plan() -> Plan:
+    """Return the plan of two sessions of two runs, combined, compared and combined differently."""
+    runs = [make_run(f"sub-01_ses-{s}_task-x_run-{r}_space-A") for s in "ab" for r in "12"]
+    cells = tuple(Cell(weight=w, labels={"ses": s}) for w, s in ((1.0, "a"), (-1.0, "b")))
+    made = (StepContrast(name="changed", label="changed", source="face", cells=cells),)
+    subject = Step(name="subject", level="subject", source="session", over=("ses",))
+    steps = (
+        Step(name="session", level="session", combination="unweighted"),
+        subject,
+        replace(subject, name="change", contrasts=made),
+    )
+    groups, problems, _ = group_runs(runs, (), DEFAULTS, steps)
+    assert problems == ()
+    return make_plan(runs, groups, steps=steps)
+
+
+def test_steps_are_told_with_their_combinations_and_contrasts() -> None:
+    text = render(chained_plan()).markdown
+    assert "fixed effects (within sessions and over sessions)" in text
+    assert (
+        "The results of node session are plain means, those of node change and node subject "
+        "weighted ones." in text
+    )
+    assert "each of them took the place of a run" in text
+    assert "parts' means (changed (face\\[ses-a\\] - face\\[ses-b\\]))" in text
+
+
+def test_a_contrast_of_single_results_tells_of_no_mean() -> None:
+    plan = chained_plan()
+    groups = tuple(group for group in plan.groups if group.step == "change")
+    text = render(replace(plan, groups=(*groups,))).markdown
+    assert "weighted sums of the parts' means" in text
+    for word in ("Cochran", "averaged", "plain mean", "No runs were combined"):
+        assert word not in text
 
 
 # --------------------------------------------------------------- the text follows every choice

@@ -16,7 +16,13 @@ from nipype.interfaces.base import (
 )
 
 from bids_fx.dataset.images import read_series
-from bids_fx.derivatives.results import RunResult, published_maps, write_design, write_run
+from bids_fx.derivatives.results import (
+    RunResult,
+    map_key,
+    published_maps,
+    write_design,
+    write_run,
+)
 from bids_fx.glm.maps import ContrastRows, run_maps
 from bids_fx.inputs import BoldRun
 from bids_fx.joining import join_masks, join_runs
@@ -98,16 +104,17 @@ class CombineRuns(SimpleInterface):
             n_threads=inputs.n_threads,
         )
         self._results["maps"] = [str(path) for path in combined]
-        published = published_estimates(inputs.group, Path(inputs.out_dir))
-        self._results["estimates"] = {
-            key: file for key, file in published.items() if Path(file) in combined
-        }
+        self._results["estimates"] = published_estimates(
+            inputs.group, inputs.label, Path(inputs.out_dir)
+        )
         return runtime
 
 
-def published_estimates(group: GroupPlan, out_dir: Path) -> dict[str, str]:
-    """Return where a group's maps that are combined further are published, by `map_key`."""
-    return {key: str(file) for key, file in published_maps(group, out_dir).items()}
+def published_estimates(group: GroupPlan, label: str, out_dir: Path) -> dict[str, str]:
+    """Return where the maps of a group's contrast that are combined further are, by `map_key`."""
+    published = published_maps(group, out_dir)
+    prefix = map_key(group.key, label, "")
+    return {key: str(file) for key, file in published.items() if key.startswith(prefix)}
 
 
 class _JoinMasksInputSpec(_GroupInputSpec):

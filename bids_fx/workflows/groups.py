@@ -116,7 +116,8 @@ def init_chain_wf(
         node = pe.Node(Merge(len(item.input_keys)), f"gather_{label}", **_LIGHT)
         for place, result in enumerate(plan.inputs(item), start=1):
             if isinstance(result, GroupPlan) and result.key not in todo.groups:
-                setattr(node.inputs, f"in{place}", published_estimates(result, out_dir))
+                published = published_estimates(result, item.source_label, out_dir)
+                setattr(node.inputs, f"in{place}", published)
         maps[label] = _Maps(node, "out")
     _add_contrasts(workflow, maps, plan, group, todo, out_dir, allowance)
     return workflow

@@ -15,6 +15,7 @@ from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.memory import Allowance
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import AnalysisSettings
+from bids_fx.steps import Step
 from bids_fx.workflows.base import describe_node, init_bids_fx_wf, is_idle, last_message
 from tests.small_plans import make_run
 
@@ -22,10 +23,10 @@ SETTINGS = AnalysisSettings()
 ALLOWANCE = Allowance(n_procs=4, fit_threads=2, join_threads=3, mem_gb=8.0, own_gb=0.4)
 
 
-def plan_of(*names: str) -> Plan:
+def plan_of(*names: str, steps: tuple[Step, ...] | None = None) -> Plan:
     runs: tuple[RunPlan, ...] = tuple(make_run(f"{name}_space-A") for name in names)
-    runs = collapse_lone_runs(runs, SETTINGS)
-    groups, _, _ = group_runs(runs, (), SETTINGS)
+    runs = collapse_lone_runs(runs, SETTINGS, (), steps)
+    groups, _, _ = group_runs(runs, (), SETTINGS, steps)
     return Plan(participant="01", settings=SETTINGS, runs=runs, groups=groups)
 
 
@@ -119,6 +120,87 @@ def test_sessions_are_joined_each_and_together_from_their_runs(tmp_path):
         assert waits == [[("fit_run", 1)], [("fit_run", 2)], [("merge_sessions", 1)]]
     ends = [node for merged in graph.predecessors(merge) for node in graph.predecessors(merged)]
     assert set(ends) == set(named(graph, "fit_run"))
+
+
+CHAIN = (
+    Step(name="session", level="session"),
+    Step(name="subject", level="subject", source="session", over=("ses",)),
+)
+FOUR = tuple(f"sub-01_ses-{s}_task-x_run-{r}" for s in "ab" for r in "12")
+
+
+def test_a_chained_contrast_waits_for_the_sessions_joins_of_that_contrast(tmp_path):
+    plan = plan_of(*FOUR, steps=CHAIN)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 4
+    for item in plan.groups[0].estimable:
+        label = item.contrast.label
+        joins = named(graph, f"combine_{label}")
+        assert [dict(before(graph, join)) for join in joins] == [
+            {"fit_run": 2},
+            {"fit_run": 2},
+            {f"gather_{label}": 1},
+        ]
+        (gather,) = named(graph, f"gather_{label}")
+        assert set(graph.predecessors(gather)) == set(joins[:2])
+        figures = named(graph, f"draw_{label}")
+        assert [dict(before(graph, one)) for one in figures] == [{f"combine_{label}": 1}] * 3
+
+
+def test_sessions_that_are_done_have_no_node_though_they_are_combined(tmp_path):
+    plan = plan_of(*FOUR, steps=CHAIN)
+    first, second, subject = (group.key for group in plan.groups)
+    graph = expanded(plan, Todo(groups=frozenset({second, subject})), tmp_path)
+    assert counts(graph)["fit_run"] == 2
+    (gather,) = named(graph, "gather_face")
+    assert len(list(graph.predecessors(gather))) == 1
+    assert list(gather.inputs.in1) == [f"{first}/face/{s}" for s in ("effect", "variance", "dof")]
+    graph = expanded(plan, Todo(groups=frozenset({subject})), tmp_path)
+    assert not named(graph, "fit_run")
+    assert len(named(graph, "combine_face")) == 1
+    assert before(graph, named(graph, "combine_face")[0]) == {"gather_face": 1}
+
+
+def test_a_figure_of_chained_results_waits_for_what_it_shows(tmp_path):
+    plan = plan_of(*FOUR, steps=CHAIN)
+    subject = plan.groups[-1].key
+    graph = expanded(plan, Todo(group_figures=frozenset({(subject, "face")})), tmp_path)
+    assert counts(graph) == {"gather_face": 1, "draw_face": 1}
+
+
+def test_a_lone_run_is_taken_into_a_chain_from_where_it_is_fitted(tmp_path):
+    plan = plan_of("sub-01_ses-a_task-x", *FOUR[2:], steps=CHAIN)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 3
+    (gather,) = named(graph, "gather_face")
+    assert before(graph, gather) == {"outputnode": 1, "combine_face": 1}
+
+
+def test_each_run_is_fitted_once_where_groups_overlap(tmp_path):
+    steps = (
+        Step(name="directions", level="subject", over=("run", "acq")),
+        Step(name="acquisitions", level="subject", over=("run", "dir")),
+    )
+    names = [f"sub-01_task-x_acq-{a}_dir-{d}" for a in "hl" for d in ("AP", "PA")]
+    plan = plan_of(*names, steps=steps)
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 4
+    joins = named(graph, "combine_face")
+    assert sorted(list(before(graph, join).items()) for join in joins) == [
+        *([("fit_run", 2)], [("fit_run", 2)]),
+        *([("merge_sessions", 1)], [("merge_sessions", 1)]),
+    ]
+    for merge in named(graph, "merge_sessions"):
+        assert before(graph, merge) == {"outputnode": 2}
+
+
+def test_runs_that_nothing_combines_are_fitted_and_drawn(tmp_path):
+    plan = plan_of(*FOUR[:2], steps=())
+    graph = expanded(plan, all_of(plan), tmp_path)
+    assert counts(graph)["fit_run"] == 2
+    (figure,) = named(graph, "draw_face")
+    assert before(graph, figure) == {"fit_run": 2}
+    assert not any(node.name.startswith("combine") for node in graph.nodes())
 
 
 def test_a_lone_run_is_fitted_too(tmp_path):
