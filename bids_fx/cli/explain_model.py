@@ -81,6 +81,7 @@ def _path(text: str) -> Path:
 
 def _result(path: Path, *, is_upgrade: bool) -> tuple[str | None, tuple[Problem, ...]]:
     """Return what is to be said of a model file, or what is wrong with it."""
+    from bids_fx.stats_models.analysis import analyse
     from bids_fx.stats_models.explain import explain
     from bids_fx.stats_models.read import read_model
     from bids_fx.stats_models.write import model_json
@@ -88,4 +89,7 @@ def _result(path: Path, *, is_upgrade: bool) -> tuple[str | None, tuple[Problem,
     model, problems, notices = read_model(path)
     if model is None:
         return None, problems
-    return model_json(model) if is_upgrade else explain(model, notices, path.name), ()
+    if is_upgrade:
+        return model_json(model), ()
+    analysis = analyse(model, path.name)
+    return None if analysis.problems else explain(analysis, notices), analysis.problems

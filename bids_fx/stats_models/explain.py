@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from bids_fx.errors import Notice
 from bids_fx.model import write_rows
 from bids_fx.settings import AnalysisSettings, setting_text
+from bids_fx.stats_models.analysis import Analysis
 from bids_fx.stats_models.elsewhere import PROGRAMS, elsewhere
 from bids_fx.stats_models.names import CONTRAST, long_key
 from bids_fx.stats_models.outputs import (
@@ -25,26 +26,26 @@ _WIDTH = 96
 _TESTS = {"t": "t test", "F": "F test", "pass": "no test"}
 
 
-def explain(model: StatsModel, notices: Iterable[Notice], name: str) -> str:
+def explain(analysis: Analysis, notices: Iterable[Notice]) -> str:
     """Return what a model does, what was assumed, and what others would make of it.
 
     Parameters
     ----------
-    model : StatsModel
-        A sound model.
+    analysis : Analysis
+        A sound model, and what it asks for.
     notices : iterable of Notice
         What was assumed when it was read.
-    name : str
-        Of the file.
 
     Returns
     -------
     str
         Text of several paragraphs that ends with a line break.
     """
-    parts = [_heading(model, name)]
-    parts += [_node_text(model, node, i) for i, node in enumerate(model.nodes, start=1)]
-    assumed = [notice.text.removeprefix(f"{name}: ") for notice in notices]
+    model = analysis.model
+    parts = [_heading(model, analysis.where)]
+    parts += [_node_text(analysis, node, i) for i, node in enumerate(model.nodes, start=1)]
+    prefix = f"{analysis.where}: "
+    assumed = [notice.text.removeprefix(prefix) for notice in (*notices, *analysis.notices)]
     if assumed:
         parts.append(_section("Assumed and noted", assumed))
     parts.append(_section(f"In other programs ({PROGRAMS})", elsewhere(model)))
@@ -61,15 +62,16 @@ def _heading(model: StatsModel, name: str) -> str:
     return "\n".join(lines)
 
 
-def _node_text(model: StatsModel, node: Node, number: int) -> str:
+def _node_text(analysis: Analysis, node: Node, number: int) -> str:
     """Return what a node does."""
+    model = analysis.model
     title = f"{number}. Node '{node.name}', level {node.level.capitalize()}"
     if node.level == "run":
         points = _run_points(node)
     elif node.level == "dataset":
         points = [_taken_text(model, node), "It is not run yet by this program."]
     else:
-        points = _combination_points(model, node)
+        points = _combination_points(analysis, node)
     if node.level != "dataset":
         points += _contrast_points(model, node)
         points += [_passed_text(model, edge) for edge in model.edges if edge.source == node.name]
@@ -146,29 +148,36 @@ def _software_points(node: Node) -> list[str]:
     return [f"Settings for this program: {'; '.join(chosen)}."] if chosen else []
 
 
-def _combination_points(model: StatsModel, node: Node) -> list[str]:
+def _combination_points(analysis: Analysis, node: Node) -> list[str]:
     """Return what a node above run level combines."""
-    over = [long_key(key) for key in _over(model, node)]
-    kept = [long_key(key) for key in node.group_by if key != CONTRAST]
-    text = (
-        f"It combines over {' and '.join(over)}, by fixed effects"
-        if over
-        else "It combines nothing, since GroupBy keeps all apart"
-    )
-    text += f", separately for each {' and '.join(kept)}"
-    text += ", each contrast by itself." if CONTRAST in node.group_by else "."
-    points = [_taken_text(model, node), text]
+    points = [_taken_text(analysis.model, node)]
+    over = _over(analysis, node)
+    if over:
+        kept = [long_key(key) for key in node.group_by if key not in (CONTRAST, *over)]
+        text = (
+            f"It combines over {' and '.join(map(long_key, over))}, by fixed effects, separately "
+            f"for each {' and '.join(kept)}"
+        )
+        points.append(text + (", each contrast by itself." if CONTRAST in node.group_by else "."))
+    else:
+        points.append("It hands on what it takes.")
     if node.instructions:
         steps = "; ".join(_instruction_text(item) for item in node.instructions)
         points.append(f"Results are told apart by their labels: {steps}.")
     return points + _software_points(node)
 
 
-def _over(model: StatsModel, node: Node) -> list[str]:
-    """Return the short keys of runs and sessions that a node combines over."""
-    source = model.node(model.source_of(node).source)
-    there = ("run", "ses") if source.level == "run" else source.group_by
-    return [key for key in ("run", "ses") if key in there and key not in node.group_by]
+def _over(analysis: Analysis, node: Node) -> list[str]:
+    """Return the short keys of what a node combines over, and no node before it."""
+    steps = {step.name: step for step in analysis.steps}
+    if node.name not in steps:
+        return []
+    keys = list(steps[node.name].over)
+    source = steps[node.name].source
+    while source is not None:
+        keys = [key for key in keys if key not in steps[source].over]
+        source = steps[source].source
+    return keys
 
 
 def _taken_text(model: StatsModel, node: Node) -> str:

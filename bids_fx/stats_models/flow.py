@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bids_fx.stats_models.findings import Place
-from bids_fx.stats_models.names import CONTRAST, entity_key, is_pattern, long_key
+from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, long_key
 from bids_fx.stats_models.outputs import (
     Outputs,
     columns_of,
@@ -63,7 +63,7 @@ def _with_filter(model: StatsModel, edge: Edge, place: Place) -> tuple[StatsMode
     if INTERCEPT in wanted:
         return model, edge
     if CONTRAST in edge.filter:
-        wanted = tuple(name for name in wanted if name in edge.filter[CONTRAST])
+        wanted = tuple(name for name in wanted if is_held(name, edge.filter[CONTRAST]))
     place.note(
         f"its DummyContrasts name contrasts from below, beside X = [1]: read as an edge that "
         f"passes on {listed(wanted)} alone"
@@ -205,11 +205,10 @@ def _check_columns(node: Node, taken: Outputs, place: Place) -> None:
 
 def _source_of(name: str, node: Node, taken: Outputs) -> str | None:
     """Return the contrast that a name in X is about, or None."""
-    if taken.has(name) and not is_pattern(name):
-        return name
-    names = [other for item in node.instructions for other in item.inputs if taken.has(other)]
+    of_split = [other for item in node.instructions for other in item.inputs]
     try:
-        return term_of(name, node, names)[0]
+        source, labels = term_of(name, node, taken.names)
+        return source if not labels or is_held(source, of_split) else None
     except ValueError:
         return None
 

@@ -18,7 +18,14 @@ from bids_fx.stats_models.findings import (
     texts_of,
 )
 from bids_fx.stats_models.hrf import convolved_twice, nameable, read_hrf
-from bids_fx.stats_models.names import CONTRAST, entity_key, entity_names, long_key, repeated
+from bids_fx.stats_models.names import (
+    CONTRAST,
+    entity_key,
+    entity_names,
+    long_key,
+    repeated,
+    variable,
+)
 from bids_fx.stats_models.records import (
     INTERCEPT,
     ModelHRF,
@@ -355,7 +362,7 @@ def _check_run_node(node: Node, place: Place) -> None:
         else:
             dummies = (*node.x, *([INTERCEPT] if node.has_intercept else []))
         for name in dummies:
-            if name in names:
+            if variable(name) in map(variable, names):
                 place.fault(
                     f"'{name}' is both a contrast and a dummy contrast",
                     "give the contrast another name, or name the others in "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
-from bids_fx.stats_models.names import CONTRAST, entity_key, is_pattern
+from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, is_pattern, variable
 from bids_fx.stats_models.records import INTERCEPT, Edge, Node, NodeContrast, NodeTest, StatsModel
 
 #: What the contrast of an intercept is called that has no name of its own.
@@ -37,7 +36,7 @@ class Outputs:
 
     def has(self, name: str) -> bool:
         """Tell whether there is, or may be, a contrast of a name."""
-        return name in self.names or any(fnmatchcase(name, item) for item in self.patterns)
+        return is_held(name, self.patterns) or variable(name) in map(variable, self.names)
 
 
 def node_contrasts(model: StatsModel, node: Node) -> tuple[NodeContrast, ...]:
@@ -75,16 +74,17 @@ def passed(model: StatsModel, edge: Edge) -> Outputs:
     """
     made = outputs_of(model, model.node(edge.source))
     wanted = edge.filter.get(CONTRAST)
+    plain = set(map(variable, wanted or ()))
     ends_f_tests = model.node(edge.destination).level == "dataset"
     contrasts = tuple(
         contrast
         for contrast in made.contrasts
-        if (wanted is None or contrast.name in wanted)
+        if (wanted is None or variable(contrast.name) in plain)
         and not (ends_f_tests and contrast.test == "F")
     )
     if wanted is None:
         return Outputs(contrasts=contrasts, patterns=made.patterns)
-    patterns = tuple(name for name in wanted if name not in made.names and made.has(name))
+    patterns = tuple(name for name in wanted if is_held(name, made.patterns))
     return Outputs(contrasts=contrasts, patterns=patterns)
 
 
@@ -119,8 +119,8 @@ def columns_of(node: Node, taken: Outputs) -> tuple[str, ...]:
     """Return X of a node above run level, its patterns replaced by the names that they meet."""
     columns: list[str] = []
     for name in node.x:
-        met = [other for other in taken.names if fnmatchcase(other, name)]
-        columns += met if is_pattern(name) and name not in taken.names else [name]
+        met = [other for other in taken.names if is_held(other, [name])]
+        columns += met if is_pattern(name) else [name]
     return tuple(dict.fromkeys(columns))
 
 
@@ -205,10 +205,12 @@ def term_of(condition: str, node: Node, names: Sequence[str]) -> tuple[str, Mapp
     ValueError
         If it is about none of them.
     """
-    if condition in names:
-        return condition, {}
+    by_plain_name = {variable(name): name for name in names}
+    if variable(condition) in by_plain_name:
+        return by_plain_name[variable(condition)], {}
     keys = split_keys(node)
-    name, *labels = condition.rsplit(".", len(keys)) if keys else (condition,)
-    if name not in names or len(labels) != len(keys) or not all(labels):
+    before, *labels = condition.rsplit(".", len(keys)) if keys else (condition,)
+    name = by_plain_name.get(variable(before))
+    if name is None or len(labels) != len(keys) or not all(labels):
         raise ValueError(f"'{condition}' is none of the contrasts that come from below")
     return name, dict(zip(keys, labels, strict=True))

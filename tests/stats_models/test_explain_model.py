@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bids_fx.cli.explain_model import main
+from bids_fx.stats_models.analysis import analyse
 from bids_fx.stats_models.explain import explain
 from bids_fx.stats_models.read import parse_model
 from tests.model_files import (
@@ -28,7 +29,9 @@ def told(raw: object) -> str:
     """Return what is said of a sound model, without line breaks."""
     model, _, notices = parse_model(raw, "m.json")
     assert model is not None
-    return " ".join(explain(model, notices, "m.json").split())
+    analysis = analyse(model, "m.json")
+    assert analysis.problems == ()
+    return " ".join(explain(analysis, notices).split())
 
 
 def saved(tmp_path: Path, raw: object, name: str = "model-x_smdl.json") -> str:
@@ -111,10 +114,7 @@ SESSION: Json = {
             {**plain(), "Nodes": [plain()["Nodes"][0], SESSION, plain()["Nodes"][1]]},
             "It combines over session, by fixed effects, separately for each subject",
         ),
-        (
-            with_subject(GroupBy=["run", "session", "subject", "contrast"]),
-            "It combines nothing, since GroupBy keeps all apart",
-        ),
+        (with_subject(DummyContrasts={"Test": "pass"}), "It hands on what it takes."),
         (with_run_model(Type=None), "Assumed and noted - node 'run': its Model has no Type"),
     ],
 )
@@ -207,6 +207,14 @@ def test_faults_are_listed_on_standard_error(
     assert err.startswith(
         "bids_fx-model: 1 problem:\n  - model-x_smdl.json: node 'run': Contrasts[0]"
     )
+
+
+def test_what_cannot_be_run_is_a_fault_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = with_subject(GroupBy=["run", "session", "subject", "contrast"])
+    assert main([saved(tmp_path, raw)]) == 65
+    assert "node 'subject': its GroupBy leaves nothing to combine" in capsys.readouterr().err
 
 
 def test_sound_files_are_told_beside_faulty_ones(

@@ -217,6 +217,14 @@ CASES: dict[str, tuple[object, str]] = {
         with_run(Contrasts=[a_contrast("face", CONDITIONS)], DummyContrasts={"Test": "t"}),
         "'face' is both a contrast and a dummy contrast",
     ),
+    "dummy and contrast of one name but for trial_type": (
+        with_run(
+            Model={"Type": "glm", "X": ["trial_type.face", "house", 1]},
+            Contrasts=[a_contrast("face", CONDITIONS)],
+            DummyContrasts={"Test": "t"},
+        ),
+        "'trial_type.face' is both a contrast and a dummy contrast",
+    ),
     "dummy of what X has not": (
         with_run(DummyContrasts={"Contrasts": ["hose"], "Test": "t"}),
         r"DummyContrasts: 'hose' is not in X \(did you mean 'house'",

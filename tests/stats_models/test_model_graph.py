@@ -241,6 +241,15 @@ def test_filter_may_name_what_a_pattern_could_meet() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["face", "trial_type.face"])
+def test_filter_may_leave_out_trial_type(name: str) -> None:
+    raw = with_nodes(PLAIN_SUBJECT, edges=[edge("run", "subject", contrast=[name])])
+    raw["Nodes"][0] |= {"DummyContrasts": {"Test": "t"}, "Contrasts": None}
+    raw["Nodes"][0]["Model"]["X"] = ["trial_type.face", "house", 1]
+    model = read(raw)
+    assert [item.name for item in node_contrasts(model, model.nodes[1])] == ["trial_type.face"]
+
+
 def test_dummy_contrasts_follow_those_of_the_file() -> None:
     raw = plain()
     raw["Nodes"][0]["DummyContrasts"] = {"Test": "pass"}
