@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bids_fx.transforms import compute, munge
-from bids_fx.transforms.each import affixed, do_each, loaded
+from bids_fx.transforms.each import affixed, densified, do_each
 from bids_fx.transforms.records import (
     Clock,
     Dense,
@@ -77,7 +77,7 @@ def transform(
         notices=list(variables.notices),
     )
     for instruction in instructions:
-        scope.where = instruction.where
+        scope.where, scope.before = instruction.where, dict(scope.values)
         try:
             _carry_out(scope, instruction)
         except TransformError as error:
@@ -102,10 +102,10 @@ def _join(scope: Scope, instruction: Instruction) -> None:
     found: dict[str, Variable] = {}
     gone: list[str] = []
     for name in names:
-        variable = loaded(scope, name, arguments)
+        variable = densified(scope, name, scope.values.get(name), arguments)
         if variable is None:
             gone.append(name)
-            variable = scope.zero_events(name)
+            variable = densified(scope, name, scope.zero_events(name), arguments)
         if variable is not None:
             found[name] = variable
     takes_zeros = kind in ("Or", "Sum") and len(found) == len(names) > len(gone)

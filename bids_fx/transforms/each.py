@@ -44,7 +44,7 @@ def do_each(scope: Scope, instruction: Instruction) -> None:
         results.append((name, affixed(instruction, output), arguments))
     handler = _EACH.get(instruction.name, _numeric)
     for name, out, arguments in results:
-        variable = loaded(scope, name, arguments)
+        variable = densified(scope, name, scope.before.get(name), arguments)
         try:
             handler(scope, instruction.name, name, out, variable, arguments)
         except TransformError as error:
@@ -79,15 +79,16 @@ def affixed(instruction: Instruction, name: str) -> str:
     return f"{prefix}{name}{suffix}"
 
 
-def loaded(scope: Scope, name: str, arguments: Arguments) -> Variable | None:
-    """Return a variable, made dense if that is asked for; None where it is absent."""
-    variable = scope.values.get(name)
+def densified(
+    scope: Scope, name: str, variable: Variable | None, arguments: Arguments
+) -> Variable | None:
+    """Return a variable, or none; with samples if ``Dense`` asks for them."""
     if isinstance(variable, Sparse) and arguments.get("Dense"):
-        return _densified(scope, name, variable, None)
+        return _sampled_events(scope, name, variable, None)
     return variable
 
 
-def _densified(scope: Scope, name: str, variable: Sparse, rate: float | None) -> Dense:
+def _sampled_events(scope: Scope, name: str, variable: Sparse, rate: float | None) -> Dense:
     values = numbers(name, variable)
     missing, dense = n_missing(variable), to_dense(variable, scope.clock, rate)
     if missing:
@@ -120,7 +121,7 @@ def _also_missing(scope: Scope, kind: str, name: str, arguments: Arguments) -> s
         return munge.missing_in_query(scope, name, arguments)
     if kind == "Assign":
         target = str(arguments["Target"])
-        return None if target in scope.values else target
+        return None if target in scope.before else target
     if kind == "Orthogonalize":
         return next((x for x in _others(scope, arguments) if _known(scope, x) is None), None)
     return None
@@ -170,20 +171,14 @@ def _others(scope: Scope, arguments: Arguments) -> list[str]:
 
 
 def _known(scope: Scope, name: str) -> Variable | None:
-    found = scope.values.get(name)
+    found = scope.before.get(name)
     return found if found is not None else scope.zero_events(name)
 
 
 def _orthogonalized(scope: Scope, name: str, variable: Variable, arguments: Arguments) -> Variable:
     names = _others(scope, arguments)
-    found = [_known(scope, other) for other in names]
-    others = [
-        _densified(scope, other, item, None)
-        if isinstance(item, Sparse) and arguments.get("Dense")
-        else item
-        for other, item in zip(names, found, strict=True)
-        if item is not None
-    ]
+    found = [densified(scope, other, _known(scope, other), arguments) for other in names]
+    others = [item for item in found if item is not None]
     check_aligned([name, *names], [variable, *others])
     columns = [numbers(other, item) for other, item in zip(names, others, strict=True)]
     result = compute.orthogonalized(numbers(name, variable), columns)
@@ -201,7 +196,7 @@ def _sampled(
         return resample(variable, scope.clock, rate)
     if isinstance(variable, Dense):
         raise TransformError(f"{name!r} has samples already; use Resample")
-    return _densified(scope, name, variable, rate)
+    return _sampled_events(scope, name, variable, rate)
 
 
 def _moved(
@@ -212,7 +207,7 @@ def _moved(
         scope.put_absent(out, scope.why_absent(name), scope.zero_events(name))
         return
     moved = munge.respelt(variable, name, out)
-    if kind == "Rename" and out != name:
+    if kind == "Rename" and out != name and scope.values.get(name) is variable:
         scope.values.pop(name)
         scope.absent[name] = f"{name!r} was renamed to {out!r}"
         for other, item in scope.values.items():

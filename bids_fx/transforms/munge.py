@@ -133,7 +133,7 @@ def holds(scope: Scope, name: str, variable: Variable, arguments: Arguments) -> 
     query = parse_query(str(arguments["Query"]), _known(scope, name, arguments))
     columns: dict[str, Variable] = {}
     for other in names_in(query):
-        found = variable if other == name else scope.values.get(other) or scope.zero_events(other)
+        found = variable if other == name else scope.before.get(other) or scope.zero_events(other)
         if found is not None:
             columns[other] = found
     check_aligned([name, *columns], [variable, *columns.values()])
@@ -154,7 +154,7 @@ def missing_in_query(scope: Scope, name: str, arguments: Arguments) -> str | Non
         (
             other
             for other in asked
-            if other != name and other not in scope.values and scope.zero_events(other) is None
+            if other != name and other not in scope.before and scope.zero_events(other) is None
         ),
         None,
     )
@@ -163,7 +163,7 @@ def missing_in_query(scope: Scope, name: str, arguments: Arguments) -> str | Non
 def _known(scope: Scope, name: str, arguments: Arguments) -> list[str]:
     by = arguments.get("By", ())
     assert isinstance(by, tuple)
-    return [name, *by, *scope.values, *scope.absent]
+    return [name, *by, *scope.before, *scope.absent]
 
 
 def _kept(events: Sparse, rows: BoolArray) -> Sparse:
@@ -190,9 +190,9 @@ def split(scope: Scope, name: str, out: str, variable: Variable, arguments: Argu
     columns: list[npt.NDArray[np.object_]] = []
     for other in scope.expand(by):
         entity = scope.entities.get(_SHORT.get(other.casefold(), other.casefold()))
-        if other in scope.values:
-            check_aligned([name, other], [variable, scope.values[other]])
-            columns.append(labels(scope.values[other]))
+        if other in scope.before:
+            check_aligned([name, other], [variable, scope.before[other]])
+            columns.append(labels(scope.before[other]))
         elif entity is not None:
             columns.append(np.full(variable.values.size, entity, dtype=object))
         else:
@@ -290,7 +290,7 @@ def assigned(
     new onset or duration is missing keeps the old one and loses its value.
     """
     source = events_of(name, variable, "Assign")
-    events = events_of(target, scope.values[target], "Assign")
+    events = events_of(target, scope.before[target], "Assign")
     if source.onsets.size != events.onsets.size:
         raise TransformError(
             f"{name!r} has {counted(source.onsets.size)} and {target!r} has {events.onsets.size}"

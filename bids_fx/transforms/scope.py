@@ -41,6 +41,8 @@ class Scope:
         The instruction that is being carried out.
     values, groups, absent, zeros, levels, notices
         See `bids_fx.transforms.records.Variables`.
+    before : mapping of str to Sparse or Dense
+        The values before the instruction: what it reads, whichever of its inputs it has changed.
     """
 
     clock: Clock
@@ -53,6 +55,7 @@ class Scope:
     zeros: dict[str, Sparse] = field(default_factory=dict)
     levels: dict[str, Levels] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    before: Mapping[str, Variable] = field(default_factory=dict)
 
     def variables(self) -> Variables:
         """Return what stands now as a record of its own."""
@@ -69,8 +72,7 @@ class Scope:
         """Return names for groups and patterns; a pattern that matches nothing stays itself."""
         found: list[str] = []
         for name in names:
-            members = self.groups.get(name, (name,)) if name not in self.values else (name,)
-            for member in members:
+            for member in self.groups.get(name, (name,)):
                 if member in self.values or member in self.absent or not is_pattern(member):
                     found.append(member)
                     continue

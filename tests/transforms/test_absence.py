@@ -177,3 +177,17 @@ def test_name_that_looks_like_a_pattern_is_taken_as_it_is() -> None:
     values = {"a.s[x]": events([1]), "a.sx": events([2])}
     found = carry_out(values, {"Name": "Add", "Input": "a.s[x]", "Value": 1})
     assert table(found) == {"a.s[x]": [2], "a.sx": [2]}
+
+
+def test_level_of_a_level_is_told_with_the_inner_one() -> None:
+    inner = {"Name": "Factor", "Input": "trial_type.face"}
+    found = trials(inner)
+    assert (
+        found.why_absent("trial_type.face.2") == "'trial_type.face' has no event '2' in this run"
+    )
+
+
+def test_level_without_an_event_is_0_beside_samples_too() -> None:
+    both = ["trial_type.cat", "trial_type.house"]
+    found = trials({"Name": "Sum", "Input": both, "Output": "b", "Dense": True})
+    assert table(found)["b"] == [0, 0, 0.5, 0, 0, 0, 0, 0, 0, 0]

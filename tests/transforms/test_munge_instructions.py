@@ -359,3 +359,16 @@ def test_nothing_given_is_changed() -> None:
     assert list(values) == ["a", "F"]
     assert values["a"].values.tolist() == [1, 2]
     assert np.array_equal(values["F"].values, ["x", "y"])
+
+
+def test_inputs_are_read_before_any_of_them_changes() -> None:
+    raw = {"Name": "Filter", "Input": ["F", "x"], "Query": "F == 'b'", "By": "F"}
+    found = carry_out({"x": events([1, 2, 3, 4]), **TRIALS}, raw)
+    assert table(found) == {"x": [1, 4], "F": ["b", "b"]}
+
+
+def test_names_can_be_swapped() -> None:
+    raw = {"Name": "Rename", "Input": ["a", "b"], "Output": ["b", "a"]}
+    found = carry_out({"a": events([1]), "b": events([2])}, raw)
+    assert (found.values["a"].values.tolist(), found.values["b"].values.tolist()) == ([2], [1])
+    assert found.absent == {}
