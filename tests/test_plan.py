@@ -17,6 +17,7 @@ from bids_fx.inputs import BoldRun, ConfoundTable, Found, Grid, RunMaps
 from bids_fx.plan import make_plan
 from bids_fx.records import Plan
 from bids_fx.settings import AnalysisSettings
+from bids_fx.steps import Step
 
 GRID = Grid(shape=(4, 4, 4), affine=((2.0, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 2.0, 0), (0, 0, 0, 1)))
 BARE = AnalysisSettings(confounds=())
@@ -400,3 +401,30 @@ def test_plans_are_shared_by_all_nodes_that_get_them():
     copied = copy.deepcopy(inputs)
     assert copied["plan"] is plan
     assert all(copied["runs"][run.key] is run for run in plan.runs)
+
+
+def stepped(*steps: Step) -> Plan:
+    runs = [bold_run(f"sub-1_ses-{s}_task-x_run-{r}_space-A") for s in "ab" for r in "12"]
+    found = Found(participant="1", runs=tuple(runs))
+    settings = replace(BARE, contrasts=("face",))
+    return make_plan(found, settings, {}, known_conditions={}, steps=steps)
+
+
+def test_runs_are_combined_by_the_steps_that_are_given():
+    session = Step(name="session", level="session")
+    plan = stepped(session, Step(name="subject", level="subject", source="session", over=("ses",)))
+    assert plan.problems == ()
+    assert [group.input_noun for group in plan.groups] == ["run", "run", "session"]
+    assert plan.steps is not None
+    assert stepped().groups[0].not_written == "the analysis does not combine them"
+
+
+def test_two_nodes_whose_results_have_one_name_are_a_problem():
+    first = Step(name="first", level="subject", over=("run", "ses"))
+    problems = stepped(first, replace(first, name="second")).problems
+    assert [problem.where for problem in problems] == ["sub-1_task-x_space-A_contrast-face"]
+    assert problems[0].found == (
+        "'face' of node 'first' and 'face' of node 'second' would both be written as "
+        "sub-1_task-x_space-A_contrast-face"
+    )
+    assert "leave one of the nodes out" in problems[0].remedy

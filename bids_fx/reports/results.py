@@ -135,8 +135,8 @@ def _contrast_part(
         rows = count(plan.n_rows(item), "row")
         notes.insert(0, f"F test of {rows} together, which has no direction.")
     if group.not_written is None:
-        # A contrast between means, or the negative of one, need not have a higher peak.
-        if not item.cells:
+        # A contrast between means, or of a negative one, need not have a higher peak.
+        if item.is_mean and min(item.weights) > 0:
             notes.append(_compare(group, item, summaries))
         notes += _without_weights(group, item, out_dir)
     return ContrastPart(
