@@ -185,6 +185,14 @@ FAULTS: dict[str, tuple[Json, str]] = {
         over_sessions(["mean.pre"]),
         "'mean.pre' is no contrast that comes to the node",
     ),
+    "dummy of what X has not": (
+        with_subject(
+            GroupBy=["subject"],
+            Model={"Type": "meta", "X": ["diff"]},
+            DummyContrasts={"Contrasts": ["dif"], "Test": "t"},
+        ),
+        r"node 'subject': DummyContrasts: 'dif' is not in X \(did you mean 'diff'",
+    ),
     "contrasts that get one name": (
         with_subject(Contrasts=[a_contrast("1", {1: 2})]),
         "two of its contrasts are named 'diff'",
@@ -369,3 +377,50 @@ def test_term_of_no_contrast_is_refused() -> None:
     model = read(over_sessions(["diff.pre"]))
     with pytest.raises(ValueError, match=r"'other\.pre' is none of the contrasts"):
         term_of("other.pre", model.node("subject"), ["diff"])
+
+
+def test_labels_of_a_contrast_that_was_not_split_are_refused() -> None:
+    raw = over_sessions(["diff.pre", "mean.pre"])
+    raw["Nodes"][0]["Contrasts"].append(a_contrast("mean", {"face": 0.5, "house": 0.5}))
+    (fault,) = faults_of(raw)
+    assert "'mean.pre' is no contrast that comes to the node" in fault
+
+
+def test_t_contrasts_reach_the_dataset() -> None:
+    model = read(with_nodes(DATASET))
+    assert passed(model, model.edges[0]).names == ("diff",)
+
+
+def test_weighted_f_contrasts_stay_f_contrasts() -> None:
+    raw = with_subject(Contrasts=[a_contrast("twice", {1: 2})], DummyContrasts=None)
+    raw["Nodes"][0]["Contrasts"][0]["Test"] = "F"
+    model = read(raw)
+    assert node_contrasts(model, model.node("subject")) == (
+        NodeContrast(name="diff_twice", conditions=("diff",), weights=((2.0,),), test="F"),
+    )
+
+
+def test_patterns_are_passed_on_by_plain_combinations() -> None:
+    raw = with_nodes(SESSION, PLAIN_SUBJECT)
+    raw["Nodes"][0]["Model"]["X"] = ["face*", "house", 1]
+    raw["Nodes"][0]["DummyContrasts"] = {"Contrasts": ["face*"], "Test": "t"}
+    model = read(raw)
+    assert passed(model, model.edges[1]).patterns == ("face*",)
+
+
+def test_dummies_from_below_do_not_widen_a_filter() -> None:
+    raw = subject_of(two_contrasts(), DummyContrasts={"Contrasts": ["mean", "diff"], "Test": "t"})
+    raw["Edges"] = [edge("run", "subject", contrast=["mean"])]
+    assert dict(read(raw).edges[0].filter) == {"contrast": ("mean",)}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("Meta", "meta"), ("mixed", "mixed"), (None, "glm")]
+)
+def test_type_of_a_dataset_is_kept(written: str | None, kept: str) -> None:
+    model = read(with_nodes({**DATASET, "Model": {"Type": written, "X": [1]}}))
+    assert model.node("dataset").model_type == kept
+
+
+def test_participants_are_always_kept_apart() -> None:
+    assert read(with_subject(GroupBy=["contrast"])).node("subject").group_by == ("contrast", "sub")

@@ -138,6 +138,13 @@ def test_conditions_may_leave_out_trial_type(x: list[str]) -> None:
     assert read(with_run_model(X=x)).root.contrasts[0].conditions == ("face", "house")
 
 
+def test_names_with_brackets_are_themselves() -> None:
+    raw = with_run(
+        Model={"Type": "glm", "X": ["RT[1]", 1]}, Contrasts=[a_contrast("slow", {"RT[1]": 1})]
+    )
+    assert read(raw).root.contrasts[0].conditions == ("RT[1]",)
+
+
 def test_intercept_has_one_spelling() -> None:
     raw = with_run(Contrasts=[a_contrast("mean", {"intercept": 1}), a_contrast("m", {1: 1})])
     assert [item.conditions for item in read(raw).root.contrasts] == [("1",), ("1",)]
