@@ -14,7 +14,7 @@ from bids_fx.inputs import BoldRun
 from bids_fx.stats_models.records import Node
 from bids_fx.stats_models.sums import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.transforms.apply import transform
-from bids_fx.transforms.convolve import convolve
+from bids_fx.transforms.convolve import convolve, has_response
 from bids_fx.transforms.records import (
     Clock,
     Dense,
@@ -230,7 +230,10 @@ class _Run:
                 return
             variable = self._without_gaps(name, variable)
         hrf_model = self._hrf_of(name, variable)
-        if hrf_model is not None:
+        if hrf_model is not None and not has_response(variable):
+            plain = plain_name(name)
+            self._absent[plain] = f"condition '{plain}' has no event in this run"
+        elif hrf_model is not None:
             for column, response in convolve(name, variable, self._clock, hrf_model).items():
                 self._enter_dense(column, response)
         elif isinstance(variable, Sparse):

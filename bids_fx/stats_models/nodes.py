@@ -33,9 +33,8 @@ from bids_fx.stats_models.records import (
     NodeLevel,
 )
 from bids_fx.stats_models.software import check_labels, read_software
+from bids_fx.stats_models.transformations import read_transformations
 from bids_fx.suggest import did_you_mean
-from bids_fx.transforms.instructions import read_instruction
-from bids_fx.transforms.records import Instruction
 
 LEVELS: dict[str, NodeLevel] = {
     "Run": "run",
@@ -43,8 +42,6 @@ LEVELS: dict[str, NodeLevel] = {
     "Subject": "subject",
     "Dataset": "dataset",
 }
-#: What the specification calls the language of the transformations, and no other is known.
-TRANSFORMER = "pybids-transforms-v1"
 
 _KEYS = ("Level", "Name", "GroupBy", "Transformations", "Model", "Contrasts", "DummyContrasts")
 _MODEL_KEYS = ("Type", "X", "HRF", "Options", "Software")
@@ -125,7 +122,7 @@ def _read_node(raw: object, index: int, file: Place) -> Node | None:
     dummies = read_dummies(
         values.get("DummyContrasts"), place, model.x, has_intercept=intercept, at_run=at_run
     )
-    instructions = _read_transformations(values.get("Transformations"), place)
+    instructions = read_transformations(values.get("Transformations"), place)
     if model.hrf is not None:
         twice = convolved_twice(model.hrf, instructions)
         if twice is not None:
@@ -317,40 +314,6 @@ def _completed(keys: Sequence[str], place: Place, level: NodeLevel) -> tuple[str
         name = {"sub": "subject", "ses": "session"}[key]
         place.note(f"'{name}' is not in it, and is taken as there at level {level.capitalize()}")
     return (*keys, *missing)
-
-
-def _read_transformations(raw: object, place: Place) -> tuple[Instruction, ...]:
-    """Return the instructions of a node."""
-    if raw is None or raw in ({}, []):
-        return ()
-    where = place.at("Transformations")
-    if isinstance(raw, list):
-        where.note(f"it is a list, and is read as instructions of {TRANSFORMER}")
-        raw = {"Transformer": TRANSFORMER, "Instructions": raw}
-    values = read_object(raw, where, ("Transformer", "Instructions"))
-    if not isinstance(raw, dict):
-        return ()
-    if "Transformer" not in values:
-        where.note(f"it names no Transformer, and is read as {TRANSFORMER}")
-    else:
-        known = {TRANSFORMER: TRANSFORMER}
-        choice_of(values["Transformer"], where.at("Transformer"), known, "transformer")
-    items = values.get("Instructions", [])
-    instructions = []
-    for i, item in enumerate(items if isinstance(items, list) else [items], start=1):
-        where = place.at(f"instruction {i}")
-        if not isinstance(item, dict):
-            where.fault(f"it is {kind_of(item)}", 'write an object, {"Name": ...}')
-            continue
-        instruction, faults = read_instruction(item, f"node '{place.node}': instruction {i}")
-        name = item.get("Name", item.get("name"))
-        for fault in faults:
-            found, _, remedy = fault.partition("; ")
-            named = place.at(f"instruction {i} ({name})") if isinstance(name, str) else where
-            named.fault(found, remedy or "mend the instruction")
-        if instruction is not None:
-            instructions.append(instruction)
-    return tuple(instructions)
 
 
 def _check_run_node(node: Node, place: Place) -> None:

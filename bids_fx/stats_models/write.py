@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bids_fx.glm.names import double_gamma_parameters, fir_delays
 from bids_fx.stats_models.names import long_key
-from bids_fx.stats_models.nodes import LEVELS, TRANSFORMER
+from bids_fx.stats_models.nodes import LEVELS
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -18,6 +18,7 @@ from bids_fx.stats_models.records import (
     StatsModel,
 )
 from bids_fx.stats_models.software import LABELS, PROGRAM, SETTINGS
+from bids_fx.stats_models.transformations import TRANSFORMER
 from bids_fx.transforms.records import Instruction
 
 _GAMMA = (
