@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from bids_fx.entities import LONG_NAMES
 from bids_fx.stats_models.records import INTERCEPT, Node, NodeContrast
@@ -87,12 +88,12 @@ def composed(
     conditions = tuple(dict.fromkeys(c for row in rows for n in row for c in parts[n].conditions))
     weights = []
     for row in rows:
-        total = dict.fromkeys(conditions, 0.0)
+        total = dict.fromkeys(conditions, Fraction(0))
         for part, weight in row.items():
             own = parts[part]
             for condition, value in zip(own.conditions, own.weights[0], strict=True):
-                total[condition] += weight * value
-        weights.append(tuple(total.values()))
+                total[condition] += as_written(weight) * as_written(value)
+        weights.append(tuple(map(float, total.values())))
     return NodeContrast(
         name=name,
         conditions=conditions,
@@ -109,3 +110,15 @@ def is_pattern(name: str) -> bool:
 def entity_key(name: object) -> str:
     """Return the short key of an entity."""
     return LONG_NAMES.get(str(name), str(name))
+
+
+def as_written(weight: float) -> Fraction:
+    """Return the short fraction that a weight was written as, or the weight itself.
+
+    Examples
+    --------
+    >>> as_written(1 / 3), 1 - as_written(1 / 3)
+    (Fraction(1, 3), Fraction(2, 3))
+    """
+    short = Fraction(weight).limit_denominator(1000)
+    return short if float(short) == weight else Fraction(weight)
