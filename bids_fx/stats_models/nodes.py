@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
 from bids_fx.stats_models.contrasts import read_contrasts, read_dummies
 from bids_fx.stats_models.findings import (
     Place,
     choice_of,
-    folded,
     kind_of,
     read_object,
     text_of,
     texts_of,
 )
-from bids_fx.stats_models.hrf import convolved_twice, nameable, read_hrf
+from bids_fx.stats_models.hrf import convolved_twice, nameable
 from bids_fx.stats_models.names import (
     CONTRAST,
     entity_key,
     entity_names,
     long_key,
-    repeated,
     variable,
 )
+from bids_fx.stats_models.node_models import read_node_model
 from bids_fx.stats_models.records import (
     INTERCEPT,
-    ModelHRF,
     Node,
     NodeLevel,
 )
-from bids_fx.stats_models.software import check_labels, read_software
+from bids_fx.stats_models.software import check_labels
 from bids_fx.stats_models.transformations import read_transformations
 from bids_fx.suggest import did_you_mean
 
@@ -44,39 +41,8 @@ LEVELS: dict[str, NodeLevel] = {
 }
 
 _KEYS = ("Level", "Name", "GroupBy", "Transformations", "Model", "Contrasts", "DummyContrasts")
-_MODEL_KEYS = ("Type", "X", "HRF", "Options", "Software")
-_OPTION_KEYS = ("HighPassFilterCutoffHz",)
 #: What would have no effect here, and what to do instead.
 _REFUSED_NODE = {"AutoContrasts": 'write "DummyContrasts": {"Test": "t"}'}
-_REFUSED_MODEL = {
-    "Formula": "list its terms in X, made by Transformations such as Product, and leave it out",
-    "VarianceComponents": "leave it out; runs are combined by fixed effects",
-    "ErrorDistribution": 'leave it out; "Software": {"bids_fx": {"NoiseModel": "ar1"}} chooses '
-    "the noise model",
-    "Mask": "leave it out; each run is fitted within its own brain mask",
-    "Aggregate": "leave it out; each voxel is fitted by itself",
-}
-_REFUSED_OPTIONS = {
-    "LowPassFilterCutoffHz": "leave it out; the noise model takes care of autocorrelation",
-    "ReplaceVariables": "leave it out; all voxels have the same design",
-    "Mask": _REFUSED_MODEL["Mask"],
-    "Aggregate": _REFUSED_MODEL["Aggregate"],
-}
-#: A cut-off above this, in Hz, would leave no slow signal of any task: it must be seconds.
-_FASTEST_CUTOFF_HZ = 1.0
-
-
-@dataclass(slots=True)
-class _Model:
-    """What ``Model`` of a node says; `x` is None where it cannot be read."""
-
-    x: tuple[str, ...] | None = None
-    has_intercept: bool = False
-    model_type: str = "glm"
-    hrf: ModelHRF | None = None
-    high_pass_hz: float | None = None
-    software: dict[str, object] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 def read_nodes(raw: object, place: Place) -> tuple[Node, ...]:
@@ -114,7 +80,7 @@ def _read_node(raw: object, index: int, file: Place) -> Node | None:
     if level is None or name is None:
         return None
     place = Place(file.findings, f"{file.text}: node '{name}'", name)
-    model = _read_model(values.get("Model"), place, level)
+    model = read_node_model(values.get("Model"), place, level)
     at_run = level == "run"
     intercept = model.has_intercept
     columns = nameable(model.x, model.hrf)
@@ -160,109 +126,6 @@ def _read_name(values: dict[str, object], level: str | None, place: Place) -> st
         place.note(f"it has no Name, and is named '{level}' by its Level")
         return level
     return text_of(values.get("Name"), place.at("Name"))
-
-
-def _read_model(raw: object, place: Place, level: NodeLevel) -> _Model:
-    """Return what ``Model`` says; absent above run level, it is the plain combination."""
-    if raw is None and level != "run":
-        place.note("it has no Model, and is read as X = [1]")
-        return _Model(x=(), has_intercept=True, model_type="glm" if level == "dataset" else "meta")
-    refused = {} if level == "dataset" else _REFUSED_MODEL
-    known = (*_MODEL_KEYS, *_REFUSED_MODEL) if level == "dataset" else _MODEL_KEYS
-    values = read_object(raw if raw is not None else {}, place.at("Model"), known, refused=refused)
-    model = _Model(model_type=_read_type(values.get("Type"), place, level))
-    if raw is None or isinstance(raw, dict):
-        _read_x(values.get("X"), place, level, model)
-    if level == "dataset":
-        passed = [key for key in _REFUSED_MODEL if values.get(key)]
-        if passed:
-            place.note(f"{', '.join(passed)} has no effect, since the level is not run")
-    model.hrf = read_hrf(values.get("HRF"), place, model.x)
-    model.high_pass_hz = _read_high_pass(values.get("Options"), place)
-    model.software, model.labels = read_software(
-        values.get("Software"), place, at_run=level == "run"
-    )
-    if level != "run":
-        for key, value in (("HRF", model.hrf), (_OPTION_KEYS[0], model.high_pass_hz)):
-            if value is not None:
-                place.fault(f"{key} has no meaning above run level", "leave it out")
-    return model
-
-
-def _read_type(value: object, place: Place, level: NodeLevel) -> str:
-    """Return the type of a model."""
-    usual = "glm" if level in ("run", "dataset") else "meta"
-    if value is None:
-        if level != "dataset":
-            place.note(f"its Model has no Type, and is read as '{usual}'")
-        return usual
-    place = place.at("Model").at("Type")
-    if level == "dataset" and isinstance(value, str) and folded(value) not in _TYPES:
-        return value
-    word = choice_of(value, place, {"glm": "glm", "meta": "meta", "FEMA": "meta"}, "type")
-    if word is None or level == "dataset" or word == usual:
-        return word or usual
-    if level == "run":
-        place.fault(f"a node of level Run cannot be '{value}'", "write glm")
-    else:
-        place.fault(
-            f"'glm' would take the spread between the results below for their error, by ordinary "
-            f"least squares, which is not handled at level {level.capitalize()}",
-            "write meta to combine them by fixed effects",
-        )
-    return usual
-
-
-_TYPES = ("glm", "meta", "fema")
-
-
-def _read_x(value: object, place: Place, level: NodeLevel, model: _Model) -> None:
-    """Take the names of X."""
-    place = place.at("Model").at("X")
-    if value is None and level != "run":
-        place.note("it is not there, and is read as [1]")
-        model.x, model.has_intercept = (), True
-        return
-    if value is None or value == []:
-        place.fault("there is none", "list the variables that the design consists of")
-        return
-    names = texts_of(value, place)
-    if len(names) < (len(value) if isinstance(value, list) else 1):
-        return
-    if "0" in names:
-        place.fault("0 leaves no intercept", "leave it out; the design always has an intercept")
-        return
-    twice = repeated(names)
-    if twice is not None:
-        place.fault(f"it names '{twice}' twice", "name each variable once")
-    if "intercept" in names:
-        place.note("'intercept' is read as the intercept, 1")
-    model.has_intercept = INTERCEPT in names or "intercept" in names
-    model.x = tuple(name for name in names if name not in (INTERCEPT, "intercept"))
-    if level == "run" and not model.has_intercept:
-        place.note("the design also has an intercept, which X does not name")
-
-
-def _read_high_pass(raw: object, place: Place) -> float | None:
-    """Return the cut-off of the high-pass filter in Hz, or None where there is none."""
-    place = place.at("Options")
-    values = read_object({} if raw is None else raw, place, _OPTION_KEYS, refused=_REFUSED_OPTIONS)
-    value = values.get(_OPTION_KEYS[0])
-    if value is None:
-        return None
-    place = place.at(_OPTION_KEYS[0])
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        place.fault(f"it is {kind_of(value)}", "give a frequency in Hz, such as 0.008")
-    elif not (math.isfinite(value) and value > 0):
-        place.fault(f"{value:g} Hz is not possible", "give a frequency > 0 in Hz, such as 0.008")
-    elif value > _FASTEST_CUTOFF_HZ:
-        place.fault(
-            f"{value:g} Hz would leave nothing of the data",
-            f"if {value:g} seconds were meant, write {1 / value:.4g}",
-        )
-    else:
-        return float(value)
-    return None
 
 
 def _read_grouping(

@@ -424,3 +424,17 @@ def test_type_of_a_dataset_is_kept(written: str | None, kept: str) -> None:
 
 def test_participants_are_always_kept_apart() -> None:
     assert read(with_subject(GroupBy=["contrast"])).node("subject").group_by == ("contrast", "sub")
+
+
+def test_what_has_no_effect_at_dataset_level_is_a_notice() -> None:
+    options = {"Mask": {"desc": ["brain"]}, "HighPassFilterCutoffHz": 0.01}
+    model = {"Type": "glm", "X": [1], "Options": options, "Formula": "1"}
+    (text,) = [
+        text
+        for text in notices_of(with_nodes({**DATASET, "Model": model}))
+        if "has no effect" in text
+    ]
+    assert text == (
+        "node 'dataset': Formula, Mask, HighPassFilterCutoffHz has no effect, since the level is "
+        "not run."
+    )
