@@ -16,8 +16,8 @@ from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast, write_rows
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.analysis import Analysis
+from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.stats_models.records import INTERCEPT, NodeContrast
-from bids_fx.stats_models.sums import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.suggest import did_you_mean, listed
 
 #: What stands behind a condition's name in the names of its further columns, and their index.

@@ -11,8 +11,8 @@ import numpy as np
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Column, Condition, Response
 from bids_fx.inputs import BoldRun
+from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.stats_models.records import Node
-from bids_fx.stats_models.sums import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.transforms.apply import transform
 from bids_fx.transforms.convolve import convolve, has_response
 from bids_fx.transforms.records import (

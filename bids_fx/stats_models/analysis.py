@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from bids_fx.errors import Notice, Problem
 from bids_fx.stats_models.labels import Labels, formula_labels
+from bids_fx.stats_models.names import is_pattern, plain_name
 from bids_fx.stats_models.offers import Offer
+from bids_fx.stats_models.outputs import INTERCEPT_NAME, split_keys
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -24,11 +26,8 @@ from bids_fx.stats_models.sums import (
     asked_of,
     common_weights,
     composed,
-    entity_key,
-    is_pattern,
     is_plain,
     only_passes,
-    plain_name,
     with_plain_names,
 )
 from bids_fx.steps import Cell, Step, StepContrast
@@ -181,8 +180,8 @@ class _Walk:
         """Return the names of the contrasts of runs; None where patterns leave them open."""
         names = list(self.contrasts)
         if root.dummies is not None:
-            dummies = root.dummies.conditions or root.x
-            if any(is_pattern(name) for name in dummies):
+            dummies = root.dummies.conditions
+            if dummies is None or any(is_pattern(name) for name in dummies):
                 return None
             names += [plain_name(name) for name in dummies]
         return tuple(dict.fromkeys(names))
@@ -210,12 +209,11 @@ class _Walk:
         """Add the names that a node's Split and Factor make of entities."""
         splits, factors = dict(offer.splits), list(offer.factors)
         for item in node.instructions:
-            by = item.arguments.get("By", ())
-            keys = [entity_key(name) for name in (by if isinstance(by, list | tuple) else [by])]
+            keys = split_keys(replace(node, instructions=(item,)))
             if item.name == "Split" and len(keys) == 1:
-                splits |= {plain_name(name): keys[0] for name in item.inputs}
+                splits |= dict.fromkeys(map(plain_name, item.inputs), keys[0])
             elif item.name == "Factor" and len(item.inputs) == 1:
-                splits[item.inputs[0]] = entity_key(item.inputs[0])
+                splits[item.inputs[0]] = keys[0]
                 factors.append(item.inputs[0])
             else:
                 found = f"{item.where}: {item.name} is not handled above run level"
@@ -252,14 +250,14 @@ class _Walk:
     def _means(self, node: Node, asked: NodeContrast, offer: Offer) -> list[StepContrast]:
         """Return the plain combination of each contrast that arrives, times a weight."""
         weight = asked.weights[0][0]
-        is_dummy = asked.name == INTERCEPT and weight == 1.0
+        is_own = asked.name in (INTERCEPT, INTERCEPT_NAME)
         if offer.names is None:
-            if not is_dummy or offer.labels:
+            if not is_own or weight != 1.0 or offer.labels:
                 self._refuse_open(node)
             return []
         made = []
         for name in offer.names:
-            own = name if is_dummy else f"{name}_{asked.name}"
+            own = name if is_own else f"{name}_{asked.name}"
             cell = Cell(weight=weight, labels=dict(offer.labels))
             made.append(self._step_contrast(node, own, name, (cell,)))
         return made

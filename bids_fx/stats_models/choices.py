@@ -77,9 +77,6 @@ def settings_under(
         else:
             text = f"it says nothing of drift: cosines with {settings.high_pass_s:g} s are added"
         notices.append(Notice(text=f"{where}: {text}.", warning=False))
-    if not model.root.has_intercept:
-        text = "X has no intercept; the design has one, since effects are percent of the mean"
-        notices.append(Notice(text=f"{where}: {text}.", warning=False))
     names = {item.name for item in fields(settings)}
     # The reader has checked the values as the command line checks its own.
     changed: dict[str, Any] = {k: v for k, v in stated.items() if k in names}

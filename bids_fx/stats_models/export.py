@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bids_fx.glm.names import normalise_hrf_name
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.labels import Labels
+from bids_fx.stats_models.names import TRIAL_TYPE
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -16,7 +17,6 @@ from bids_fx.stats_models.records import (
     NodeContrast,
     StatsModel,
 )
-from bids_fx.stats_models.sums import TRIAL_TYPE
 from bids_fx.steps import Step
 from bids_fx.transforms.records import Instruction
 

@@ -10,7 +10,7 @@ from bids_fx.entities import LONG_NAMES
 #: The grouping variable that is no entity.
 CONTRAST = "contrast"
 #: Levels of this column are meant by their names alone.
-_IMPLIED = "trial_type."
+TRIAL_TYPE = "trial_type."
 #: Short keys of the entities that tell BOLD images apart.
 ENTITIES = (
     *("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "chunk"),
@@ -31,15 +31,15 @@ def is_pattern(name: str) -> bool:
     return any(sign in name for sign in "*?[")
 
 
-def variable(name: str) -> str:
-    """Return a name without the column that is implied.
+def plain_name(name: str) -> str:
+    """Return the name of a condition without the column that models put before it.
 
     Examples
     --------
-    >>> variable("trial_type.face"), variable("stim_type.face")
+    >>> plain_name("trial_type.face"), plain_name("stim_type.face")
     ('face', 'stim_type.face')
     """
-    return name.removeprefix(_IMPLIED)
+    return name.removeprefix(TRIAL_TYPE)
 
 
 def is_held(name: str, held: Iterable[str]) -> bool:
@@ -50,9 +50,10 @@ def is_held(name: str, held: Iterable[str]) -> bool:
     >>> is_held("face", ["trial_type.*"]), is_held("face", ["house"])
     (True, False)
     """
-    spellings = (name, variable(name), _IMPLIED + variable(name))
+    spellings = (name, plain_name(name), TRIAL_TYPE + plain_name(name))
     return any(
-        variable(name) == variable(other) or any(fnmatchcase(text, other) for text in spellings)
+        plain_name(name) == plain_name(other)
+        or any(fnmatchcase(text, other) for text in spellings)
         for other in held
     )
 
@@ -94,7 +95,7 @@ def repeated(names: Sequence[str]) -> str | None:
     """Return the first name that stands twice in a list; ``trial_type.face`` is ``face``."""
     seen: set[str] = set()
     for name in names:
-        if variable(name) in seen:
+        if plain_name(name) in seen:
             return name
-        seen.add(variable(name))
+        seen.add(plain_name(name))
     return None

@@ -21,7 +21,7 @@ from bids_fx.stats_models.names import (
     entity_key,
     entity_names,
     long_key,
-    variable,
+    plain_name,
 )
 from bids_fx.stats_models.node_models import read_node_model
 from bids_fx.stats_models.records import (
@@ -188,7 +188,7 @@ def _check_run_node(node: Node, place: Place) -> None:
         else:
             dummies = (*node.x, *([INTERCEPT] if node.has_intercept else []))
         for name in dummies:
-            if variable(name) in map(variable, names):
+            if plain_name(name) in map(plain_name, names):
                 place.fault(
                     f"'{name}' is both a contrast and a dummy contrast",
                     "give the contrast another name, or name the others in "

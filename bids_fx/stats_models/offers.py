@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bids_fx.stats_models.sums import plain_name
+from bids_fx.stats_models.names import plain_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

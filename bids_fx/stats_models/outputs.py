@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, is_pattern, variable
+from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, is_pattern, plain_name
 from bids_fx.stats_models.records import INTERCEPT, Edge, Node, NodeContrast, NodeTest, StatsModel
 
 #: What the contrast of an intercept is called that has no name of its own.
@@ -36,7 +36,7 @@ class Outputs:
 
     def has(self, name: str) -> bool:
         """Tell whether there is, or may be, a contrast of a name."""
-        return is_held(name, self.patterns) or variable(name) in map(variable, self.names)
+        return is_held(name, self.patterns) or plain_name(name) in map(plain_name, self.names)
 
 
 def node_contrasts(model: StatsModel, node: Node) -> tuple[NodeContrast, ...]:
@@ -74,12 +74,12 @@ def passed(model: StatsModel, edge: Edge) -> Outputs:
     """
     made = outputs_of(model, model.node(edge.source))
     wanted = edge.filter.get(CONTRAST)
-    plain = set(map(variable, wanted or ()))
+    plain = set(map(plain_name, wanted or ()))
     ends_f_tests = model.node(edge.destination).level == "dataset"
     contrasts = tuple(
         contrast
         for contrast in made.contrasts
-        if (wanted is None or variable(contrast.name) in plain)
+        if (wanted is None or plain_name(contrast.name) in plain)
         and not (ends_f_tests and contrast.test == "F")
     )
     if wanted is None:
@@ -205,12 +205,12 @@ def term_of(condition: str, node: Node, names: Sequence[str]) -> tuple[str, Mapp
     ValueError
         If it is about none of them.
     """
-    by_plain_name = {variable(name): name for name in names}
-    if variable(condition) in by_plain_name:
-        return by_plain_name[variable(condition)], {}
+    by_plain_name = {plain_name(name): name for name in names}
+    if plain_name(condition) in by_plain_name:
+        return by_plain_name[plain_name(condition)], {}
     keys = split_keys(node)
     before, *labels = condition.rsplit(".", len(keys)) if keys else (condition,)
-    name = by_plain_name.get(variable(before))
+    name = by_plain_name.get(plain_name(before))
     if name is None or len(labels) != len(keys) or not all(labels):
         raise ValueError(f"'{condition}' is none of the contrasts that come from below")
     return name, dict(zip(keys, labels, strict=True))

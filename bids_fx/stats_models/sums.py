@@ -6,25 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from bids_fx.entities import LONG_NAMES
+from bids_fx.stats_models.names import plain_name
 from bids_fx.stats_models.records import INTERCEPT, Node, NodeContrast
 from bids_fx.steps import Cell, StepContrast
 
-#: What events by trial type are called in models, before the condition's name.
-TRIAL_TYPE = "trial_type."
 #: A sum of means: weights of contrasts by the entity labels of the results they are means of.
 Sums = dict[tuple[tuple[str, str], ...], dict[str, float]]
-
-
-def plain_name(name: str) -> str:
-    """Return the name of a condition without the column that models put before it.
-
-    Examples
-    --------
-    >>> plain_name("trial_type.face"), plain_name("gain")
-    ('face', 'gain')
-    """
-    return name.removeprefix(TRIAL_TYPE)
 
 
 def asked_of(node: Node) -> list[NodeContrast]:
@@ -100,16 +87,6 @@ def composed(
         weights=tuple(weights),
         test="F" if len(rows) > 1 else "t",
     )
-
-
-def is_pattern(name: str) -> bool:
-    """Tell whether a name is a shell pattern."""
-    return any(sign in name for sign in "*?[")
-
-
-def entity_key(name: object) -> str:
-    """Return the short key of an entity."""
-    return LONG_NAMES.get(str(name), str(name))
 
 
 def as_written(weight: float) -> Fraction:
