@@ -128,6 +128,12 @@ class _Walk:
 
     def visit_all(self) -> None:
         """Visit each node after its source."""
+        dummies = self.model.root.dummies
+        if dummies is not None and dummies.conditions is None:
+            self._tell(
+                f"{self.where}: DummyContrasts of node '{self.model.root.name}' names nothing: "
+                "contrasts are made of the conditions in X, not of its confounds and intercept."
+            )
         left = [node for node in self.model.nodes if node is not self.model.root]
         while left:
             ready = [n for n in left if self.model.source_of(n).source in self._offers]

@@ -94,7 +94,9 @@ def _of_columns(node: Node) -> Outputs:
     if node.dummies is not None:
         names = node.dummies.conditions
         if names is None:
-            names = (*node.x, *([INTERCEPT] if node.has_intercept else []))
+            # The intercept of a run is the signal that effects are percent of.
+            with_intercept = node.has_intercept and node.level != "run"
+            names = (*node.x, *([INTERCEPT] if with_intercept else []))
         for name in names:
             if is_pattern(name):
                 patterns.append(name)

@@ -65,7 +65,7 @@ SESSION: Json = {
             with_contrast(Weights=[[1, 0], [0, 1]], Test="F"),
             "Contrast diff = F(face; house) (F test).",
         ),
-        (with_run(DummyContrasts={"Test": "pass"}), "Contrast intercept = intercept (no test)."),
+        (with_run(DummyContrasts={"Test": "pass"}), "Contrast house = house (no test)."),
         (
             with_run(
                 Model={"Type": "glm", "X": ["f*", "house", "face"]}, DummyContrasts={"Test": "t"}

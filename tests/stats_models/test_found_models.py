@@ -86,8 +86,8 @@ READ = {
     ),
     "pybids/ds-005_type-test_intercept.json": (
         {
-            ("run", "run"): ["gain", "intercept"],
-            ("participant", "subject"): ["gain", "intercept"],
+            ("run", "run"): ["gain"],
+            ("participant", "subject"): ["gain"],
             ("group", "dataset"): ["intercept"],
         },
         ["no BIDSModelVersion", "no Type", "no Type", "'FEMA'", "Dataset is not run yet"],

@@ -244,7 +244,7 @@ def test_filter_may_name_what_a_pattern_could_meet() -> None:
     assert faults_of(raw) == [
         (
             "edge from 'run' to 'subject': node 'run' makes no contrast 'mouse' (did you mean "
-            "'house'?); it makes diff, house, intercept."
+            "'house'?); it makes diff, house."
         )
     ]
 
@@ -265,7 +265,6 @@ def test_dummy_contrasts_follow_those_of_the_file() -> None:
     assert node_contrasts(model, model.root)[1:] == (
         NodeContrast(name="face", conditions=("face",), weights=((1.0,),), test="pass"),
         NodeContrast(name="house", conditions=("house",), weights=((1.0,),), test="pass"),
-        NodeContrast(name="intercept", conditions=("1",), weights=((1.0,),), test="pass"),
     )
 
 
