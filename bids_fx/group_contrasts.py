@@ -21,7 +21,7 @@ _UNUSED = "the contrast does not ask for it"
 
 
 def group_contrasts(
-    step: Step, slots: Sequence[Slot]
+    step: Step, entities: Entities, slots: Sequence[Slot]
 ) -> tuple[tuple[GroupContrast, ...], list[Problem]]:
     """Return the contrasts that a step makes of the inputs of one group.
 
@@ -29,13 +29,16 @@ def group_contrasts(
     ----------
     step : Step
         What is asked for.
+    entities : Entities
+        Of the group.
     slots : sequence of tuple of RunPlan or GroupPlan
         The inputs in order.
 
     Returns
     -------
     contrasts : tuple of GroupContrast
-        Also those that no input can estimate; none whose source no input knows.
+        Also those that no input can estimate; none whose source no input knows, and none of
+        which every mean is of labels that the group itself has not.
     problems : list of Problem
         Contrasts that cannot be made of anything.
     """
@@ -52,7 +55,9 @@ def group_contrasts(
     gathered: list[GroupContrast] = []
     problems: list[Problem] = []
     for wish in wishes:
-        if wish.source not in known:
+        if wish.source not in known or all(
+            _contradicts(entities, cell.labels) for cell in wish.cells
+        ):
             continue
         item, fault = _gathered(wish, known[wish.source], slots)
         gathered.append(item)
@@ -69,7 +74,8 @@ def is_plain(cells: Sequence[Cell]) -> bool:
 
 def stands_already(item: GroupContrast) -> bool:
     """Tell whether a contrast of a lone input is the input's own, under the same name."""
-    return item.contrast.label == item.source_label and not item.cells and not item.reason
+    is_same = item.contrast.label == item.source_label and item.is_mean
+    return is_same and set(item.weights) <= {1.0} and not item.reason
 
 
 def _gathered(
@@ -92,7 +98,7 @@ def _gathered(
     cells = tuple(
         GroupCell(
             weight=cell.weight,
-            input_keys=tuple(r.key for r in able if _has_labels(r.entities, cell.labels)),
+            input_keys=tuple(r.key for r in able if has_labels(r.entities, cell.labels)),
         )
         for cell in wish.cells
     )
@@ -101,9 +107,11 @@ def _gathered(
         for wished, cell in zip(wish.cells, cells, strict=True)
         if not cell.input_keys
     ]
-    if fault is not None or empty:
+    if fault is not None:
+        return replace(item, input_keys=(), reason=fault[0]), fault
+    if empty:
         reason = f"no result of {' and of '.join(dict.fromkeys(empty))}"
-        return replace(item, input_keys=(), reason=reason), fault
+        return replace(item, input_keys=(), reason=reason), None
     used = {key for cell in cells for key in cell.input_keys}
     return replace(
         item,
@@ -146,7 +154,7 @@ def _fault(
             "make it of t contrasts, or give it the one weight 1",
         )
     for result in holders:
-        if sum(_has_labels(result.entities, cell.labels) for cell in wish.cells) > 1:
+        if sum(has_labels(result.entities, cell.labels) for cell in wish.cells) > 1:
             return (
                 f"{result.entities} stands in it with several weights",
                 "let each result have one weight",
@@ -166,8 +174,16 @@ def _contrast(wish: StepContrast, source: Contrast) -> Contrast:
     )
 
 
-def _has_labels(entities: Entities, labels: Mapping[str, str]) -> bool:
+def has_labels(entities: Entities, labels: Mapping[str, str]) -> bool:
+    """Tell whether entities have all of some labels."""
     return all(key in entities and same_label(entities[key], text) for key, text in labels.items())
+
+
+def _contradicts(entities: Entities, labels: Mapping[str, str]) -> bool:
+    """Tell whether entities have another label than one of some."""
+    return any(
+        key in entities and not same_label(entities[key], text) for key, text in labels.items()
+    )
 
 
 def _cell_text(labels: Mapping[str, str]) -> str:

@@ -90,7 +90,7 @@ def collapse_lone_runs(
             if (place := way.place(run.entities)) is not None
             and place.agrees(run.entities)
             and counts[way.step.name, place.canonical] == 1
-            and way.takes_over
+            and way.takes_over(run.entities)
         ]
         marked.append(replace(run, levels=tuple(dict.fromkeys(levels))))
     return tuple(marked)
@@ -113,7 +113,7 @@ def group_runs(
     settings : AnalysisSettings
         Says how is combined, where a step does not.
     steps : sequence of Step or None
-        Over what is combined, and which contrasts; None means `default_steps`.
+        By which is combined; None means `default_steps`.
 
     Returns
     -------
@@ -135,9 +135,9 @@ def group_runs(
     gathering = _Gathering(runs=runs, settings=settings, problems=_mixed_sessions(runs, ways))
     for way in ways:
         gathering.add(way, absent)
-    gathering.add_others(ways)
-    problems, notices = dict.fromkeys(gathering.problems), gathering.notices
-    return tuple(gathering.groups), tuple(problems), tuple(notices)
+    gathering.add_others()
+    problems = tuple(dict.fromkeys(gathering.problems))
+    return tuple(gathering.groups), problems, tuple(gathering.notices)
 
 
 def _mixed_sessions(runs: Sequence[RunPlan], ways: Sequence[Way]) -> list[Problem]:
@@ -167,12 +167,10 @@ class _Gathering:
 
     Parameters
     ----------
-    runs : sequence of RunPlan
-        All runs.
-    settings : AnalysisSettings
-        The choices.
+    runs, settings
+        As for `group_runs`.
     problems, notices, groups : list
-        What `group_runs` returns.
+        What it returns.
     inputs : dict of (str, tuple) to tuple of RunPlan or GroupPlan
         By step and canonical entities, what holds a group's results.
     """
@@ -197,14 +195,14 @@ class _Gathering:
         made: set[str] = set()
         for key in sorted(members, key=lambda key: names[key].sort_key):
             groups = self._make(way, names[key], members[key], is_subset=key in absent)
-            holders = [self._holder(group) for group in groups]
-            self.inputs[way.step.name, key] = tuple(holders)
+            if groups:
+                self.inputs[way.step.name, key] = tuple(map(self._holder, groups))
             self.groups += groups
             made |= {item.contrast.label for group in groups for item in group.contrasts}
         self.notices += [
             Notice(
-                text=f"Contrast '{wish.name}' of node '{way.step.name}' is not made: nothing that "
-                f"the node combines has a contrast '{wish.source}'."
+                text=f"Contrast '{wish.name}' of node '{way.step.name}' is not made: no result "
+                "that the node combines has what it is made from."
             )
             for wish in way.step.contrasts or ()
             if wish.label not in made
@@ -215,17 +213,20 @@ class _Gathering:
     ) -> list[GroupPlan]:
         """Return the group of some runs, marked where a lone input stands for it.
 
-        Contrasts that the lone input has not under their names are a group of their own.
+        Contrasts that the lone input has not under their names are a group of their own. There is
+        no group where the step makes nothing of these runs.
         """
         slots, nouns = self._slots(way, runs)
-        contrasts, problems = group_contrasts(way.step, slots)
+        contrasts, problems = group_contrasts(way.step, entities, slots)
         self.problems += problems
+        if not slots or (way.step.contrasts is not None and not contrasts):
+            return []
         group = _make_group(way, entities, slots, contrasts, self.settings)
         group = replace(group, input_noun=nouns.pop() if len(nouns) == 1 else "result")
         found = []
         if _is_lone(way, entities, slots):
             own = tuple(item for item in contrasts if stands_already(item))
-            others = tuple(item for item in contrasts if not stands_already(item))
+            others = tuple(item for item in contrasts if item not in own)
             if own or not others:
                 found.append(replace(group, contrasts=own, not_written=LONE))
             if not others:
@@ -239,7 +240,10 @@ class _Gathering:
     def _slots(
         self, way: Way, runs: Sequence[RunPlan]
     ) -> tuple[list[Slot], set[Literal["run", "session", "result"]]]:
-        """Return the inputs of a group, each once, and what they are called."""
+        """Return the inputs of a group, each once, and what they are called.
+
+        Runs of which the source makes nothing are passed on by none.
+        """
         slots: dict[tuple[str, ...], Slot] = {}
         nouns: set[Literal["run", "session", "result"]] = set()
         for run in runs:
@@ -248,7 +252,10 @@ class _Gathering:
                 slot: Slot = (run,)
                 nouns.add("run")
             else:
-                slot = self.inputs[way.source.step.name, place.canonical]
+                found = self.inputs.get((way.source.step.name, place.canonical))
+                if found is None:
+                    continue
+                slot = found
                 nouns.add("session" if way.source.step.level == "session" else "result")
             slots[tuple(result.key for result in slot)] = slot
         return list(slots.values()), nouns
@@ -268,19 +275,32 @@ class _Gathering:
         is_taken = group.entities.canonical in taken and group.not_written is None
         return replace(group, mask_desc=way.label) if is_taken else group
 
-    def add_others(self, ways: Sequence[Way]) -> None:
-        """Add groups of the runs that no step takes, so that they are shown side by side."""
+    def add_others(self) -> None:
+        """Add groups of the runs and contrasts that no step takes, so that they are shown."""
+        members = {key for group in self.groups for key in group.input_keys}
+        taken = {
+            (key, item.source_label)
+            for group in self.groups
+            for item in group.contrasts
+            for key in (*item.input_keys, *item.dropped)
+        }
         left: dict[object, list[RunPlan]] = {}
         for run in self.runs:
-            if all(way.place(run.entities) is None for way in ways):
+            found = {(run.key, item.contrast.label) for item in run.contrasts}
+            if run.key not in members or found - taken:
                 left.setdefault(run.entities.without("run").canonical, []).append(run)
         for runs in left.values():
             entities = runs[0].entities.without("run")
             level: Literal["session", "subject"] = "session" if "ses" in entities else "subject"
             way = Way(step=Step(name="", level=level), source=None, over=("run",), label=NO_STEP)
             slots: list[Slot] = [(run,) for run in runs]
-            contrasts, _ = group_contrasts(way.step, slots)
-            group = _make_group(way, entities, slots, contrasts, self.settings)
+            contrasts, _ = group_contrasts(way.step, entities, slots)
+            untaken = tuple(
+                item
+                for item in contrasts
+                if not {(run.key, item.contrast.label) for run in runs} <= taken
+            )
+            group = _make_group(way, entities, slots, untaken, self.settings)
             self.groups.append(replace(group, not_written="the analysis does not combine them"))
 
 
@@ -313,20 +333,14 @@ def _make_group(
         settings_hash=digest(
             {
                 "combination": way.step.combination or settings.combination,
-                "contrasts": {item.contrast.label: _hashed(item) for item in contrasts},
+                "contrasts": {
+                    item.contrast.label: [item.contrast.formula, *item.input_keys]
+                    for item in contrasts
+                },
                 "runs": {result.key: result.settings_hash for result in results},
             }
         ),
     )
-
-
-def _hashed(item: GroupContrast) -> list[object]:
-    """Return what of a contrast changes its numbers."""
-    values: list[object] = [item.contrast.formula, *item.input_keys]
-    if item.source or item.cells:
-        cells = [[cell.weight, *cell.input_keys] for cell in item.cells]
-        values += [{"source": item.source_label, "cells": cells}]
-    return values
 
 
 def _check_group(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from bids_fx.entities import Entities, to_label
-from bids_fx.group_contrasts import is_plain
+from bids_fx.group_contrasts import has_labels
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Step
 
@@ -27,9 +27,8 @@ def default_steps(settings: AnalysisSettings) -> tuple[Step, ...]:
     Returns
     -------
     tuple of Step
-        One for sessions and one for the participant, both of the runs themselves. Inverse variance
-        weighting of the sessions' results would give the same effect, but not the same dof and
-        heterogeneity. Runs of a session are only in the latter where sessions are combined over.
+        Of sessions and of the participant, both from the runs themselves: through the sessions'
+        results, weights would be estimated twice, and heterogeneity would be that of sessions.
     """
     over = settings.combine_over
     return (
@@ -72,11 +71,22 @@ class Way:
         """Through how many steps it goes."""
         return 0 if self.source is None else 1 + self.source.depth
 
-    @property
-    def takes_over(self) -> bool:
-        """Whether it has results under the names that the contrasts have already."""
+    def takes_over(self, entities: Entities) -> bool:
+        """Tell whether a lone run's own results are also what the step makes of them."""
         wishes = self.step.contrasts
-        return wishes is None or any(w.label == w.source and is_plain(w.cells) for w in wishes)
+        is_own = wishes is None or any(
+            wish.label == wish.source
+            and len(wish.cells) == 1
+            and wish.cells[0].weight == 1
+            and has_labels(entities, wish.cells[0].labels)
+            for wish in wishes
+        )
+        is_passed = (
+            self.source is None
+            or self.source.place(entities) is None
+            or self.source.takes_over(entities)
+        )
+        return is_own and is_passed
 
 
 def order_steps(steps: Iterable[Step]) -> list[Way]:

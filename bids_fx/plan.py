@@ -98,7 +98,7 @@ def finish_plan(
         runs.append(run)
         problems += (*drafted.problems, *run_problems)
         notices += (*source.notices, *drafted.notices, *run_notices)
-    steps = steps or _further_steps(analysis, runs, settings)
+    steps = _further_steps(analysis, runs, settings) if steps is None else steps
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     plan = Plan(

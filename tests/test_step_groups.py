@@ -10,9 +10,10 @@ import pytest
 
 from bids_fx.entities import parse_name
 from bids_fx.errors import Notice, Problem
-from bids_fx.grouping import collapse_lone_runs, default_steps, group_runs
+from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.inputs import BoldRun, Grid
 from bids_fx.model import Contrast
+from bids_fx.places import default_steps
 from bids_fx.records import GroupCell, GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Cell, Step, StepContrast
@@ -224,7 +225,7 @@ def test_only_the_contrasts_that_a_step_asks_for_are_made() -> None:
     runs = [run_plan(name, FACE, HOUSE) for name in FOUR[:2]]
     plain = StepContrast(name="house", label="house", source="house")
     plan, _, _ = gathered(runs, replace(SESSION, contrasts=(plain,)))
-    assert [item.contrast for item in last(plan).contrasts] == [HOUSE]
+    assert [item.contrast for item in plan.groups[0].contrasts] == [HOUSE]
 
 
 def test_a_plain_contrast_under_another_name_keeps_its_meaning() -> None:
@@ -324,6 +325,16 @@ def test_runs_that_no_step_takes_are_shown_side_by_side() -> None:
     ]
     assert all(group.shows_runs_alone for group in plan.groups)
     assert [run.levels for run in plan.runs] == [("run",)] * 4
+
+
+def test_contrasts_of_runs_that_no_step_takes_are_shown_side_by_side() -> None:
+    runs = [run_plan(name, FACE, HOUSE) for name in FOUR[:2]]
+    plain = StepContrast(name="house", label="house", source="house")
+    plan, _, _ = gathered(runs, replace(SESSION, contrasts=(plain,)))
+    shown = [[item.contrast.label for item in group.contrasts] for group in plan.groups]
+    assert shown == [["house"], ["face"]]
+    assert [group.not_written is None for group in plan.groups] == [True, False]
+    assert plan.groups[1].input_keys == plan.groups[0].input_keys
 
 
 def test_other_entities_leave_the_name_where_a_step_combines_over_them() -> None:

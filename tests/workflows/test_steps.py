@@ -197,6 +197,8 @@ def test_the_sidecar_of_a_difference_writes_it_out(chained) -> None:
     assert facts["WeightedMeans"][1]["MeanOf"] == [f"sub-01_ses-retest_task-main_{SPACE}"]
     assert facts["VarianceEstimator"].startswith("sum over the means of the squared weight")
     assert sidecar(out, "", "face", "variance")["Combination"] == "weighted"
+    estimator = sidecar(out, "", "face", "variance")["VarianceEstimator"]
+    assert "degrees of freedom of each session; unweighted in voxels where a session" in estimator
 
 
 def test_the_table_of_influence_names_the_sessions(chained) -> None:
