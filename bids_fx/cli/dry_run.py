@@ -159,7 +159,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield from _run_lines(run)
     for group in plan.groups:
         noun = group.input_noun
-        node = f" (node '{group.step}', {plan.combination(group)})" if plan.steps else ""
+        is_named = plan.steps and group.step
+        node = f" (node '{group.step}', {plan.combination(group)})" if is_named else ""
         yield f"  {group.level} {group.entities}: {len(group.input_keys)} {noun}(s){node}"
         if group.not_written is not None:
             yield f"    not written: {group.not_written}"

@@ -130,6 +130,14 @@ def test_the_dry_run_tells_nodes_inputs_and_reasons() -> None:
     assert told.startswith("    changed: 0 of 2 sessions; NOT ESTIMABLE: no result of session b")
 
 
+def test_runs_of_no_node_are_told_without_one() -> None:
+    runs = collapse_lone_runs([make_run("sub-01_task-x_run-1_space-A")], SETTINGS, (), ())
+    groups, _, _ = group_runs(runs, (), SETTINGS, ())
+    lines = dry_run.as_text([make_plan(runs, groups, steps=STEPS)], SETTINGS).splitlines()
+    place = lines.index("  subject sub-01_task-x_space-A: 1 run(s)")
+    assert lines[place + 1] == "    not written: the analysis does not combine them"
+
+
 def test_the_dry_run_as_json_tells_inputs_and_the_runs_beneath() -> None:
     plan = plan_of("a", "b")
     groups = json.loads(dry_run.as_json([plan], SETTINGS))["participants"][0]["groups"]
