@@ -204,9 +204,7 @@ def group_image(
         "NumberOfRuns": len(runs),
         "Runs": [str(run.entities) for run in runs],
         "RunsLeftOut": {
-            str(result.entities): reason
-            for result, reason in (_left_out(plan, item) if item else ())
-            if isinstance(result, RunPlan)
+            str(run.entities): reason for run, reason in (_left_out(plan, item) if item else ())
         },
         **({} if group.input_noun == "run" else _inputs(plan, group, item)),
         "StatisticalModel": {
@@ -215,10 +213,12 @@ def group_image(
     }
 
 
-def _left_out(plan: Plan, item: GroupContrast) -> Iterator[tuple[RunPlan | GroupPlan, str]]:
-    """Iterate over what a contrast leaves out, also in what it is combined from."""
+def _left_out(plan: Plan, item: GroupContrast) -> Iterator[tuple[RunPlan, str]]:
+    """Iterate over the runs that a contrast leaves out, also in what it is combined from."""
     for key, reason in item.dropped.items():
-        yield plan.result(key), reason
+        result = plan.result(key)
+        runs = plan.group_runs(result) if isinstance(result, GroupPlan) else (result,)
+        yield from ((run, reason) for run in runs)
     for result in plan.inputs(item):
         if isinstance(result, GroupPlan):
             yield from _left_out(plan, result.source_of(item))

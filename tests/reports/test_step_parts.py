@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bids_fx.cli import dry_run
-from bids_fx.derivatives import paths
+from bids_fx.derivatives import paths, sidecars
 from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.records import Plan
 from bids_fx.reports.figures.clusters import read_clusters
@@ -92,6 +92,25 @@ def test_a_session_without_a_result_is_named_with_its_reason(tmp_path: Path) -> 
     _, part = part_of(plan, 3, tmp_path, "changed")
     assert part.notes[0] == "There is no map of it: no result of session b."
     assert part.picture is None
+
+
+def test_the_sidecar_tells_each_run_that_does_not_enter_and_why() -> None:
+    plan = plan_of("a", "b", reasons={"face": "no event"})
+    group = plan.groups[2]
+    item = next(item for item in group.contrasts if item.contrast.label == "face")
+    facts = sidecars.group_image(plan, group, item, {})
+    names = [str(run.entities) for run in plan.runs]
+    why = "no run of it can estimate it: no event"
+    assert facts["Runs"] == names[:2]
+    assert facts["RunsLeftOut"] == dict.fromkeys(names[2:], why)
+    assert facts["Inputs"] == ["sub-01_ses-a_task-x_space-A"]
+    assert facts["InputsLeftOut"] == {"sub-01_ses-b_task-x_space-A": why}
+    inner = replace(plan.runs[1], contrasts=())
+    runs = (plan.runs[0], inner, *plan.runs[2:])
+    groups, _, _ = group_runs(runs, (), SETTINGS, STEPS)
+    other = replace(plan, runs=runs, groups=groups)
+    facts = sidecars.group_image(other, groups[2], groups[2].contrasts[0], {})
+    assert facts["RunsLeftOut"][names[1]] == "this run has no map of it"
 
 
 def test_the_figure_and_clusters_are_of_the_sessions_maps(tmp_path: Path) -> None:
