@@ -37,6 +37,20 @@ def default_steps(settings: AnalysisSettings) -> tuple[Step, ...]:
     )
 
 
+def steps_that_apply(steps: Iterable[Step], *, has_sessions: bool) -> tuple[Step, ...]:
+    """Return the steps that combine anything of runs with sessions, or of runs without.
+
+    Examples
+    --------
+    >>> steps = default_steps(AnalysisSettings())
+    >>> [step.name for step in steps_that_apply(steps, has_sessions=False)]
+    ['subject']
+    """
+    if has_sessions:
+        return tuple(step for step in steps if step.level == "session" or "ses" in step.over)
+    return tuple(step for step in steps if step.level == "subject")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """A step, with what follows from those that it goes through.

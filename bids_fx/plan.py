@@ -21,7 +21,7 @@ from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.model_contrasts import asked_contrasts
-from bids_fx.places import default_steps
+from bids_fx.places import default_steps, steps_that_apply
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.stats_models.analysis import Analysis
@@ -123,9 +123,7 @@ def _further_steps(
     if analysis is None:
         return None
     has_sessions = any("ses" in run.entities for run in runs)
-    usual = tuple(
-        step for step in default_steps(settings) if step.level == "subject" or has_sessions
-    )
+    usual = steps_that_apply(default_steps(settings), has_sessions=has_sessions)
     combination = settings.combination
     steps = tuple(
         replace(step, combination=None) if step.combination == combination else step

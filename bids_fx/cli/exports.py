@@ -39,7 +39,7 @@ def analysis_models(
         The files' content by their names.
     """
     from bids_fx.contrasts import task_contrasts
-    from bids_fx.places import default_steps
+    from bids_fx.places import default_steps, steps_that_apply
     from bids_fx.stats_models.export import Asked, AskedContrast, export_model
     from bids_fx.stats_models.write import model_json
 
@@ -57,7 +57,7 @@ def analysis_models(
                 AskedContrast(name=one.name, label=one.label, rows=one.rows, test=one.test)
                 for one in contrasts
             ),
-            steps=default_steps(settings),
+            steps=steps_that_apply(default_steps(settings), has_sessions="ses" in _keys(own)),
             columns=_shared_columns(own),
             keys=_keys(own),
             is_modulated=any(map(_is_modulated, own)),

@@ -171,11 +171,13 @@ class _Walk:
             return
         made = [item for one in asked for item in self._made(node, one, offer)]
         is_open = offer.names is None and not made and not self.problems
+        over = self._over(node)
         self.steps[node.name] = Step(
             name=node.name,
-            level="session" if node.level == "session" else "subject",
+            # What keeps the sessions apart stands for a session, whatever its node is called.
+            level="subject" if "ses" in over else "session",
             source=offer.step,
-            over=self._over(node),
+            over=over,
             contrasts=None if is_open else tuple(made),
             combination=_text(node.software.get("combination")),
         )

@@ -65,7 +65,7 @@ class Asked:
     contrasts : tuple of AskedContrast
         Of these conditions.
     steps : tuple of Step
-        How results are combined.
+        How results are combined; those that apply to the runs.
     columns : tuple of str
         Columns of the confounds tables that enter the design of every run.
     keys : tuple of str
@@ -100,8 +100,7 @@ def export_model(asked: Asked, name: str) -> StatsModel:
     the contrasts and the nodes. What they do not know of stands in ``Software.bids_fx``, which
     beats nothing of it: it is the whole truth about the run's settings.
     """
-    steps = [step for step in asked.steps if step.level == "subject" or "ses" in asked.keys]
-    nodes = (_run_node(asked), *(_combining_node(step, asked) for step in steps))
+    nodes = (_run_node(asked), *(_combining_node(step, asked) for step in asked.steps))
     return StatsModel(
         name=name,
         description="Made by bids_fx from the options of its command line",
@@ -109,7 +108,8 @@ def export_model(asked: Asked, name: str) -> StatsModel:
         input={"task": (asked.task,)},
         nodes=nodes,
         edges=tuple(
-            Edge(source=step.source or nodes[0].name, destination=step.name) for step in steps
+            Edge(source=step.source or nodes[0].name, destination=step.name)
+            for step in asked.steps
         ),
     )
 
