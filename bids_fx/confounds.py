@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 import numpy as np
 
+from bids_fx import outliers
 from bids_fx.errors import ExitCode, Problem
-from bids_fx.inputs import ConfoundTable, FloatArray
-from bids_fx.records import Censored, ConfoundChoice
+from bids_fx.inputs import ConfoundTable
+from bids_fx.records import ConfoundChoice
 
-_DISPLACEMENT = ("framewise_displacement", "FramewiseDisplacement")
-#: Why a scan is censored: by which rule, and with the numbers or the column that tell it.
-_Reason = tuple[str, str]
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
 
 
@@ -67,9 +65,37 @@ class ConfoundStrategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What one request came to: columns, faults, and what must be told."""
+    """What one request came to: columns, what is missing, faults, and what must be told.
+
+    `fault` is that of a request without any column, which is none if another run has some.
+    """
 
     columns: tuple[str, ...] = ()
+    missing: str | None = None
+    fault: Problem | None = None
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What the requests came to in one run.
+
+    Parameters
+    ----------
+    choice : ConfoundChoice
+        Columns in the table's order, each once. Columns that mark single scans (motion outliers,
+        non-steady states) are not among them: their scans are censored.
+    unmet : dict of str to Problem
+        The requests without any column, each with the fault that it is where no run has one.
+    problems : tuple of Problem
+        All else that keeps the requests from being met.
+    notices : tuple of str
+        What the reader of the report must know.
+    """
+
+    choice: ConfoundChoice
+    unmet: dict[str, Problem] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -84,7 +110,7 @@ def resolve_confounds(
     dummy_scans: int,
     own_drift: bool,
     high_pass_s: float,
-) -> tuple[ConfoundChoice, tuple[Problem, ...], tuple[str, ...]]:
+) -> Resolution:
     """Resolve what was asked for to columns of a run's confounds table and censored scans.
 
     Parameters
@@ -107,20 +133,18 @@ def resolve_confounds(
     high_pass_s : float
         Cut-off of the model's own drift in seconds.
 
-    Returns
-    -------
-    choice : ConfoundChoice
-        Columns in the table's order, each once. Columns that mark single scans (motion outliers,
-        non-steady states) are not among them: their scans are censored.
-    problems : tuple of Problem
-        All that keeps the request from being met.
-    notices : tuple of str
-        What the reader of the report must know.
+    Notes
+    -----
+    Components that are numbered (aCompCor) may be fewer than asked for, and a pattern may have no
+    column in a run: which there are depends on its data. Any other strategy is met as a whole or
+    not at all, since its name stands for its columns.
     """
     reasons = {scan: [("dummy scan", "dummy scan")] for scan in range(min(dummy_scans, n_scans))}
     if table is None:
         faults = _without_table(requests, fd_threshold_mm)
-        return ConfoundChoice(censored=_censored(reasons)), faults, ()
+        return Resolution(
+            choice=ConfoundChoice(censored=outliers.censored(reasons)), problems=faults
+        )
     asked = {
         request: _resolve(
             table,
@@ -137,20 +161,25 @@ def resolve_confounds(
     markers = _markers(table, chosen, strategies.values())
     columns = tuple(name for name in chosen if name not in markers)
     threshold = _threshold(fd_threshold_mm, [strategies[r] for r in asked if r in strategies])
-    displaced, displacement_faults = _displaced(table, threshold)
-    for found in (*(_marked(table, name, why) for name, why in markers.items()), displaced):
+    moved, displacement_faults = _displaced(table, threshold)
+    for found in (*(outliers.marked(table, name, why) for name, why in markers.items()), moved):
         for scan, reason in found.items():
             reasons.setdefault(scan, []).append(reason)
     choice = ConfoundChoice(
         columns=columns,
-        censored=_censored(reasons),
+        censored=outliers.censored(reasons),
         filled={name: table.filled[name] for name in columns if name in table.filled},
         by_request={request: part.columns for request, part in asked.items()},
+        missing={request: part.missing for request, part in asked.items() if part.missing},
         fd_threshold_mm=threshold,
     )
     faults = tuple(problem for part in asked.values() for problem in part.problems)
-    notices = tuple(text for part in asked.values() for text in part.notices)
-    return choice, (*faults, *_gaps(table, chosen), *displacement_faults), notices
+    return Resolution(
+        choice=choice,
+        unmet={request: part.fault for request, part in asked.items() if part.fault},
+        problems=(*faults, *_gaps(table, chosen), *displacement_faults),
+        notices=tuple(text for part in asked.values() for text in part.notices),
+    )
 
 
 def _without_table(
@@ -184,6 +213,8 @@ def _resolve(
     strategy = strategies.get(request)
     if strategy is None:
         part = _resolve_pattern(table, request, strategies)
+        if not part.columns and _may_be_empty(request, strategies, has_drift=drift_s is not None):
+            return _Part()
     elif strategy.fd_threshold_mm is not None and not motion_outliers:
         return _Part()
     else:
@@ -201,22 +232,19 @@ def _resolve_strategy(
         for alternatives, mask in zip(strategy.patterns, masks, strict=True)
     }
     absent = [name for name, columns in found.items() if not columns]
-    problems = []
     notices = []
+    fault = None
     if absent and strategy.required:
-        problems.append(
-            _fault(
-                table,
-                f"no column {', '.join(absent)}, which --confounds {strategy.name} needs",
-                "choose other confounds, or give a table that has them",
-            )
+        fault = _fault(
+            table,
+            f"no column {', '.join(absent)}, which --confounds {strategy.name} needs",
+            "choose other confounds, or give a table that has them",
         )
-    for name, columns in found.items():
-        if strategy.at_most is not None and 0 < len(columns) < strategy.at_most:
-            notices.append(
-                f"{table.path.name}: {strategy.name} has {len(columns)} columns {name} instead "
-                f"of {strategy.at_most}."
-            )
+    missing = [
+        f"{len(columns)} of {strategy.at_most} columns {name}"
+        for name, columns in found.items()
+        if strategy.at_most is not None and len(columns) < strategy.at_most
+    ]
     if strategy.high_pass_s not in {None, drift_s} and any(found.values()):
         has = "no drift terms of its own" if drift_s is None else f"a cut-off of {drift_s:g} s"
         notices.append(
@@ -225,7 +253,9 @@ def _resolve_strategy(
         )
     return _Part(
         columns=tuple(name for columns in found.values() for name in columns),
-        problems=tuple(problems),
+        missing=", ".join(missing) or None,
+        fault=fault if missing and not any(found.values()) else None,
+        problems=() if missing or fault is None else (fault,),
         notices=tuple(notices),
     )
 
@@ -272,7 +302,23 @@ def _resolve_pattern(
     close = get_close_matches(pattern, [*strategies, *table.values], n=3)
     hint = f"did you mean {' or '.join(close)}" if close else _there(table, strategies)
     found = f"no column matches {pattern!r}, and no strategy has that name"
-    return _Part(problems=(_fault(table, found, hint),))
+    return _Part(missing="no column", fault=_fault(table, found, hint))
+
+
+def _may_be_empty(
+    pattern: str, strategies: Mapping[str, ConfoundStrategy], *, has_drift: bool
+) -> bool:
+    """Tell whether a pattern is of columns that a table may well do without.
+
+    They mark scans, of which there may be none, or are cosines, which are passed over anyway
+    where the model has its own drift.
+    """
+    names = ["cosine00", "cosine_00"] if has_drift else []
+    for strategy in strategies.values():
+        if not strategy.required:
+            patterns = (one for alternatives in strategy.patterns for one in alternatives)
+            names += [one.replace("[0-9]*", "00") for one in patterns]
+    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def _there(table: ConfoundTable, strategies: Mapping[str, ConfoundStrategy]) -> str:
@@ -290,9 +336,9 @@ def _drop_cosines(table: ConfoundTable, part: _Part) -> _Part:
         f"{table.path.name}: {', '.join(cosines)} left out, since the model has its own drift "
         "terms."
     )
-    return _Part(
+    return replace(
+        part,
         columns=tuple(name for name in part.columns if name not in cosines),
-        problems=part.problems,
         notices=(*part.notices, text),
     )
 
@@ -323,35 +369,17 @@ def _markers(
     }
 
 
-def _marked(table: ConfoundTable, name: str, why: str) -> dict[int, _Reason]:
-    """Return the scans that a column marks, and why."""
-    return dict.fromkeys(np.flatnonzero(table.values[name]).tolist(), (why, f"{why} ({name})"))
-
-
 def _displaced(
     table: ConfoundTable, threshold: float | None
-) -> tuple[dict[int, _Reason], tuple[Problem, ...]]:
+) -> tuple[dict[int, outliers.Reason], tuple[Problem, ...]]:
     """Return the scans with too large a framewise displacement, and why."""
     if threshold is None:
         return {}, ()
-    name = next((name for name in _DISPLACEMENT if name in table.values), None)
+    name = outliers.displacement_column(table)
     if name is None:
-        found = f"no column {_DISPLACEMENT[0]} to censor scans by"
+        found = f"no column {outliers.DISPLACEMENT[0]} to censor scans by"
         return {}, (_fault(table, found, "give one, or do without scrub and --fd-threshold"),)
-    values = _measured(table, name)
-    what, limit = "framewise displacement", f"> {threshold:g} mm"
-    return {
-        scan: (f"{what} {limit}", f"{what} {values[scan]:.3g} mm {limit}")
-        for scan in np.flatnonzero(values > threshold).tolist()
-    }, _gaps(table, (name,))
-
-
-def _measured(table: ConfoundTable, name: str) -> FloatArray:
-    """Return a column with its first value taken back to 0 where that was filled in."""
-    values = table.values[name].copy()
-    if name in table.filled:
-        values[0] = 0
-    return values
+    return outliers.displaced(table, name, threshold), _gaps(table, (name,))
 
 
 def _gaps(table: ConfoundTable, names: Iterable[str]) -> tuple[Problem, ...]:
@@ -365,18 +393,6 @@ def _gaps(table: ConfoundTable, names: Iterable[str]) -> tuple[Problem, ...]:
             found = f"column '{name}' has no number in row{'s' * (len(scans) > 1)} {rows}"
             faults.append(_fault(table, found, "fill them in, or do without the column"))
     return tuple(faults)
-
-
-def _censored(reasons: Mapping[int, list[_Reason]]) -> tuple[Censored, ...]:
-    """Return the censored scans in order, each once with all that censors it."""
-    return tuple(
-        Censored(
-            scan=scan,
-            reason="; ".join(dict.fromkeys(text for _, text in reasons[scan])),
-            kinds=tuple(dict.fromkeys(kind for kind, _ in reasons[scan])),
-        )
-        for scan in sorted(reasons)
-    )
 
 
 def _fault(table: ConfoundTable, found: str, remedy: str) -> Problem:

@@ -14,7 +14,7 @@ from bids_fx.censoring import censored_by
 from bids_fx.confounds import ConfoundStrategy, resolve_confounds
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
-from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
+from bids_fx.inputs import Absence, BoldRun, ConfoundTable, Found, RunMaps
 from bids_fx.model_runs import Applied, apply_model
 from bids_fx.records import ConfoundChoice
 from bids_fx.settings import AnalysisSettings
@@ -37,14 +37,18 @@ class DraftRun:
         The data; of the confounds table only what the plan needs.
     confounds : ConfoundChoice
         What enters the design.
+    unmet : dict of str to Problem
+        Requested confounds without any column here, each with the fault that it is where no run
+        has one.
     problems : tuple of Problem
-        Why they cannot be had as they were asked for.
+        Why confounds cannot be had as they were asked for.
     notices : tuple of Notice
         What was left out or assumed.
     """
 
     source: BoldRun | RunMaps
     confounds: ConfoundChoice = field(default_factory=ConfoundChoice)
+    unmet: dict[str, Problem] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
 
@@ -59,13 +63,14 @@ class Draft:
         Label without ``sub-``.
     runs : tuple of DraftRun
         In the order of their entities.
-    left_out, problems, notices : tuple
+    left_out, absent, problems, notices : tuple
         As `Found` has them.
     """
 
     participant: str
     runs: tuple[DraftRun, ...]
     left_out: tuple[Entities, ...]
+    absent: tuple[Absence, ...]
     problems: tuple[Problem, ...]
     notices: tuple[Notice, ...]
 
@@ -98,6 +103,7 @@ def draft_plan(
         participant=found.participant,
         runs=tuple(_draft_run(source, settings, strategies, root) for source in found.runs),
         left_out=found.left_out,
+        absent=found.absent,
         problems=found.problems,
         notices=found.notices,
     )
@@ -136,18 +142,19 @@ def _draft_run(
         own_drift=settings.drift_model != "none",
         high_pass_s=settings.high_pass_s,
     )
-    choice, faults, texts = choose(settings.confounds)
-    further = _not_chosen(applied.confounds, choice, source.confounds)
+    resolved = choose(settings.confounds)
+    further = _not_chosen(applied.confounds, resolved.choice, source.confounds)
     if further:
-        choice, faults, texts = choose((*settings.confounds, *further))
+        resolved = choose((*settings.confounds, *further))
     return DraftRun(
-        source=_slim(source, choice),
-        confounds=choice,
+        source=_slim(source, resolved.choice),
+        confounds=resolved.choice,
+        unmet={request: _of_run(source, fault) for request, fault in resolved.unmet.items()},
         problems=(
             *applied.problems,
-            *(replace(fault, where=f"{source.entities}: {fault.where}") for fault in faults),
+            *(_of_run(source, fault) for fault in resolved.problems),
         ),
-        notices=(*applied.notices, *(Notice(text=text) for text in texts)),
+        notices=(*applied.notices, *(Notice(text=text) for text in resolved.notices)),
     )
 
 
@@ -163,6 +170,11 @@ def _not_chosen(
         if not brought.issuperset(n for n in there if fnmatchcase(n, request))
         or not any(fnmatchcase(name, request) for name in there)
     )
+
+
+def _of_run(source: BoldRun, fault: Problem) -> Problem:
+    """Return a fault of a confounds table with the run that it is of."""
+    return replace(fault, where=f"{source.entities}: {fault.where}")
 
 
 def _slim(source: BoldRun, choice: ConfoundChoice) -> BoldRun:

@@ -40,6 +40,7 @@ def choose_fragments(plans: Sequence[Plan]) -> list[str]:
         *("10-inputs", "12-acquisition", "20-model"),
         *(["20-model-file"] if settings.model_name else []),
         *_data_fragments(fitted),
+        *(["14-absent"] if any(plan.absent_runs for plan in plans) else []),
         *_design_fragments(fitted, settings),
         "27-smoothing" if settings.smoothing_fwhm_mm else "27-smoothing-none",
         f"28-scaling-{settings.signal_scaling}",
@@ -74,6 +75,7 @@ def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> 
     if any((condition.amplitudes != 1).any() for condition in conditions):
         names.append("23-modulation")
     names.append("24-confounds" if confound_phrases(fitted, settings) else "24-confounds-none")
+    names += ["24-confounds-lacking"] if runs_lacking_confounds(fitted) else []
     names += ["25-displacement"] if settings.fd_threshold_mm is not None else []
     names += ["25-dummies"] if settings.dummy_scans else []
     return [*names, f"26-drift-{settings.drift_model.partition(':')[0]}"]
@@ -173,6 +175,11 @@ def _has_given_design(fitted: Iterable[RunPlan]) -> bool:
 def _has_censored(fitted: Iterable[RunPlan]) -> bool:
     """Tell whether any scan is left out of the fit."""
     return any(run.confounds.censored for run in fitted)
+
+
+def runs_lacking_confounds(runs: Iterable[RunPlan]) -> list[RunPlan]:
+    """Return the runs whose tables do not have all confounds that were asked for."""
+    return [run for run in runs if run.confounds.missing]
 
 
 def bold_sources(runs: Iterable[RunPlan]) -> Iterable[BoldRun]:

@@ -95,6 +95,8 @@ class GroupPlan:
     not_written : str or None
         Why no combined map is written (filters left runs out, or the level is the run itself);
         None where it is written.
+    absent : dict of str to str
+        Runs that it would have too if they could be had, and the reason of each.
     settings_hash : str
         Hash of all that changes the combination but the maps that it reads.
     mem_gb : float
@@ -116,6 +118,7 @@ class GroupPlan:
     input_keys: tuple[str, ...]
     contrasts: tuple[GroupContrast, ...] = ()
     not_written: str | None = None
+    absent: dict[str, str] = field(default_factory=dict)
     settings_hash: str = ""
     mem_gb: float = 0.0
     step: str = ""

@@ -207,6 +207,33 @@ class RunMaps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A run, or all runs of a label, that should be analysed and cannot be had.
+
+    Parameters
+    ----------
+    entities : Entities
+        Of the run, with a space only where it is absent in that space alone. Of a label that was
+        asked for: the participant and the label.
+    reason : str
+        Why it cannot be had, as a clause.
+    """
+
+    entities: Entities
+    reason: str
+
+    def __str__(self) -> str:
+        """Return what is told of it.
+
+        Examples
+        --------
+        >>> print(Absence(entities=Entities((("run", "2"),)), reason="it has no events"))
+        run-2: left out, since it has no events.
+        """
+        return f"{self.entities}: left out, since {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """All that was found for one participant.
 
@@ -219,6 +246,8 @@ class Found:
     left_out : tuple of Entities
         Runs that the dataset has and the filters (``--run-id``, ``--session-label``, filter
         file) left out; they decide which combined maps may be written.
+    absent : tuple of Absence
+        Runs that the filters keep and that cannot be had.
     problems : tuple of Problem
         What is wrong with this participant's input.
     notices : tuple of Notice
@@ -228,5 +257,6 @@ class Found:
     participant: str
     runs: tuple[BoldRun, ...] | tuple[RunMaps, ...] = ()
     left_out: tuple[Entities, ...] = ()
+    absent: tuple[Absence, ...] = ()
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()

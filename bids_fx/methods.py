@@ -17,6 +17,7 @@ from bids_fx.fragments import (
     hrf_models,
     largest_inflation,
     listed,
+    runs_lacking_confounds,
 )
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import (
@@ -60,7 +61,7 @@ class MethodsContext:
         Additions to a sentence; may be empty.
     sums, plain_nodes, weighted_nodes : str
         Contrasts between means with their formulas; nodes of a model by their combination.
-    n_censored, n_scans, n_not_estimable, n_run_contrasts : str
+    n_absent, n_lacking_confounds, n_censored, n_scans, n_not_estimable, n_run_contrasts : str
         Counts over all runs.
     inflation : str
         The largest variance inflation factor; empty where there is none.
@@ -95,6 +96,8 @@ class MethodsContext:
     sums: str
     plain_nodes: str
     weighted_nodes: str
+    n_absent: str
+    n_lacking_confounds: str
     n_censored: str
     n_scans: str
     n_not_estimable: str
@@ -215,6 +218,8 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         ),
         plain_nodes=_nodes(plans, "unweighted"),
         weighted_nodes=_nodes(plans, "weighted"),
+        n_absent=_counted(sum(len(plan.absent_runs) for plan in plans), "run"),
+        n_lacking_confounds=_counted(len(runs_lacking_confounds(runs)), "run"),
         n_censored=str(sum(len(run.confounds.censored) for run in runs)),
         n_scans=str(sum(source.n_scans for source in sources)),
         n_not_estimable=str(sum(item.reason is not None for item in contrasts)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +19,17 @@ from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Design, make_design
 from bids_fx.grouping import collapse_lone_runs, group_runs, number_runs
 from bids_fx.inputs import BoldRun, ConfoundTable, Found, RunMaps
+from bids_fx.missing import (
+    absent_runs,
+    judge,
+    lacking_confounds,
+    lacking_maps,
+    requests_met,
+    with_absences,
+)
 from bids_fx.model import Contrast
 from bids_fx.model_contrasts import asked_contrasts
-from bids_fx.places import default_steps, steps_that_apply
+from bids_fx.places import default_steps, order_steps, steps_that_apply
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.stats_models.analysis import Analysis
@@ -52,6 +60,7 @@ def finish_plan(
     analysis: Analysis | None = None,
     steps: tuple[Step, ...] | None = None,
     shared: bool = False,
+    known_confounds: Collection[str] | None = None,
 ) -> Plan:
     """Decide everything else for one participant.
 
@@ -72,6 +81,9 @@ def finish_plan(
     shared : bool
         Whether contrasts that nobody asked for are made of all known conditions, rather than of
         this participant's.
+    known_confounds : collection of str or None
+        The requested confounds that any run of the call has, as `requests_met` tells them; None
+        where this participant is the only one.
 
     Returns
     -------
@@ -85,6 +97,11 @@ def finish_plan(
     tasks = asked_contrasts(sources, settings, known_conditions, analysis, shared=shared)
     problems += tasks.problems
     notices += tasks.notices
+    met = requests_met([draft]) if known_confounds is None else known_confounds
+    slips, fewer = lacking_confounds(draft, met)
+    faults, told = judge((*absent_runs(draft.absent), *fewer), settings)
+    problems += (*slips, *faults)
+    notices += told
     runs: list[RunPlan] = []
     for drafted, names in zip(draft.runs, entities, strict=True):
         source = drafted.source
@@ -101,13 +118,16 @@ def finish_plan(
     steps = _further_steps(analysis, runs, settings) if steps is None else steps
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
+    holes, holes_told = judge(lacking_maps(collapsed, groups), settings)
+    ways = order_steps(default_steps(settings) if steps is None else steps)
     plan = Plan(
         participant=draft.participant,
         settings=settings,
         runs=collapsed,
-        groups=groups,
-        problems=tuple(problems) + group_problems,
-        notices=tuple(notices) + group_notices,
+        groups=with_absences(groups, draft.absent, ways),
+        absent=draft.absent,
+        problems=(*problems, *group_problems, *holes),
+        notices=(*notices, *group_notices, *holes_told),
         steps=steps,
     )
     plan = replace(
@@ -200,7 +220,7 @@ def _plan_run(
         confounds=choice,
         contrasts=planned,
         noise_model=settings.noise_model,
-        settings_hash=_run_hash(source, design, planned, settings),
+        settings_hash=_run_hash(source, design, choice, planned, settings),
         notes=() if entities == source.entities else (f"BOLD file of {source.entities}",),
     )
     return run, problems, notices
@@ -232,6 +252,7 @@ def _make_design(source: BoldRun, choice: ConfoundChoice, settings: AnalysisSett
 def _run_hash(
     source: BoldRun,
     design: Design,
+    choice: ConfoundChoice,
     contrasts: Sequence[RunContrast],
     settings: AnalysisSettings,
 ) -> str:
@@ -262,6 +283,7 @@ def _run_hash(
             "mask": source.mask is not None,
             "motion": _motion_hash(source.confounds),
             "repetition_time": source.repetition_time,
+            **({"confounds_missing": choice.missing} if choice.missing else {}),
         }
     )
 

@@ -12,7 +12,7 @@ from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Design
 from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
-from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.inputs import Absence, BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Step
@@ -66,6 +66,8 @@ class ConfoundChoice:
         Of `columns`, those whose missing values were filled, and with what.
     by_request : dict of str to tuple of str
         What each strategy name or pattern was resolved to.
+    missing : dict of str to str
+        Of each of these that the run's table cannot meet fully, what there is of it.
     fd_threshold_mm : float or None
         Framewise displacement above which scans were censored; None where none were for it.
     """
@@ -74,6 +76,7 @@ class ConfoundChoice:
     censored: tuple[Censored, ...] = ()
     filled: dict[str, str] = field(default_factory=dict)
     by_request: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
     fd_threshold_mm: float | None = None
 
 
@@ -199,6 +202,8 @@ class Plan:
         In the order of their entities.
     groups : tuple of GroupPlan
         All groups, also those that are not written; each behind those that it combines.
+    absent : tuple of Absence
+        What should be analysed and cannot be had.
     problems : tuple of Problem
         What keeps this participant from being run; nothing is computed if there is any.
     notices : tuple of Notice
@@ -211,6 +216,7 @@ class Plan:
     settings: AnalysisSettings
     runs: tuple[RunPlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
+    absent: tuple[Absence, ...] = ()
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
     steps: tuple[Step, ...] | None = None
@@ -227,6 +233,11 @@ class Plan:
     def written_groups(self) -> tuple[GroupPlan, ...]:
         """The groups whose combined maps are written."""
         return tuple(group for group in self.groups if group.not_written is None)
+
+    @property
+    def absent_runs(self) -> tuple[Absence, ...]:
+        """Of what is absent the runs, without labels that were asked for and that no run has."""
+        return tuple(absence for absence in self.absent if "task" in absence.entities)
 
     @property
     def has_given_maps(self) -> bool:

@@ -68,7 +68,7 @@ class AnalysisSettings:
     combine_subset : bool
         Combine also where filters left out runs of the dataset.
     missing : str
-        ``drop`` leaves a run out of the contrasts it cannot estimate, ``error`` refuses it.
+        ``drop`` does without conditions, confounds and runs that are missing, ``error`` refuses.
     run_dof : float or None
         Degrees of freedom of run maps that come without any; > 0.
     model_name : str
@@ -283,7 +283,7 @@ _DESIGN_SETTINGS = (
     *("fd_threshold_mm", "dummy_scans", "slice_time_ref"),
 )
 _MODEL_SETTINGS = ("contrasts", "hrf_model", "confounds", "combine_over")
-_FIT_SETTINGS = ("contrasts", "noise_model", "smoothing_fwhm_mm", "signal_scaling", "missing")
+_FIT_SETTINGS = ("contrasts", "noise_model", "smoothing_fwhm_mm", "signal_scaling")
 
 
 def setting_text(name: str, value: object) -> str:

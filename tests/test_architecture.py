@@ -41,6 +41,7 @@ MAY_IMPORT = {
         ),
         *("contrasts", "model", "settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "places", "cli", ""),
+        *("missing", "run_by_contrast"),
     ),
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
@@ -53,7 +54,7 @@ MAY_IMPORT = {
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
-        *("glm.design", "glm.names", "reports", ""),
+        *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
     "methods": ("records", "settings", "steps", "fragments", "boilerplate", ""),
@@ -71,9 +72,11 @@ MAY_IMPORT = {
     ),
     "plan": (
         *("model", "settings", "entities", "records", "inputs", "glm"),
-        *("drafts", "grouping", "contrasts", "censoring", "confounds", ""),
+        *("drafts", "grouping", "contrasts", "censoring", "confounds", "missing", ""),
         *("model_contrasts", "stats_models.analysis", "places", "steps"),
     ),
+    "missing": ("drafts", "entities", "places", "records", "inputs", "settings"),
+    "run_by_contrast": ("entities", "model", "records"),
     "drafts": (
         *("censoring", "confounds", "entities", "records", "inputs", "settings"),
         *("model_runs", "stats_models.records"),
@@ -91,7 +94,8 @@ MAY_IMPORT = {
     "places": ("group_contrasts", "steps", "settings", "entities"),
     "group_contrasts": ("model", "entities", "records", "steps"),
     "contrasts": ("model", "settings", "records", "inputs", "glm"),
-    "confounds": ("records", "inputs"),
+    "confounds": ("outliers", "records", "inputs"),
+    "outliers": ("records", "inputs"),
     "stats_models": (
         *(
             "transforms",

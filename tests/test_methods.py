@@ -17,6 +17,7 @@ from bids_fx.glm.design import Condition
 from bids_fx.glm.fixed_effects import MIN_WEIGHTED_DOF
 from bids_fx.glm.names import HRF_MODELS, NOISE_MODELS
 from bids_fx.grouping import group_runs
+from bids_fx.inputs import Absence
 from bids_fx.methods import (
     MethodsContext,
     citation_files,
@@ -30,6 +31,7 @@ from bids_fx.steps import Cell, Step, StepContrast
 from tests.small_plans import (
     ANY,
     FACE,
+    entities,
     make_contrast,
     make_group,
     make_plan,
@@ -153,6 +155,26 @@ def test_every_fragment_is_chosen_by_some_analysis(tmp_path: Path) -> None:
     assert unused == []
 
 
+def plan_with_gaps() -> Plan:
+    """Return a plan of two runs, one of which lacks confounds, without a third."""
+    first, second = make_plan().runs
+    choice = replace(first.confounds, missing={"acompcor": "3 of 5 columns"})
+    absent = [
+        Absence(entities=entities(f"sub-01_{name}"), reason="it has no events")
+        for name in ("task-x_run-3", "ses-4")
+    ]
+    return make_plan((replace(first, confounds=choice), second), absent=tuple(absent))
+
+
+def test_runs_and_confounds_that_are_missing_are_counted() -> None:
+    text = render(plan_with_gaps()).markdown
+    assert "Of 1 run that the dataset should hold beyond these, no preprocessed series" in text
+    assert "The tables of 1 run have fewer of these columns" in text
+    whole = render(make_plan()).markdown
+    assert "beyond these" not in whole
+    assert "fewer of these columns" not in whole
+
+
 def plans_of_every_kind(folder: Path) -> list[Plan]:
     """Return plans that between them need every fragment."""
     impulse = make_run("sub-01_task-x_run-1", reasons={"face": "no event"}, censored=(1,))
@@ -186,6 +208,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
     return [
         *(make_plan(settings=item) for item in settings),
         make_plan((impulse,)),
+        plan_with_gaps(),
         *(
             make_plan(
                 two_runs(FACE, ANY, censored=(3,)),

@@ -11,10 +11,13 @@ from bids_fx import __version__
 from bids_fx.derivatives import paths
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
+from bids_fx.run_by_contrast import RunByContrast, run_by_contrast
 from bids_fx.settings import AnalysisSettings
 
 #: Variance inflation above this is warned of: the customary limit (Marquardt 1970, Technometrics).
 HIGH_INFLATION = 10.0
+#: A table of runs by contrasts that is wider has numbers in place of names.
+_WIDTH = 100
 
 
 def as_json(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
@@ -65,6 +68,7 @@ def _plan_json(plan: Plan) -> dict[str, object]:
     return {
         "participant": plan.participant,
         "runs": [_run_json(run) for run in plan.runs],
+        "absent": {str(absence.entities): absence.reason for absence in plan.absent},
         "groups": [_group_json(plan, group) for group in plan.groups],
         "problems": [str(problem) for problem in plan.problems],
         "notices": [{"text": notice.text, "warning": notice.warning} for notice in plan.notices],
@@ -89,6 +93,7 @@ def _run_json(run: RunPlan) -> dict[str, object]:
             "slice_time": source.slice_time,
             "conditions": {item.name: len(item.onsets) for item in source.conditions},
             "confounds": list(run.confounds.columns),
+            "confounds_missing": run.confounds.missing,
             "censored": {str(item.scan): item.reason for item in run.confounds.censored},
             "columns": len(run.design.names),
             "rank": run.rank,
@@ -137,6 +142,7 @@ def _group_json(plan: Plan, group: GroupPlan) -> dict[str, object]:
         **({"node": group.step, "combination": plan.combination(group)} if plan.steps else {}),
         "runs": [run.key for run in plan.group_runs(group)],
         **({"inputs": list(group.input_keys)} if through else {}),
+        "absent": group.absent,
         "not_written": group.not_written,
         "mem_gb": round(group.mem_gb, 2),
         "contrasts": [
@@ -157,11 +163,14 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield f"Participant {plan.participant}"
     for run in plan.runs:
         yield from _run_lines(run)
+    yield from _table_lines(run_by_contrast(plan))
     for group in plan.groups:
         noun = group.input_noun
         is_named = plan.steps and group.step
         node = f" (node '{group.step}', {plan.combination(group)})" if is_named else ""
         yield f"  {group.level} {group.entities}: {len(group.input_keys)} {noun}(s){node}"
+        for name, reason in group.absent.items():
+            yield f"    absent {name}: {reason}"
         if group.not_written is not None:
             yield f"    not written: {group.not_written}"
             continue
@@ -201,6 +210,8 @@ def _run_lines(run: RunPlan) -> Iterator[str]:
         there = "those of a design made beforehand" if is_given else "none"
         yield f"    conditions (events): {shown or there}"
         yield f"    confounds: {', '.join(run.confounds.columns) or 'none'}"
+        for request, found in run.confounds.missing.items():
+            yield f"    MISSING confounds {request}: {found}"
         censored = [f"{item.scan} ({item.reason})" for item in run.confounds.censored]
         yield f"    censored scans: {', '.join(censored) or 'none'}"
     for item in run.contrasts:
@@ -211,6 +222,29 @@ def _run_lines(run: RunPlan) -> Iterator[str]:
         yield f"    contrast {item.contrast.label}{formula}: {state}"
         for text in _inflation_warnings(item):
             yield f"      WARNING {text}"
+
+
+def _table_lines(table: RunByContrast) -> Iterator[str]:
+    """Iterate over the lines of runs by contrasts, if any cell needs a reason."""
+    marks = table.marks
+    if not marks:
+        return
+    names = [str(run.without("sub")) for run in table.runs]
+    first = max(map(len, names))
+    heads = [contrast.label for contrast in table.contrasts]
+    is_wide = first + sum(len(head) + 2 for head in heads) > _WIDTH
+    if is_wide:
+        heads = [str(place) for place in range(1, len(heads) + 1)]
+    yield "  Runs by contrasts (+ estimable, - not asked of this task; letters tell why not)"
+    yield f"    {'':{first}}  {'  '.join(heads)}"
+    for name, cells in zip(names, table.cells, strict=True):
+        shown = ["-" if cell is None else marks.get(cell, "+") for cell in cells]
+        line = "  ".join(f"{mark:{len(head)}}" for mark, head in zip(shown, heads, strict=True))
+        yield f"    {name:{first}}  {line.rstrip()}"
+    if is_wide:
+        listed = zip(heads, table.contrasts, strict=True)
+        yield from (f"    {head}: {contrast.label}" for head, contrast in listed)
+    yield from (f"    {mark}: {reason}" for reason, mark in marks.items())
 
 
 def _numbers(values: Sequence[float]) -> str:

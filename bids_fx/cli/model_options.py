@@ -196,8 +196,8 @@ def combination_options() -> tuple[Option, ...]:
             metavar="NAME",
             convert=choice(MISSING_POLICIES),
             choices=MISSING_POLICIES,
-            help="drop: leave a run out of the contrasts that it cannot estimate; error: refuse "
-            "the run",
+            help="of conditions, confounds, runs and sessions that are missing: drop: do without "
+            "them, with a warning; error: refuse",
         ),
         Option(
             names=("--drop-missing",),

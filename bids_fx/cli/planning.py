@@ -73,13 +73,14 @@ class Planner:
         from bids_fx.dataset.index import find_all
         from bids_fx.drafts import draft_plan
         from bids_fx.memory import allow
+        from bids_fx.missing import requests_met
         from bids_fx.plan import finish_plan
 
         strategies = load_strategies()
         root = self._analysis.model.root if self._analysis is not None else None
         found = find_all(self._data, self._participants(), analysis=self.settings)
         drafts = [draft_plan(item, self.settings, strategies, root) for item in found]
-        known = self._known(drafts)
+        known, met = self._known(drafts), requests_met(drafts)
         is_shared = self._writes_models()
         if is_shared:
             self._write_down(drafts, known)
@@ -90,6 +91,7 @@ class Planner:
                 draft,
                 self.settings,
                 known_conditions=known,
+                known_confounds=met,
                 analysis=self._analysis,
                 shared=is_shared,
             )

@@ -1,17 +1,20 @@
-"""What a dataset has and the found series do not: tasks without events, runs without series."""
+"""What should be there and is not: events of a task or run, series of runs of the raw dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from bids_fx.dataset.files import NIFTI, TABLES, Dataset, DatasetFile
 from bids_fx.dataset.listing import Survey
 from bids_fx.dataset.matching import Sources, find_events, run_entities
-from bids_fx.dataset.selection import is_wanted_run
+from bids_fx.dataset.selection import Selection, is_wanted_run
 from bids_fx.entities import Entities, canonical_label, same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.inputs import Absence
 from bids_fx.settings import DataSelection
 
+#: Entities of which a run may have several series or raw images.
+_COPIES = ("echo", "part")
 #: Suffixes of images as fMRIPrep 1.0 and 1.1 named them.
 _FORMER = {"preproc", "brainmask"}
 #: Extensions of series on surfaces, and of CIFTI.
@@ -64,10 +67,42 @@ def tasks_without_events(
     return tasks, tuple(notices)
 
 
+def runs_without_events(
+    series: Iterable[DatasetFile], raw: Dataset
+) -> dict[tuple[tuple[str, str], ...], Absence]:
+    """Tell which runs have no events, where others of their task have some.
+
+    Parameters
+    ----------
+    series : iterable of DatasetFile
+        The series that are meant to be modelled.
+    raw : Dataset
+        Where the participant's events are.
+
+    Returns
+    -------
+    dict
+        By the canonical entities of the run, whatever its spaces and echoes.
+    """
+    events = {file: _has_events(file, raw) for file in series}
+    tasks = {canonical_label(file.entities["task"]) for file, has in events.items() if has}
+    runs = [
+        bare_run(file.entities)
+        for file, has in events.items()
+        if not has and canonical_label(file.entities["task"]) in tasks
+    ]
+    return {
+        run.canonical: Absence(
+            entities=run, reason="it has a BOLD series, but no events table applies to it"
+        )
+        for run in runs
+    }
+
+
 def runs_without_series(
-    series: Iterable[DatasetFile], raw: Dataset, data: DataSelection, participant: str
-) -> tuple[Notice, ...]:
-    """Tell which raw runs with events have no series to model.
+    series: Iterable[DatasetFile], raw: Dataset, data: DataSelection
+) -> tuple[Absence, ...]:
+    """Tell which runs of the raw dataset have no series to model, though their task has events.
 
     Parameters
     ----------
@@ -75,27 +110,68 @@ def runs_without_series(
         All series of the participant.
     raw : Dataset
         Its runs are known by the names of their images, which may be empty or dangling links,
-        and of their events.
+        of the sidecars of these, and of events.
     data : DataSelection
         Runs that it does not ask for are passed over.
-    participant : str
-        Label without ``sub-``.
     """
     there = [run_entities(file.entities) for file in series]
-    lacking: dict[tuple[tuple[str, str], ...], Entities] = {}
-    for file in (*raw.select("bold", NIFTI), *raw.select("events", TABLES)):
-        run = file.entities.without("echo", "part")
-        if file.relative.parent.name != "func" or any(_is_part(run, one) for one in there):
+    sessions = {canonical_label(run["ses"]) for run in there if "ses" in run}
+    kind = _kind(data)
+    events = tuple(raw.select("events", TABLES))
+    tasks = {canonical_label(file.entities.get("task", "")) for file in events}
+    absences: dict[tuple[tuple[str, str], ...], Absence] = {}
+    for file in (*raw.select("bold", NIFTI), *raw.select("bold", (".json",)), *events):
+        run = bare_run(file.entities)
+        is_a_run = file.relative.parent.name == "func" and "task" in run
+        if not is_a_run or run.canonical in absences or not is_wanted_run(run, data):
             continue
-        if is_wanted_run(run, data) and _has_events(file, raw):
-            lacking.setdefault(run.canonical, run)
+        if any(_is_part(run, one) for one in there):
+            continue
+        has_events = _has_events(file, raw)
+        if has_events or canonical_label(run["task"]) in tasks:
+            what = f"events but no {kind}" if has_events else f"neither events nor a {kind}"
+            is_alone = "ses" not in run or canonical_label(run["ses"]) in sessions
+            whole = "" if is_alone else f", as all of session {run['ses']}"
+            absences[run.canonical] = Absence(entities=run, reason=f"it has {what}{whole}")
+    # A table or sidecar of several runs is no run beside them.
+    runs = [absence.entities for absence in absences.values()]
     return tuple(
-        Notice(
-            text=f"{run}: left out, since it has events but no {_kind(data)}.",
-            participant=participant,
-        )
-        for run in lacking.values()
+        absence
+        for absence in absences.values()
+        if not any(run is not absence.entities and _is_part(absence.entities, run) for run in runs)
     )
+
+
+def all_absences(
+    selection: Selection, runs: Iterable[Absence], rest: Container[str]
+) -> tuple[Absence, ...]:
+    """Gather what is absent, in order; a label is told only where none of its runs is.
+
+    Parameters
+    ----------
+    selection : Selection
+        Has the labels that were asked for, and the runs that lack a space.
+    runs : iterable of Absence
+        Runs without events or series.
+    rest : container of str
+        Canonical labels of the tasks that have no events, which lack nothing.
+    """
+    absences = [
+        absence
+        for absence in (*selection.absent, *runs)
+        if canonical_label(absence.entities["task"]) not in rest
+    ]
+    labels = [
+        label
+        for label in selection.unknown
+        if not any(_is_part(label.entities, absence.entities) for absence in absences)
+    ]
+    return tuple(sorted((*labels, *absences), key=lambda one: one.entities.sort_key))
+
+
+def bare_run(entities: Entities) -> Entities:
+    """Return the entities of a run, whatever its spaces, echoes and parts."""
+    return run_entities(entities).without(*_COPIES)
 
 
 def no_series(

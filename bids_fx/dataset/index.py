@@ -9,7 +9,14 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from bids_fx.dataset.completeness import no_series, runs_without_series, tasks_without_events
+from bids_fx.dataset.completeness import (
+    all_absences,
+    bare_run,
+    no_series,
+    runs_without_events,
+    runs_without_series,
+    tasks_without_events,
+)
 from bids_fx.dataset.files import NIFTI, DatasetFile, Faults, absolute, list_tree
 from bids_fx.dataset.folders import (
     DESCRIPTION,
@@ -25,7 +32,7 @@ from bids_fx.dataset.matching import Sources
 from bids_fx.dataset.runmaps import find_run_maps, list_mapped
 from bids_fx.dataset.runs import load_run
 from bids_fx.dataset.selection import check_filters, is_wanted_series, select_runs
-from bids_fx.entities import canonical_label
+from bids_fx.entities import Entities, canonical_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem, output_error
 from bids_fx.inputs import BoldRun, Found
 from bids_fx.settings import AnalysisSettings, DataSelection, digest
@@ -164,27 +171,37 @@ def find_runs(
         [files[0].entities.without("desc") for files in by_run.values()], data, participant
     )
     faults.add(*selection.problems)
-    notices += (*selection.notices, *runs_without_series(series, sources.raw, data, participant))
+    notices += selection.notices
     rest: set[str] = set()
     if sources.designs is None:
         rest, told = tasks_without_events(named, sources.raw, survey, data, participant)
         notices += told
+    chosen = [by_run[e.canonical] for e in _but_rest(selection.chosen, rest)]
+    eventless = {}
+    if sources.designs is None:
+        eventless = runs_without_events([files[0] for files in chosen], sources.raw)
     runs = []
-    for entities in selection.chosen:
-        if canonical_label(entities["task"]) not in rest:
-            files = by_run[entities.canonical]
+    for files in chosen:
+        if bare_run(files[0].entities).canonical not in eventless:
             run, problems = _load_one(files, sources, analysis, participant)
             faults.add(*problems)
             runs += [run] if run is not None else []
     if not runs and not faults.problems:
         faults.add(_only_rest(data))
+    seriesless = runs_without_series(series, sources.raw, data)
     return Found(
         participant=participant,
         runs=tuple(runs),
-        left_out=tuple(e for e in selection.left_out if canonical_label(e["task"]) not in rest),
+        left_out=_but_rest(selection.left_out, rest),
+        absent=all_absences(selection, [*eventless.values(), *seriesless], rest),
         problems=faults.problems,
         notices=notices,
     )
+
+
+def _but_rest(runs: Iterable[Entities], rest: set[str]) -> tuple[Entities, ...]:
+    """Return the runs whose task is none of those without events."""
+    return tuple(run for run in runs if canonical_label(run["task"]) not in rest)
 
 
 def _require(problems: tuple[Problem, ...]) -> None:

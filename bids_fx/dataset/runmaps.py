@@ -104,6 +104,7 @@ def find_run_maps(data: DataSelection, participant: str, *, analysis: AnalysisSe
         participant=participant,
         runs=tuple(runs),
         left_out=selection.left_out,
+        absent=(*selection.unknown, *selection.absent),
         problems=faults.problems,
         notices=(*notices, *selection.notices),
     )

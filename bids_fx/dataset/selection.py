@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bids_fx.dataset.files import IMAGE_ENTITIES, DatasetFile
 from bids_fx.entities import LONG_NAMES, Entities, same_label
 from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.inputs import Absence
 from bids_fx.settings import DataSelection
 from bids_fx.suggest import did_you_mean
 
@@ -40,6 +41,10 @@ class Selection:
         The runs that are meant, in order.
     left_out : tuple of Entities
         Runs in the same spaces that the filters by session, run or filter file left out.
+    unknown : tuple of Absence
+        Labels that were asked for and that no run has, where others of them are there.
+    absent : tuple of Absence
+        Runs that are not there in a space that was chosen.
     problems : tuple of Problem
         Why a choice cannot be made.
     notices : tuple of Notice
@@ -48,6 +53,8 @@ class Selection:
 
     chosen: tuple[Entities, ...] = ()
     left_out: tuple[Entities, ...] = ()
+    unknown: tuple[Absence, ...] = ()
+    absent: tuple[Absence, ...] = ()
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
 
@@ -82,10 +89,7 @@ def select_runs(found: Iterable[Entities], data: DataSelection, participant: str
             and all(_passes(e, key, filters[key]) for key in filters if key not in _SCOPE)
         ),
     )
-    notices = [
-        *_absent_labels(all_runs, data),
-        *(Notice(text=f"{e}: left out, since it is not a magnitude image.") for e in phases),
-    ]
+    notices = [Notice(text=f"{e}: left out, since it is not a magnitude image.") for e in phases]
     if not kept:
         return Selection(problems=(_nothing(all_runs, data),), notices=_name(notices, participant))
     spaces, problems, space_notices = _choose_spaces(kept, data.spaces)
@@ -100,8 +104,10 @@ def select_runs(found: Iterable[Entities], data: DataSelection, participant: str
     return Selection(
         chosen=tuple(chosen),
         left_out=tuple(others),
+        unknown=tuple(_absent_labels(all_runs, data, participant)),
+        absent=tuple(lacking),
         problems=(*problems, *echo_problems),
-        notices=_name([*notices, *space_notices, *lacking, *echo_notices], participant),
+        notices=_name([*notices, *space_notices, *echo_notices], participant),
     )
 
 
@@ -214,16 +220,22 @@ def _labels(runs: Iterable[Entities], key: str) -> list[str]:
     return list(dict.fromkeys(e[key] for e in runs if key in e))
 
 
-def _absent_labels(runs: Sequence[Entities], data: DataSelection) -> list[Notice]:
-    """Say which labels were asked for and are not there, where others are."""
-    notices = []
+def _absent_labels(
+    runs: Sequence[Entities], data: DataSelection, participant: str
+) -> list[Absence]:
+    """Say which labels were asked for and are not there, though others of them are."""
+    absences = []
     for key, what, asked in _asked(data):
         there = _labels(runs, key)
         absent = [one for one in asked if not any(same_label(one, label) for label in there)]
-        if absent and len(absent) < len(asked):
-            text = f"No {what} {', '.join(absent)}; there are {', '.join(there)}."
-            notices.append(Notice(text=text))
-    return notices
+        absences += [
+            Absence(
+                entities=Entities((("sub", participant), (key, one))),
+                reason=f"there is no {what} {one}, but {', '.join(there)}",
+            )
+            for one in absent
+        ]
+    return absences
 
 
 def _asked(data: DataSelection) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
@@ -316,18 +328,22 @@ def _ambiguous(found: str, spaces: Iterable[str]) -> Problem:
     return Problem(where="--space", found=f"{found} are there", remedy=f"choose among {listed}")
 
 
-def _lacking_space(kept: Sequence[Entities], spaces: set[str]) -> list[Notice]:
+def _lacking_space(kept: Sequence[Entities], spaces: set[str]) -> list[Absence]:
     """Say which runs are not there in a space that was chosen."""
-    notices = []
+    absences = []
     runs = {_spaceless(e).canonical: _spaceless(e) for e in kept}
     for space in sorted(spaces):
-        there = {_spaceless(e).canonical for e in kept if _space(e) == space}
-        notices += [
-            Notice(text=f"{entities}: left out, since it is not there in space {space}.")
+        inside = [e for e in kept if _space(e) == space]
+        there = {_spaceless(e).canonical for e in inside}
+        absences += [
+            Absence(
+                entities=Entities((*entities.pairs, *inside[0].only(*IMAGE_ENTITIES).pairs)),
+                reason=f"it is not there in space {space}",
+            )
             for key, entities in runs.items()
             if key not in there
         ]
-    return notices
+    return absences
 
 
 def _spaceless(entities: Entities) -> Entities:

@@ -1,4 +1,4 @@
-"""The table of a run's contrasts: what can be estimated, and how well; written and read back."""
+"""The tables of contrasts: what a run can estimate and how well, which runs a group combines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.write import six_digits, write_table
-from bids_fx.records import RunPlan
+from bids_fx.records import GroupPlan, Plan, RunPlan
 
 
 class ContrastRow(NamedTuple):
@@ -83,6 +83,42 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
     ]
     path = out_dir / paths.contrasts_table(run.entities)
     write_table(path, ContrastRow._fields, lines)
+    return path
+
+
+#: Columns of the table of a group, which has one line for each contrast and run, or whatever else
+#: the group combines.
+GROUP_COLUMNS = ("input", "contrast", "label", "estimable", "entered", "reason")
+
+
+def write_group_contrasts(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
+    """Write what enters each combined contrast of a group, and why the rest does not.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        A group of it that is written.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Path
+        The table. Of runs that are absent it is unknown what they could estimate.
+    """
+    lines: list[tuple[object, ...]] = []
+    for item in group.contrasts:
+        names = (item.contrast.name, item.contrast.label)
+        for result in plan.inputs(group):
+            enters = result.key in item.input_keys
+            why = None if enters else item.dropped.get(result.key, item.reason or None)
+            said = (str(answer).lower() for answer in (result.key not in item.dropped, enters))
+            lines.append((result.entities, *names, *said, why))
+        lines += [(name, *names, None, "false", why) for name, why in group.absent.items()]
+    path = out_dir / paths.group_contrasts_table(group)
+    write_table(path, GROUP_COLUMNS, lines)
     return path
 
 

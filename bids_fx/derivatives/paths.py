@@ -94,6 +94,12 @@ def contrasts_table(entities: Entities) -> PurePosixPath:
     return folder(entities) / f"{entities.without(*IMAGE_ENTITIES)}_contrasts.tsv"
 
 
+def group_contrasts_table(group: GroupPlan) -> PurePosixPath:
+    """Return the path of the table that says which runs enter which combined contrast."""
+    desc = "" if group.mask_desc == "brain" else f"_desc-{group.mask_desc}"
+    return folder(group.entities) / f"{group.entities}{desc}_contrasts.tsv"
+
+
 def clusters(entities: Entities, label: str, *, runs_alone: bool = False) -> PurePosixPath:
     """Return the path of a contrast's cluster table: of its combined map, or of runs alone."""
     desc = "_desc-runs" if runs_alone else ""
@@ -268,6 +274,16 @@ def group_clusters(group: GroupPlan) -> dict[str, PurePosixPath]:
     }
 
 
+def group_tables(group: GroupPlan) -> Iterator[PurePosixPath]:
+    """Iterate over a group's tables and their JSON files, but for those of clusters."""
+    if group.not_written is not None or not group.estimable:
+        return
+    yield group_contrasts_table(group)
+    for path in influence_tables(group).values():
+        yield path
+        yield sidecar(path)
+
+
 def influence_tables(group: GroupPlan) -> dict[str, PurePosixPath]:
     """Return a group's tables of influence by contrast label: of means of two inputs or more."""
     if group.not_written is not None:
@@ -288,9 +304,8 @@ def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     for run in plan.runs:
         files.update(run_tables(run), run_figures(run).values())
     for group in plan.groups:
-        tables = influence_tables(group).values()
         files.update(group_figures(group).values(), group_clusters(group).values())
-        files.update(tables, map(sidecar, tables))
+        files.update(group_tables(group))
     return tuple(sorted(files))
 
 

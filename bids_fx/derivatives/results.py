@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths, sidecars
-from bids_fx.derivatives.contrasts import write_contrasts
+from bids_fx.derivatives.contrasts import write_contrasts, write_group_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.meanings import said_of
 from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
@@ -335,7 +335,7 @@ def write_group_mask(
     hashes: Mapping[str, str],
     out_dir: Path,
 ) -> Path:
-    """Publish the voxels of all contrasts of a group.
+    """Publish the voxels of all contrasts of a group, and the table of its runs by contrasts.
 
     Parameters
     ----------
@@ -362,6 +362,7 @@ def write_group_mask(
     }
     path = paths.mask(group.entities, group.mask_desc)
     _group_writer(plan, group, mask, out_dir).write_mask(path, sidecar)
+    write_group_contrasts(plan, group, out_dir)
     return out_dir / path
 
 

@@ -145,6 +145,7 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
         "SliceTime": source.slice_time if source.design_file is None else None,
         "Confounds": list(run.confounds.columns),
         "FilledConfounds": run.confounds.filled,
+        **_missing_confounds(run),
         "CensoredScans": [
             {"Scan": item.scan, "Reason": item.reason} for item in run.confounds.censored
         ],
@@ -206,6 +207,7 @@ def group_image(
         "RunsLeftOut": {
             str(run.entities): reason for run, reason in (_left_out(plan, item) if item else ())
         },
+        **({"RunsAbsent": group.absent} if group.absent else {}),
         **({} if group.input_noun == "run" else _inputs(plan, group, item)),
         "StatisticalModel": {
             "Runs": {str(run.entities): run_model(run, plan.settings) for run in runs}
@@ -331,12 +333,18 @@ def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) 
         "Columns": describe_columns(run.design),
         "Fit": describe_fit(run.design),
         "Contrasts": [describe_contrast(item) for item in run.contrasts],
+        **_missing_confounds(run),
         "RepetitionTime": source.repetition_time,
         "SliceTime": source.slice_time if source.design_file is None else None,
         "HRFModel": ", ".join(run.hrf_models(settings)) or None,
         "Sources": sorted(source.uris[file] for file in table_inputs(run)),
         "InputHashes": dict(hashes),
     }
+
+
+def _missing_confounds(run: RunPlan) -> Json:
+    """Return which requested confounds the run's table does not fully have, if any."""
+    return {"MissingConfounds": run.confounds.missing} if run.confounds.missing else {}
 
 
 def output_uri(path: PurePosixPath) -> str:

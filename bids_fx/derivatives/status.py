@@ -132,10 +132,8 @@ def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashC
     inputs = group_inputs(plan, group, out_dir)
     if not all(file.exists() for file in inputs.values()):
         return False
-    tables = paths.influence_tables(group).values()
-    images = paths.group_images(group)
-    return _all_exist(out_dir, (*tables, *map(paths.sidecar, tables))) and _vouched(
-        out_dir, images, group.settings_hash, inputs, hashes
+    return _all_exist(out_dir, paths.group_tables(group)) and _vouched(
+        out_dir, paths.group_images(group), group.settings_hash, inputs, hashes
     )
 
 

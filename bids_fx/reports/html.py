@@ -11,7 +11,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.write import write_text
 from bids_fx.errors import Notice
 from bids_fx.records import MethodsText, Plan
-from bids_fx.reports import models
+from bids_fx.reports import models, overview
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.page import FailurePart, Page
 from bids_fx.reports.results import group_part
@@ -97,7 +97,7 @@ def _make_page(
     """Gather all that the page shows."""
     missing = missing_outputs(plan, out_dir)
     notices = tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning))
-    names = models.run_names(plan)
+    names = overview.run_names(plan)
     state, verdict = _verdict(plan, missing, failures, notices)
     return Page(
         participant=plan.participant,
@@ -106,7 +106,8 @@ def _make_page(
         state=state,
         tiles=_tiles(plan, out_dir, missing, failures, notices),
         overview=models.overview_tables(plan, out_dir) if plan.runs else (),
-        reasons=models.estimability_reasons(plan),
+        absent=overview.absence_reasons(plan),
+        reasons=overview.estimability_reasons(plan),
         groups=tuple(
             group_part(plan, group, f"group-{number}", out_dir)
             for number, group in enumerate(plan.groups, start=1)
@@ -171,6 +172,7 @@ def _tiles(
     return (
         (str(used), "runs used"),
         (str(len(plan.runs) - used), "runs incomplete"),
+        *([(str(len(plan.absent_runs)), "runs left out")] if plan.absent_runs else []),
         (str(len(contrasts)), "contrasts"),
         (f"{n_outputs - len(missing)} of {n_outputs}", "outputs written"),
         (str(sum(notice.warning for notice in notices)), "warnings"),

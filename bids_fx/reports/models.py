@@ -14,6 +14,7 @@ from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
 from bids_fx.reports.files import read_json
+from bids_fx.reports.overview import ABSENT, absent_rows, common_pairs, contrasts_table, run_names
 from bids_fx.reports.page import Picture, RunPart, Table
 from bids_fx.reports.results import embed
 from bids_fx.reports.wording import MISSING, brief
@@ -50,35 +51,10 @@ _FIGURES = {
 }
 
 
-def run_names(plan: Plan) -> dict[str, str]:
-    """Return a short name of each run, by key: what all runs have in common is left out."""
-    common = _common_pairs(plan)
-    return {
-        run.key: " ".join(
-            f"{key}-{label}"
-            for key, label in run.entities.without("sub").items()
-            if (key, label) not in common
-        )
-        for run in plan.runs
-    }
-
-
-def _common_pairs(plan: Plan) -> list[tuple[str, str]]:
-    """Return the entities of all runs, but for those by which people call them."""
-    if not plan.runs:
-        return []
-    first, *others = plan.runs
-    return [
-        (key, label)
-        for key, label in first.entities.without("sub", "ses", "task", "run").items()
-        if all(run.entities.get(key) == label for run in others)
-    ]
-
-
 def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
     """Return the table of runs, and of the contrasts that each can estimate."""
     names = run_names(plan)
-    common = " ".join(f"{key}-{label}" for key, label in _common_pairs(plan))
+    common = " ".join(f"{key}-{label}" for key, label in common_pairs(plan))
     head = (
         *("Run", "Scans", "TR (s)", "Conditions", "Confounds", "Censored"),
         *("dof", "Contrasts", "Files"),
@@ -90,39 +66,14 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
             "design, residual degrees of freedom (dof: scans minus the design's rank)"
         ),
         head=head,
-        rows=tuple((names[run.key], *_overview_cells(run), files[run.key]) for run in plan.runs),
+        rows=(
+            *((names[run.key], *_overview_cells(run), files[run.key]) for run in plan.runs),
+            *absent_rows(plan, len(head)),
+        ),
         tones={text: "bad" for text in files.values() if text.endswith(MISSING)}
-        | {_COMPLETE: "good"},
+        | {_COMPLETE: "good", ABSENT: "bad"},
     )
-    labels = {
-        item.contrast.label: f"{item.contrast.name} ({item.contrast.test})"
-        for run in plan.runs
-        for item in run.contrasts
-    }
-    rows = []
-    for run in plan.runs:
-        answers = {
-            item.contrast.label: "yes" if item.reason is None else "no" for item in run.contrasts
-        }
-        rows.append((names[run.key], *(answers.get(label, "\N{EM DASH}") for label in labels)))
-    contrasts = Table(
-        caption="Which run can estimate which contrast, and by which test (t or F)",
-        head=("Run", *labels.values()),
-        rows=tuple(rows),
-        tones={"yes": "good", "no": "bad"},
-    )
-    return (runs, contrasts) if labels else (runs,)
-
-
-def estimability_reasons(plan: Plan) -> tuple[str, ...]:
-    """Return why runs cannot estimate contrasts, one sentence each."""
-    names = run_names(plan)
-    return tuple(
-        f"{names[run.key]}, contrast {item.contrast.name}: {item.reason}."
-        for run in plan.runs
-        for item in run.contrasts
-        if item.reason is not None
-    )
+    return (runs, contrasts_table(plan)) if any(run.contrasts for run in plan.runs) else (runs,)
 
 
 def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:
@@ -269,6 +220,8 @@ def _run_text(run: RunPlan) -> str:
         sentences.append("Its design matrix was made beforehand and used as it is.")
     for name, columns in run.confounds.by_request.items():
         sentences.append(f"Confounds {name}: {', '.join(columns) or 'no column enters'}.")
+    for name, there in run.confounds.missing.items():
+        sentences.append(f"Missing confounds: of {name}, {there} in its table.")
     if run.confounds.filled:
         filled = ", ".join(f"{name} by {value}" for name, value in run.confounds.filled.items())
         sentences.append(f"Missing values were filled: {filled}.")

@@ -122,6 +122,8 @@ class Page:
         The most important counts: value and what is counted.
     overview : tuple of Table
         The runs, and which contrasts each can estimate.
+    absent : tuple of str
+        Why runs are not there, and which confounds runs lack.
     reasons : tuple of str
         Why contrasts cannot be estimated.
     groups : tuple of GroupPart
@@ -150,6 +152,7 @@ class Page:
     state: str
     tiles: tuple[tuple[str, str], ...]
     overview: tuple[Table, ...]
+    absent: tuple[str, ...]
     reasons: tuple[str, ...]
     groups: tuple[GroupPart, ...]
     others: tuple[Picture, ...]

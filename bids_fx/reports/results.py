@@ -90,6 +90,8 @@ def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> Grou
             "unweighted": "each with the same weight",
         }[plan.combination(group)]
         text = f"{count(len(group.input_keys), noun)}, {how}: {names}."
+    if group.absent:
+        text += f" Not there: {', '.join(_absent_titles(group))}."
     level = "Session" if group.level == "session" else "Participant"
     if plan.steps and group.step:
         text = f"Node {group.step}. {text}"
@@ -102,6 +104,15 @@ def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> Grou
             for index, item in enumerate(group.contrasts, start=1)
         ),
     )
+
+
+def _absent_titles(group: GroupPlan) -> list[str]:
+    """Return what tells the absent runs of a group from each other."""
+    shared = str(group.entities).split("_")
+    return [
+        " ".join(pair for pair in name.split("_") if pair not in shared) or "single run"
+        for name in group.absent
+    ]
 
 
 def embed(path: PurePosixPath, out_dir: Path, *, title: str, caption: str, alt: str) -> Picture:

@@ -11,7 +11,16 @@ import pytest
 from bids_fx.cli.dry_run import as_json, as_text
 from bids_fx.derivatives import paths
 from bids_fx.errors import Notice, Problem
-from tests.small_plans import make_plan
+from bids_fx.inputs import Absence
+from tests.small_plans import (
+    FACE,
+    FACE_HOUSE,
+    entities,
+    make_contrast,
+    make_group,
+    make_plan,
+    make_run,
+)
 
 
 def test_text_tells_runs_conditions_confounds_contrasts_outputs_and_memory():
@@ -43,6 +52,70 @@ def test_text_tells_a_run_without_events_from_one_whose_design_was_made_beforeha
     ]
     assert "conditions (events): none" in texts[0]
     assert "conditions (events): those of a design made beforehand" in texts[1]
+
+
+def table_of(text: str) -> list[str]:
+    """Return the lines of the table of runs by contrasts."""
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("  Runs by contrasts"))
+    rest = lines[first + 1 :]
+    return rest[: next(i for i, line in enumerate(rest) if not line.startswith("    "))]
+
+
+def with_gaps(contrasts=(FACE, FACE_HOUSE)):
+    """Return a plan of two runs without a third; one cannot estimate the first contrast."""
+    first = make_run("sub-01_task-x_run-1", contrasts=contrasts)
+    reasons = {contrasts[0].label: "no face"}
+    second = make_run("sub-01_task-x_run-2", contrasts=contrasts, reasons=reasons)
+    choice = replace(second.confounds, missing={"acompcor": "3 of 5 columns"})
+    third = Absence(entities=entities("sub-01_task-x_run-3"), reason="it has no events")
+    runs = (first, replace(second, confounds=choice))
+    group = make_group("sub-01_task-x", runs, absent={str(third.entities): third.reason})
+    return make_plan(runs, (group,), absent=(third,))
+
+
+def test_text_has_a_table_of_runs_by_contrasts_where_any_is_missing():
+    plan = with_gaps()
+    assert table_of(as_text([plan], plan.settings)) == [
+        "                  face  faceGthouse",
+        "    task-x_run-1  +     +",
+        "    task-x_run-2  a     +",
+        "    task-x_run-3  b     b",
+        "    a: no face",
+        "    b: the run is left out, since it has no events",
+    ]
+    assert "Runs by contrasts" not in as_text([make_plan()], plan.settings)
+
+
+def test_wide_table_of_runs_by_contrasts_numbers_them():
+    contrasts = [make_contrast(f"condition{i}" * 3, face=1.0) for i in range(4)]
+    plan = with_gaps(tuple(contrasts))
+    assert table_of(as_text([plan], plan.settings))[:6] == [
+        "                  1  2  3  4",
+        "    task-x_run-1  +  +  +  +",
+        "    task-x_run-2  a  +  +  +",
+        "    task-x_run-3  b  b  b  b",
+        f"    1: {contrasts[0].label}",
+        f"    2: {contrasts[1].label}",
+    ]
+
+
+def test_text_tells_missing_confounds_and_absent_runs():
+    plan = with_gaps()
+    text = as_text([plan], plan.settings)
+    assert "    MISSING confounds acompcor: 3 of 5 columns\n" in text
+    assert "    absent sub-01_task-x_run-3: it has no events\n" in text
+
+
+def test_json_tells_missing_confounds_and_absent_runs():
+    plan = with_gaps()
+    (found,) = json.loads(as_json([plan], plan.settings))["participants"]
+    absent = {"sub-01_task-x_run-3": "it has no events"}
+    assert (found["absent"], found["groups"][0]["absent"]) == (absent, absent)
+    assert [run["confounds_missing"] for run in found["runs"]] == [
+        {},
+        {"acompcor": "3 of 5 columns"},
+    ]
 
 
 def test_text_tells_problems_and_notices():

@@ -56,7 +56,8 @@ def resolve(confounds: ConfoundTable | None, *requests: str, **options: Any) -> 
         "own_drift": True,
         "high_pass_s": 128.0,
     }
-    return resolve_confounds(confounds, requests, load_strategies(), **(settings | options))
+    found = resolve_confounds(confounds, requests, load_strategies(), **(settings | options))
+    return found.choice, (*found.unmet.values(), *found.problems), found.notices
 
 
 def censored(choice: ConfoundChoice) -> dict[int, str]:
@@ -140,10 +141,34 @@ def test_acompcor_sorts_components_by_number() -> None:
 
 
 def test_fewer_components_than_five_are_told() -> None:
-    choice, problems, (notice,) = resolve(table("a_comp_cor_00", "a_comp_cor_01"), "acompcor")
+    choice, problems, notices = resolve(table("a_comp_cor_00", "a_comp_cor_01"), "acompcor")
     assert len(choice.columns) == 2
-    assert problems == ()
-    assert "has 2 columns" in notice
+    assert choice.missing == {"acompcor": "2 of 5 columns a_comp_cor_[0-9]*"}
+    assert (problems, notices) == ((), ())
+
+
+@pytest.mark.parametrize("request_", ["acompcor", "csf", "a_comp_cor_0*"])
+def test_request_without_any_column_is_unmet_and_no_problem_yet(request_: str) -> None:
+    settings = {"n_scans": N_SCANS, "fd_threshold_mm": None, "dummy_scans": 0}
+    found = resolve_confounds(
+        table("x"), (request_, "x"), load_strategies(), own_drift=True, high_pass_s=1.0, **settings
+    )
+    assert list(found.unmet) == list(found.choice.missing) == [request_]
+    assert (found.choice.columns, found.problems) == (("x",), ())
+
+
+@pytest.mark.parametrize(
+    "request_", ["motion_outlier*", "non_steady_state*", "*_outlier*", "cosine*", "cosine_*"]
+)
+def test_pattern_of_markers_or_cosines_may_match_nothing(request_: str) -> None:
+    choice, problems, notices = resolve(table("csf"), request_)
+    assert (choice.columns, choice.missing, problems, notices) == ((), {}, (), ())
+
+
+def test_cosines_are_missed_where_the_model_has_no_drift_of_its_own() -> None:
+    choice, (problem,), _ = resolve(table("csf"), "cosine*", own_drift=False)
+    assert choice.missing == {"cosine*": "no column"}
+    assert "no column matches 'cosine*'" in problem.found
 
 
 @pytest.mark.parametrize(
@@ -344,11 +369,11 @@ def test_scrub_without_displacement_is_a_problem(options: dict[str, float]) -> N
 def test_stricter_of_two_thresholds_counts() -> None:
     scrub = load_strategies()["scrub"]
     strategies = {name: replace(scrub, fd_threshold_mm=t) for name, t in (("a", 0.8), ("b", 0.3))}
-    choice, _, _ = resolve_confounds(
+    found = resolve_confounds(
         scrubbed(), ("a", "b"), strategies, n_scans=N_SCANS, fd_threshold_mm=None,
         dummy_scans=0, own_drift=True, high_pass_s=128.0,
     )  # fmt: skip
-    assert set(censored(choice)) == {2, 3, 5}
+    assert set(censored(found.choice)) == {2, 3, 5}
 
 
 def test_gap_in_the_displacement_is_a_problem() -> None:
@@ -524,12 +549,22 @@ def test_components_that_explain_too_little_are_not_taken(
 def test_fewer_components_of_one_tissue_are_told(
     confounds_of: Callable[[str], ConfoundTable],
 ) -> None:
-    choice, _, notices = resolve(confounds_of("21"), "acompcor-separate", n_scans=3)
+    choice, problems, _ = resolve(confounds_of("21"), "acompcor-separate", n_scans=3)
     assert len(choice.columns) == 7
-    assert [text.partition(": ")[2] for text in notices] == [
-        "acompcor-separate has 4 columns w_comp_cor_[0-9]* instead of 5.",
-        "acompcor-separate has 3 columns c_comp_cor_[0-9]* instead of 5.",
-    ]
+    assert choice.missing == {
+        "acompcor-separate": "4 of 5 columns w_comp_cor_[0-9]*, 3 of 5 columns c_comp_cor_[0-9]*"
+    }
+    assert problems == ()
+
+
+def test_tissue_without_components_is_missed_where_the_other_has_some() -> None:
+    names = [f"w_comp_cor_{i:02}" for i in range(5)]
+    described = {name: {"Mask": "WM"} for name in names}
+    confounds = replace(table(*names), metadata=described)
+    choice, problems, _ = resolve(confounds, "acompcor-separate")
+    assert choice.columns == tuple(names)
+    assert choice.missing == {"acompcor-separate": "0 of 5 columns c_comp_cor_[0-9]*"}
+    assert problems == ()
 
 
 @pytest.mark.parametrize(

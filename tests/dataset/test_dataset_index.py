@@ -13,7 +13,7 @@ import pytest
 
 from bids_fx.dataset.index import find_all, find_runs, list_participants
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.inputs import BoldRun
+from bids_fx.inputs import BoldRun, Found
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.dataset.trees import (
     EVENTS,
@@ -431,14 +431,84 @@ def test_task_without_events_that_is_asked_for_is_a_problem(tree: Tree) -> None:
     assert problem.code == ExitCode.MISSING_INPUT
 
 
-def test_run_without_events_of_a_task_that_has_some_is_a_problem(tree: Tree) -> None:
+def test_run_without_events_of_a_task_that_has_some_is_absent(tree: Tree) -> None:
+    tree.run(RUN)
+    for space in ("MNI152NLin2009cAsym", "T1w"):
+        tree.run(f"sub-01_task-nback_run-2_space-{space}", events=False)
+        tree.run(f"{RUN}_space-{space}")
+    found = tree.find(spaces=("T1w", "MNI152NLin2009cAsym"))
+    assert found.problems == ()
+    assert absent(found) == {
+        "sub-01_task-nback_run-2": "it has a BOLD series, but no events table applies to it"
+    }
+    assert [run.entities["run"] for run in found.runs] == ["1", "1"]
+
+
+def test_run_without_events_is_a_problem_where_no_other_run_is_left(tree: Tree) -> None:
     tree.run(RUN)
     tree.run("sub-01_task-nback_run-2", events=False)
-    found = tree.find()
+    found = tree.find(runs=("2",))
     (problem,) = found.problems
     assert "run-2" in problem.where
     assert f"{RUN}_events.tsv" in problem.found
-    assert names(found) == [RUN]
+    assert (problem.code, found.absent) == (ExitCode.MISSING_INPUT, ())
+
+
+def test_raw_run_without_series_and_events_is_absent_where_its_task_has_events(tree: Tree) -> None:
+    tree.run(RUN)
+    tree.run("sub-01_task-rest_run-1", events=False)
+    # Of the task that was not preprocessed at all nobody knows whether it is rest.
+    for stem in ("sub-01_task-nback_run-2", "sub-01_task-rest_run-2", "sub-01_task-sleep"):
+        tree.func(tree.raw, stem, "bold.json").write_text("{}")
+    assert absent(tree.find()) == {
+        "sub-01_task-nback_run-2": "it has neither events nor a BOLD series with desc-preproc"
+    }
+
+
+def test_session_that_was_not_preprocessed_is_told_by_its_runs(tree: Tree) -> None:
+    tree.run("sub-01_ses-1_task-nback_run-1")
+    for run in (1, 2):
+        stem = f"sub-01_ses-2_task-nback_run-{run}"
+        write_text(tree.func(tree.raw, stem, "events.tsv"), EVENTS)
+    reason = "it has events but no BOLD series with desc-preproc, as all of session 2"
+    expected = {f"sub-01_ses-2_task-nback_run-{run}": reason for run in (1, 2)}
+    assert absent(tree.find()) == expected
+    # Whoever asks for the session is told of its runs alone.
+    assert absent(tree.find(sessions=("1", "2"))) == expected
+    assert absent(tree.find(sessions=("1",))) == {}
+
+
+def test_session_that_nobody_has_is_absent_itself(tree: Tree) -> None:
+    tree.run("sub-01_ses-1_task-nback_run-1")
+    found = tree.find(sessions=("1", "3"))
+    assert absent(found) == {"sub-01_ses-3": "there is no session 3, but 1"}
+
+
+def test_table_of_several_runs_is_no_run_beside_them(tree: Tree) -> None:
+    tree.run("sub-01_task-faces")
+    shared = tree.func(tree.raw, "sub-01_task-nback", "events.tsv")
+    write_text(shared, EVENTS)
+    assert list(absent(tree.find())) == ["sub-01_task-nback"]
+    for run in (1, 2):
+        tree.func(tree.raw, f"sub-01_task-nback_run-{run}", "bold.nii.gz").touch()
+    assert list(absent(tree.find())) == [f"sub-01_task-nback_run-{run}" for run in (1, 2)]
+
+
+def test_run_that_lacks_a_space_is_absent_in_it_unless_it_is_rest(tree: Tree) -> None:
+    for space in ("MNI152NLin2009cAsym", "T1w"):
+        tree.run(f"{RUN}_space-{space}")
+    tree.run("sub-01_task-nback_run-2_space-T1w")
+    tree.run("sub-01_task-rest_space-T1w", events=False)
+    assert absent(tree.find()) == {
+        "sub-01_task-nback_run-2_space-MNI152NLin2009cAsym": (
+            "it is not there in space MNI152NLin2009cAsym"
+        )
+    }
+
+
+def absent(found: Found) -> dict[str, str]:
+    """Return what is absent, and why."""
+    return {str(absence.entities): absence.reason for absence in found.absent}
 
 
 def test_task_whose_events_others_have_is_no_rest(tree: Tree) -> None:
@@ -777,7 +847,7 @@ def test_series_that_cannot_be_read_is_not_blamed_for_its_header_too(tree: Tree)
 
 def test_all_faults_of_all_runs_are_told_at_once(tree: Tree) -> None:
     tree.run(RUN)
-    tree.run("sub-01_task-nback_run-2", events=False)
+    cut(tree.run("sub-01_task-nback_run-2"))
     for ending, damage in ((BOLD, cut), (MASK, empty)):
         damage(tree.func(tree.preproc, RUN, ending))
     drop_column(tree.func(tree.raw, RUN, "events.tsv"))

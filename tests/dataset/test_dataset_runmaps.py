@@ -101,6 +101,15 @@ def test_maps_are_found_wherever_a_program_puts_them(maps: Maps, folder: str) ->
     assert first.uris[effect] == f"bids:runmaps:{prefix}{stem}-effect_statmap.nii.gz"
 
 
+def test_run_that_is_asked_for_and_has_no_maps_is_absent(maps: Maps) -> None:
+    maps.add("sub-01_task-a_run-1", DegreesOfFreedom=40)
+    found = maps.find(runs=("1", "7"))
+    assert names(found) == ["sub-01_task-a_run-1"]
+    assert [str(one) for one in found.absent] == [
+        "sub-01_run-7: left out, since there is no run 7, but 1."
+    ]
+
+
 def test_participants_are_those_who_have_maps(maps: Maps) -> None:
     maps.add("sub-02_task-a_run-1")
     maps.add("sub-10_task-a_run-1", folder=".")

@@ -37,7 +37,8 @@ def left_out(selection: Selection) -> list[str]:
 
 
 def texts(selection: Selection) -> str:
-    return "\n".join(notice.text for notice in selection.notices)
+    absences = map(str, (*selection.unknown, *selection.absent))
+    return "\n".join([*absences, *(notice.text for notice in selection.notices)])
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,7 @@ def test_filter_of_one_label(label: str | None, value: object, expected: bool) -
 def test_label_that_is_not_there_beside_others_that_are_is_told() -> None:
     selection = pick("task-a_run-1 task-a_run-2", runs=("1", "7"))
     assert chosen(selection) == ["task-a_run-1"]
-    assert texts(selection) == "No run 7; there are 1, 2."
-    assert selection.notices[0].participant == "01"
+    assert texts(selection) == "sub-01_run-7: left out, since there is no run 7, but 1, 2."
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def test_run_that_lacks_the_space_is_told() -> None:
     selection = pick(f"task-a_run-1 task-a_run-1_{MNI} task-a_run-2")
     assert chosen(selection) == [f"task-a_run-1_{MNI}"]
     assert (
-        "sub-01_task-a_run-2: left out, since it is not there in space MNI152NLin2009cAsym"
-        in texts(selection)
+        "sub-01_task-a_run-2_space-MNI152NLin2009cAsym: left out, since it is not there in space "
+        "MNI152NLin2009cAsym" in texts(selection)
     )
     assert "run-1:" not in texts(selection)
 

@@ -148,6 +148,7 @@ def names(found: Found) -> list[str]:
 
 
 def told(found: Found) -> str:
-    """Return all that is told about what was found: problems and notices."""
+    """Return all that is told about what was found: problems, absences and notices."""
     notices = [*found.notices, *(n for run in found.runs for n in getattr(run, "notices", ()))]
-    return "\n".join([*map(str, found.problems), *(notice.text for notice in notices)])
+    absences = map(str, found.absent)
+    return "\n".join([*map(str, found.problems), *absences, *(notice.text for notice in notices)])

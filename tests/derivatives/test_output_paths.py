@@ -75,6 +75,15 @@ def test_one_run_alone_and_runs_that_are_not_combined_have_no_table_of_influence
     assert paths.influence_tables(replace(group, not_written="the filters")) == {}
 
 
+def test_a_combination_has_a_table_of_its_runs_and_contrasts():
+    table = "sub-01/func/sub-01_task-x_contrasts.tsv"
+    plan = make_plan()
+    assert table in {str(path) for path in paths.expected_outputs(plan)}
+    group = plan.groups[0]
+    for changed in (replace(group, not_written="the filters"), replace(group, contrasts=())):
+        assert list(paths.group_tables(changed)) == []
+
+
 def test_figures_of_an_f_contrast_need_no_effect():
     runs = [make_run(f"sub-01_{key}", contrasts=(FACE, ANY)) for key in RUNS]
     plan = make_plan(runs)

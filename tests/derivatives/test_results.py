@@ -165,7 +165,7 @@ def test_a_combination_writes_exactly_what_its_plan_promises(group_folder):
     runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(FACE, ANY)) for i in (1, 2)]
     group = make_plan(runs).groups[0]
     files = [*paths.group_images(group), *paths.influence_tables(group).values()]
-    promised = {*files, *map(paths.sidecar, files)}
+    promised = {*files, *map(paths.sidecar, files), *paths.group_tables(group)}
     written = {p.relative_to(group_folder) for p in group_folder.rglob("*") if p.is_file()}
     assert {str(path) for path in written} == {str(path) for path in promised}
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bids_fx.derivatives import paths, sidecars
+from bids_fx.derivatives.contrasts import write_group_contrasts
 from bids_fx.glm.names import COMBINATIONS, NOISE_MODELS
+from bids_fx.records import GroupContrast
 from bids_fx.settings import AnalysisSettings
-from tests.small_plans import ANY, FACE, make_plan, make_run, make_run_maps
+from tests.small_plans import ANY, FACE, make_group, make_plan, make_run, make_run_maps
 
 OLS = AnalysisSettings(noise_model="ols")
 PER_VOXEL = "Kenward-Roger, per voxel: see stat-dof"
@@ -162,3 +166,63 @@ def test_degrees_of_freedom_of_each_voxel_are_announced(contrast, combination):
     assert run_facts(contrast, "dof")["DegreesOfFreedomPerVoxel"] is False
     restricted = run_facts(contrast, "dof", AnalysisSettings(noise_model="ar1"))
     assert restricted["DegreesOfFreedomPerVoxel"] is True
+
+
+def test_combined_maps_name_the_runs_that_are_absent_and_only_those():
+    plan = make_plan()
+    (group,) = plan.groups
+    lacking = replace(group, absent={"sub-01_task-x_run-3": "it has no events"})
+    facts = sidecars.group_image(plan, lacking, group.contrasts[0], {})
+    assert facts["RunsAbsent"] == {"sub-01_task-x_run-3": "it has no events"}
+    assert facts["NumberOfRuns"] == 2
+    assert "RunsAbsent" not in sidecars.group_image(plan, group, group.contrasts[0], {})
+
+
+def test_model_and_design_name_the_confounds_that_are_missing_and_only_those():
+    run = make_run("sub-01_task-x_run-1")
+    lacking = replace(run, confounds=replace(run.confounds, missing={"csf": "no column"}))
+    for facts in (sidecars.run_model(lacking, OLS), sidecars.design(lacking, OLS, {})):
+        assert facts["MissingConfounds"] == {"csf": "no column"}
+    for facts in (sidecars.run_model(run, OLS), sidecars.design(run, OLS, {})):
+        assert "MissingConfounds" not in facts
+
+
+def test_table_of_a_group_says_which_runs_enter_and_why_the_others_do_not(tmp_path):
+    runs = (
+        make_run("sub-01_task-x_run-1", contrasts=(FACE, ANY)),
+        make_run("sub-01_task-x_run-2", contrasts=(FACE, ANY), reasons={"any": "no house"}),
+    )
+    group = make_group("sub-01_task-x", runs, absent={"sub-01_task-x_run-3": "it has no events"})
+    path = write_group_contrasts(make_plan(runs, (group,)), group, tmp_path)
+    assert path == tmp_path / "sub-01/func/sub-01_task-x_contrasts.tsv"
+    assert path.read_text().splitlines() == [
+        "input\tcontrast\tlabel\testimable\tentered\treason",
+        "sub-01_task-x_run-1\tface\tface\ttrue\ttrue\tn/a",
+        "sub-01_task-x_run-2\tface\tface\ttrue\ttrue\tn/a",
+        "sub-01_task-x_run-3\tface\tface\tn/a\tfalse\tit has no events",
+        "sub-01_task-x_run-1\tany\tany\ttrue\ttrue\tn/a",
+        "sub-01_task-x_run-2\tany\tany\tfalse\tfalse\tno house",
+        "sub-01_task-x_run-3\tany\tany\tn/a\tfalse\tit has no events",
+    ]
+
+
+def test_table_of_a_group_of_sessions_has_a_line_for_each_and_its_own_name_where_taken(tmp_path):
+    run = make_run("sub-01_ses-a_task-x_run-1", contrasts=(FACE,))
+    session = make_group("sub-01_ses-a_task-x", (run,))
+    subject = replace(
+        session,
+        key="subject",
+        entities=run.entities.without("ses", "run"),
+        input_keys=(session.key,),
+        contrasts=(
+            GroupContrast(contrast=FACE, input_keys=(session.key,)),
+            GroupContrast(contrast=ANY, input_keys=(), reason="there is no session b"),
+        ),
+        mask_desc="retest",
+    )
+    path = write_group_contrasts(make_plan((run,), (session, subject)), subject, tmp_path)
+    assert path == tmp_path / "sub-01/func/sub-01_task-x_desc-retest_contrasts.tsv"
+    assert path.read_text().splitlines()[1:] == [
+        "sub-01_ses-a_task-x\tface\tface\ttrue\ttrue\tn/a",
+        "sub-01_ses-a_task-x\tany\tany\ttrue\tfalse\tthere is no session b",
+    ]

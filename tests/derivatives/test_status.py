@@ -124,10 +124,12 @@ def test_a_missing_combined_map_combines_again_and_fits_nothing(done):
     assert (len(left.runs), len(left.groups)) == (0, 1)
 
 
-@pytest.mark.parametrize("ending", ["tsv", "json"])
-def test_a_missing_table_of_influence_combines_again(done, ending):
+@pytest.mark.parametrize(
+    "table", ["_influence.tsv", "_influence.json", "_space-MNI152NLin2009cAsym_contrasts.tsv"]
+)
+def test_a_missing_table_of_a_group_combines_again(done, table):
     truth, out = done
-    next(out.rglob(f"*_influence.{ending}")).unlink()
+    next(out.rglob(f"*{table}")).unlink()
     left = todo(truth, out)
     assert (len(left.runs), len(left.groups)) == (0, 1)
 

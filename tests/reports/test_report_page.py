@@ -16,6 +16,7 @@ import pytest
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
+from bids_fx.inputs import Absence
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports.figures import Cluster, write_clusters
 from bids_fx.reports.html import Failure, write_report
@@ -312,10 +313,44 @@ def test_table_tells_which_run_can_estimate_which_contrast_and_why_not(tmp_path:
     assert page.table("Which run")[0] == ["Run", "face (t)", "face - house (t)", "rest (t)"]
     assert page.table("Which run")[1:] == [
         ["task-x run-1", "yes", "yes", "\N{EM DASH}"],
-        ["task-x run-2", "no", "yes", "\N{EM DASH}"],
+        ["task-x run-2", "no\N{NO-BREAK SPACE}(a)", "yes", "\N{EM DASH}"],
         ["task-y", "\N{EM DASH}", "\N{EM DASH}", "yes"],
     ]
-    assert "task-x run-2, contrast face: no face was shown." in page.text
+    assert "(a) no face was shown." in page.text
+
+
+def test_what_is_missing_stands_in_both_tables_and_in_the_group(tmp_path: Path) -> None:
+    run = make_run("sub-01_task-x_run-1")
+    choice = replace(run.confounds, missing={"acompcor": "3 of 5 columns"})
+    runs = (replace(run, confounds=choice),)
+    reason = "it has events but no BOLD series"
+    absent = tuple(
+        Absence(entities=entities(name), reason=reason)
+        for name in ("sub-01_task-x_run-2", "sub-01_run-7")
+    )
+    group = make_group(
+        "sub-01_task-x", runs, absent={str(one.entities): one.reason for one in absent}
+    )
+    page = report(make_plan(runs, (group,), absent=absent), tmp_path)
+    dash = "\N{EM DASH}"
+    assert page.table("Runs")[2] == ["task-x run-2", *[dash] * 7, "left out"]
+    assert len(page.table("Runs")) == 3
+    answer = "no\N{NO-BREAK SPACE}(a)"
+    assert page.table("Which run")[2] == ["task-x run-2", answer, answer]
+    assert f"(a) the run is left out, since {reason}." in page.text
+    assert f"task-x run-2: {reason}." in page.text
+    assert f"run-7: {reason}." in page.text
+    assert "task-x run-1: confounds acompcor: 3 of 5 columns in its table." in page.text
+    assert "Missing confounds: of acompcor, 3 of 5 columns in its table." in page.text
+    assert "Not there: run-2, run-7." in page.text
+    assert "runs left out" in page.text
+
+
+def test_whole_results_say_nothing_of_missing_runs(published: tuple[Plan, Path]) -> None:
+    page = report(*published)
+    assert "left out" not in page.text
+    assert "Missing, and done without" not in page.text
+    assert "Not there" not in page.text
 
 
 def test_peaks_are_those_of_the_published_maps(published: tuple[Plan, Path]) -> None:
