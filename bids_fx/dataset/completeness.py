@@ -67,38 +67,6 @@ def tasks_without_events(
     return tasks, tuple(notices)
 
 
-def runs_without_events(
-    series: Iterable[DatasetFile], raw: Dataset
-) -> dict[tuple[tuple[str, str], ...], Absence]:
-    """Tell which runs have no events, where others of their task have some.
-
-    Parameters
-    ----------
-    series : iterable of DatasetFile
-        The series that are meant to be modelled.
-    raw : Dataset
-        Where the participant's events are.
-
-    Returns
-    -------
-    dict
-        By the canonical entities of the run, whatever its spaces and echoes.
-    """
-    events = {file: _has_events(file, raw) for file in series}
-    tasks = {canonical_label(file.entities["task"]) for file, has in events.items() if has}
-    runs = [
-        bare_run(file.entities)
-        for file, has in events.items()
-        if not has and canonical_label(file.entities["task"]) in tasks
-    ]
-    return {
-        run.canonical: Absence(
-            entities=run, reason="it has a BOLD series, but no events table applies to it"
-        )
-        for run in runs
-    }
-
-
 def runs_without_series(
     series: Iterable[DatasetFile], raw: Dataset, data: DataSelection
 ) -> tuple[Absence, ...]:

@@ -11,9 +11,7 @@ from tempfile import mkdtemp
 
 from bids_fx.dataset.completeness import (
     all_absences,
-    bare_run,
     no_series,
-    runs_without_events,
     runs_without_series,
     tasks_without_events,
 )
@@ -176,24 +174,18 @@ def find_runs(
     if sources.designs is None:
         rest, told = tasks_without_events(named, sources.raw, survey, data, participant)
         notices += told
-    chosen = [by_run[e.canonical] for e in _but_rest(selection.chosen, rest)]
-    eventless = {}
-    if sources.designs is None:
-        eventless = runs_without_events([files[0] for files in chosen], sources.raw)
     runs = []
-    for files in chosen:
-        if bare_run(files[0].entities).canonical not in eventless:
-            run, problems = _load_one(files, sources, analysis, participant)
-            faults.add(*problems)
-            runs += [run] if run is not None else []
+    for entities in _but_rest(selection.chosen, rest):
+        run, problems = _load_one(by_run[entities.canonical], sources, analysis, participant)
+        faults.add(*problems)
+        runs += [run] if run is not None else []
     if not runs and not faults.problems:
         faults.add(_only_rest(data))
-    seriesless = runs_without_series(series, sources.raw, data)
     return Found(
         participant=participant,
         runs=tuple(runs),
         left_out=_but_rest(selection.left_out, rest),
-        absent=all_absences(selection, [*eventless.values(), *seriesless], rest),
+        absent=all_absences(selection, runs_without_series(series, sources.raw, data), rest),
         problems=faults.problems,
         notices=notices,
     )

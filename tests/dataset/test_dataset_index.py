@@ -431,27 +431,15 @@ def test_task_without_events_that_is_asked_for_is_a_problem(tree: Tree) -> None:
     assert problem.code == ExitCode.MISSING_INPUT
 
 
-def test_run_without_events_of_a_task_that_has_some_is_absent(tree: Tree) -> None:
-    tree.run(RUN)
-    for space in ("MNI152NLin2009cAsym", "T1w"):
-        tree.run(f"sub-01_task-nback_run-2_space-{space}", events=False)
-        tree.run(f"{RUN}_space-{space}")
-    found = tree.find(spaces=("T1w", "MNI152NLin2009cAsym"))
-    assert found.problems == ()
-    assert absent(found) == {
-        "sub-01_task-nback_run-2": "it has a BOLD series, but no events table applies to it"
-    }
-    assert [run.entities["run"] for run in found.runs] == ["1", "1"]
-
-
-def test_run_without_events_is_a_problem_where_no_other_run_is_left(tree: Tree) -> None:
+def test_run_without_events_of_a_task_that_has_some_is_a_problem(tree: Tree) -> None:
     tree.run(RUN)
     tree.run("sub-01_task-nback_run-2", events=False)
-    found = tree.find(runs=("2",))
+    found = tree.find()
     (problem,) = found.problems
     assert "run-2" in problem.where
     assert f"{RUN}_events.tsv" in problem.found
-    assert (problem.code, found.absent) == (ExitCode.MISSING_INPUT, ())
+    assert names(found) == [RUN]
+    assert problem.code == ExitCode.MISSING_INPUT
 
 
 def test_raw_run_without_series_and_events_is_absent_where_its_task_has_events(tree: Tree) -> None:

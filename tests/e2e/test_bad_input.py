@@ -87,6 +87,7 @@ def no_nifti(first: RunTruth) -> None:
 
 
 FAULTS = [
+    (no_events, 66, "events"),
     (no_onset, 65, "onset"),
     (no_duration, 65, "duration"),
     (no_trial_type, 65, "trial_type"),

@@ -58,10 +58,6 @@ def no_series(truth: Truth) -> None:
         path.unlink()
 
 
-def no_events(truth: Truth) -> None:
-    picked(truth, "ses-b_run-1").events.unlink()
-
-
 def no_session(truth: Truth) -> None:
     events = picked(truth, "ses-a_run-1").events
     new = Path(str(events).replace("ses-a", "ses-c"))
@@ -74,7 +70,6 @@ GAPS: dict[Callable[[Truth], None], tuple[str, str]] = {
     fewer_components: ("ses-a_task-main_run-2", "3 of 5 columns a_comp_cor_[0-9]*"),
     no_column: ("ses-a_task-main_run-1", "confounds csf: no column"),
     no_series: ("ses-b_task-main_run-2", "it has events but no BOLD series with desc-preproc"),
-    no_events: ("ses-b_task-main_run-1", "a BOLD series, but no events table applies to it"),
     no_session: ("ses-c_task-main_run-1", "no BOLD series with desc-preproc, as all of session c"),
 }
 
@@ -127,8 +122,6 @@ def test_all_gaps_are_refused_in_one_list(truth, tmp_path, capsys):
 def test_gaps_are_tracked_to_the_end(truth, tmp_path):
     for gap in GAPS:
         gap(truth)
-    # Without any events in the other session its run would be alone.
-    shutil.copy(picked(truth, "ses-a_run-2").events, picked(truth, "ses-b_run-1").events)
     out = tmp_path / "out"
     assert run(truth, out) == 0
     stem = "sub-01_task-main_space-MNI152NLin2009cAsym"
@@ -183,10 +176,10 @@ def test_column_that_only_another_participant_has_is_done_without(tmp_path, caps
     assert "no column matches 'csf'" in capsys.readouterr().err
 
 
-def test_run_without_events_is_a_missing_input_where_no_run_is_left(tmp_path, capsys):
+def test_run_without_events_is_no_gap_but_a_missing_input(tmp_path, capsys):
     truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=60))
     truth.runs[0].events.unlink()
-    assert run(truth, tmp_path / "out", "--run-id", "1") == 66
+    assert run(truth, tmp_path / "out") == 66
     message = capsys.readouterr().err
     assert "no events table applies to this run" in message
     assert "run-1" in message
