@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bids_fx.censoring import censored_by
 from bids_fx.confounds import ConfoundStrategy, resolve_confounds
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.inputs import Absence, BoldRun, ConfoundTable, Found, RunMaps
-from bids_fx.model_runs import Applied, apply_model
 from bids_fx.records import ConfoundChoice
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.records import Node
+
+if TYPE_CHECKING:
+    from bids_fx.model_runs import Applied
 
 #: Columns that the motion figure shows, kept whether they enter the design or not.
 MOTION_COLUMNS = (
@@ -121,17 +124,7 @@ def _draft_run(
     if source.design is not None:
         choice = ConfoundChoice(censored=censored_by(source.design))
         return DraftRun(source=_slim(source, choice), confounds=choice)
-    applied = Applied()
-    if root is not None:
-        applied = apply_model(source, root, hrf_model=settings.hrf_model)
-        source = replace(
-            source,
-            events=None,
-            responses=applied.responses,
-            conditions=applied.conditions,
-            hrf_models=applied.hrf_models,
-            absent=applied.absent,
-        )
+    source, applied = (source, None) if root is None else _modelled(source, root, settings)
     choose = partial(
         resolve_confounds,
         source.confounds,
@@ -143,19 +136,39 @@ def _draft_run(
         high_pass_s=settings.high_pass_s,
     )
     resolved = choose(settings.confounds)
-    further = _not_chosen(applied.confounds, resolved.choice, source.confounds)
-    if further:
+    columns = applied.confounds if applied is not None else ()
+    if further := _not_chosen(columns, resolved.choice, source.confounds):
         resolved = choose((*settings.confounds, *further))
     return DraftRun(
         source=_slim(source, resolved.choice),
         confounds=resolved.choice,
         unmet={request: _of_run(source, fault) for request, fault in resolved.unmet.items()},
         problems=(
-            *applied.problems,
+            *(applied.problems if applied is not None else ()),
             *(_of_run(source, fault) for fault in resolved.problems),
         ),
-        notices=(*applied.notices, *(Notice(text=text) for text in resolved.notices)),
+        notices=(
+            *(applied.notices if applied is not None else ()),
+            *(Notice(text=text) for text in resolved.notices),
+        ),
     )
+
+
+def _modelled(source: BoldRun, root: Node, settings: AnalysisSettings) -> tuple[BoldRun, Applied]:
+    """Return a run with the regressors of a model instead of its events."""
+    # What it needs takes as long to import as the rest of planning, and few calls have a model.
+    from bids_fx.model_runs import apply_model
+
+    applied = apply_model(source, root, hrf_model=settings.hrf_model)
+    run = replace(
+        source,
+        events=None,
+        responses=applied.responses,
+        conditions=applied.conditions,
+        hrf_models=applied.hrf_models,
+        absent=applied.absent,
+    )
+    return run, applied
 
 
 def _not_chosen(
