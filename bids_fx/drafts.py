@@ -47,6 +47,8 @@ class DraftRun:
         Why confounds cannot be had as they were asked for.
     notices : tuple of Notice
         What was left out or assumed.
+    applied : Applied or None
+        What a model file makes of the run, without its regressors; None without one.
     """
 
     source: BoldRun | RunMaps
@@ -54,6 +56,7 @@ class DraftRun:
     unmet: dict[str, Problem] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,7 @@ def _draft_run(
             *(applied.notices if applied is not None else ()),
             *(Notice(text=text) for text in resolved.notices),
         ),
+        applied=replace(applied, responses=(), conditions=()) if applied is not None else None,
     )
 
 

@@ -20,6 +20,8 @@ LONG_NAMES = {
     "description": "desc",
     "hemisphere": "hemi",
 }
+#: The same by short key, as they are called in a sentence.
+WORDS = {short: long for long, short in LONG_NAMES.items()}
 
 _PAIR = re.compile(r"([a-zA-Z]+)-([a-zA-Z0-9+]+)")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bids_fx.entities import LONG_NAMES, Entities, same_label
+from bids_fx.entities import WORDS, Entities, same_label
 from bids_fx.errors import Problem
 from bids_fx.model import Contrast, write_sum
 from bids_fx.records import GroupCell, GroupContrast, GroupPlan, RunPlan
@@ -15,8 +15,6 @@ Result = RunPlan | GroupPlan
 #: One input of a group: what holds its maps, of which each has other contrasts.
 Slot = tuple[Result, ...]
 
-#: Entities by short key, as they are called in a sentence.
-_WORDS = {short: long for long, short in LONG_NAMES.items()}
 _UNUSED = "the contrast does not ask for it"
 
 
@@ -199,5 +197,5 @@ def _cell_words(labels: Mapping[str, str]) -> str:
     >>> _cell_words({"ses": "retest", "run": "2"}), _cell_words({})
     ('session retest, run 2', 'any kind')
     """
-    words = (f"{_WORDS.get(key, key)} {label}" for key, label in labels.items())
+    words = (f"{WORDS.get(key, key)} {label}" for key, label in labels.items())
     return ", ".join(words) or "any kind"

@@ -118,6 +118,21 @@ def lacking_confounds(
     return problems, tuple(gaps)
 
 
+def lacking_regressors(draft: Draft) -> list[Gap]:
+    """Return the gaps that regressors leave which a model's instructions cannot make of a run."""
+    return [
+        Gap(
+            where=str(run.source.entities),
+            found=f"it cannot have '{name}' of the model's X: {reason}",
+            told=f"{run.source.entities}: its model does without '{name}' of X: {reason}.",
+            remedy="leave it out of X, leave the run out",
+        )
+        for run in draft.runs
+        if run.applied is not None
+        for name, reason in run.applied.missed.items()
+    ]
+
+
 def lacking_maps(runs: Sequence[RunPlan], groups: Iterable[GroupPlan]) -> tuple[Gap, ...]:
     """Return the maps made beforehand that some runs of a group have and others have not."""
     given = {run.key: run for run in runs if isinstance(run.source, RunMaps)}

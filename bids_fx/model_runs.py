@@ -13,6 +13,7 @@ from bids_fx.glm.design import Column, Condition, Response
 from bids_fx.inputs import BoldRun
 from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
 from bids_fx.stats_models.records import Node
+from bids_fx.suggest import did_you_mean
 from bids_fx.transforms.apply import transform
 from bids_fx.transforms.convolve import convolve, has_response
 from bids_fx.transforms.records import (
@@ -25,6 +26,10 @@ from bids_fx.transforms.records import (
     Variables,
 )
 from bids_fx.transforms.sampling import sample, to_dense
+
+#: What is remarked of variables of events; the second is warned of.
+CONVOLVED = "convolved with the {} HRF, since the model says nothing of convolution"
+UNCONVOLVED = "in the design without convolution, since neither HRF nor Convolve names them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,17 @@ class Applied:
     problems : tuple of Problem
         What cannot be done.
     notices : tuple of Notice
-        What was assumed or left out.
+        What was left out of this run.
+    remarks : mapping of str to tuple of str
+        Names of variables by what holds of them in whichever run has them.
+    unmatched : tuple of str
+        Patterns in X that match nothing.
+    lacking : mapping of str to str
+        Names in X and in instructions that neither the run nor an instruction has, as they are
+        written, and why not.
+    missed : mapping of str to str
+        Regressors in X that no contrast weighs and that instructions cannot make in this run,
+        and why.
     """
 
     responses: tuple[Response, ...] = ()
@@ -56,6 +71,10 @@ class Applied:
     absent: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unmatched: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    missed: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply_model(source: BoldRun, root: Node, *, hrf_model: str) -> Applied:
@@ -110,6 +129,10 @@ class _Run:
         self._absent: dict[str, str] = {}
         self._problems: list[Problem] = []
         self._notices: list[Notice] = []
+        self._remarks: dict[str, dict[str, None]] = {}
+        self._unmatched: list[str] = []
+        self._lacking: dict[str, str] = {}
+        self._missed: dict[str, str] = {}
 
     def transform(self) -> None:
         """Carry out the model's instructions."""
@@ -123,22 +146,22 @@ class _Run:
         )
         for text in self._variables.notices:
             self._tell(text)
+        for name, place in self._variables.unknown.items():
+            self._lacking[name] = f"{place}: {self._variables.why_absent(name)}"
 
     def enter(self, entry: str) -> None:
         """Enter what an entry of X names."""
         names = self._matching(entry)
         for name in names:
             variable = self._variables.values.get(name)
-            if variable is None or (isinstance(variable, Dense) and variable.confound):
-                self._confounds.setdefault(
-                    entry if variable is None else str(getattr(variable, "confound", name))
-                )
+            if variable is None:
+                self._confounds.setdefault(name)
+            elif isinstance(variable, Dense) and variable.confound is not None:
+                self._confounds.setdefault(variable.confound)
             elif plain_name(name) not in self._entered:
                 self._enter_variable(name, variable)
         if not names and is_pattern(entry):
-            self._notices.append(
-                Notice(text=f"{self._name}: X names '{entry}', which matches nothing in this run.")
-            )
+            self._unmatched.append(entry)
         elif not names:
             self._miss(entry)
 
@@ -152,6 +175,10 @@ class _Run:
             absent=self._absent,
             problems=tuple(self._problems),
             notices=tuple(self._notices),
+            remarks={text: tuple(names) for text, names in self._remarks.items()},
+            unmatched=tuple(self._unmatched),
+            lacking=self._lacking,
+            missed=self._missed,
         )
 
     def refuse(self, found: str, remedy: str) -> None:
@@ -197,7 +224,6 @@ class _Run:
         )
         if not meant:
             return ()
-        self._tell("X names values of trial_type: each is taken as a condition of its own")
         return (Instruction(name="Factor", inputs=("trial_type",), where="Factor of trial_type"),)
 
     def _matching(self, entry: str) -> list[str]:
@@ -205,16 +231,19 @@ class _Run:
         there = list(self._variables.values)
         table = self._source.confounds
         if is_pattern(entry):
-            found = [name for name in there if fnmatchcase(name, entry)]
+            found = [
+                name
+                for name in there
+                if fnmatchcase(name, entry) or fnmatchcase(plain_name(name), entry)
+            ]
             columns = [] if table is None else [n for n in table.values if fnmatchcase(n, entry)]
             return found + [name for name in columns if name not in there]
         delays = [f"{entry.rpartition('_')[0]}_delay_{entry.rpartition('_')[2]}"]
         for name in (entry, TRIAL_TYPE + entry, *delays, *(TRIAL_TYPE + d for d in delays)):
             if name in there:
                 return [name]
-        every = [
-            n for n in there if n.startswith((f"{entry}_delay_", TRIAL_TYPE + f"{entry}_del"))
-        ]
+        delay = f"{entry}_delay_"
+        every = [name for name in there if name.startswith((delay, TRIAL_TYPE + delay))]
         if every:
             return every
         return [entry] if table is not None and entry in table.values else []
@@ -237,10 +266,7 @@ class _Run:
             for column, response in convolve(name, variable, self._clock, hrf_model).items():
                 self._enter_dense(column, response)
         elif isinstance(variable, Sparse):
-            self._tell(
-                f"'{name}' enters the design without convolution, since neither HRF nor Convolve "
-                "names it"
-            )
+            self._remark(UNCONVOLVED, name)
             self._enter_dense(name, to_dense(variable, self._clock))
         else:
             self._enter_dense(name, variable)
@@ -255,10 +281,7 @@ class _Run:
             )
             return hrf.hrf_model if named else None
         if self._says_nothing and isinstance(variable, Sparse):
-            self._tell(
-                f"'{name}' is convolved with the {self._hrf_model} HRF, since the model says "
-                "nothing of convolution"
-            )
+            self._remark(CONVOLVED.format(self._hrf_model), name)
             return self._hrf_model
         return None
 
@@ -320,25 +343,45 @@ class _Run:
         """Note that the run does not have what X names."""
         plain = plain_name(entry)
         is_level = any(entry.startswith(prefix) for prefix in self._variables.levels)
+        is_weighed = self._is_weighed(plain)
         if is_level or entry in self._variables.absent:
-            self._absent[plain] = self._variables.why_absent(entry)
-        elif self._is_asked(entry):
-            self._absent[plain] = f"condition '{plain}' has no event in this run"
+            reason = self._variables.why_absent(entry)
+        elif is_weighed:
+            reason = f"condition '{plain}' has no event in this run"
         else:
-            # Nothing is asked of it, so that it can only be a confound.
+            # Nothing is asked of it, so that it is taken for a confound.
+            reason = f"this run has no '{plain}', nor has its confounds table"
             self._confounds.setdefault(entry)
+        question = did_you_mean(entry, self._known())
+        self._lacking[entry] = f"X: {reason}" + (f" ({question})" if question else "")
+        self._absent[plain] = reason
+        if entry in self._confounds:
+            return
+        if is_level or is_weighed:
+            self._tell(f"it is fitted without '{plain}' of X: {reason}", warning=False)
+        else:
+            self._missed[plain] = reason
 
-    def _is_asked(self, entry: str) -> bool:
-        """Tell whether a contrast, the HRF or an instruction speaks of an entry of X."""
+    def _known(self) -> set[str]:
+        """Return all names that an entry of X could have."""
+        table = self._source.confounds
+        variables = set(map(plain_name, self._variables.values))
+        return variables | (set(table.values) if table is not None else set())
+
+    def _is_weighed(self, plain: str) -> bool:
+        """Tell whether contrasts or the HRF speak of an entry of X, so that it is a condition."""
         root = self._root
         named = {name for one in root.contrasts for name in one.conditions}
-        named |= set(root.dummies.conditions or () if root.dummies else ())
+        named |= set(root.dummies.conditions or root.x if root.dummies else ())
         named |= set(root.hrf.variables if root.hrf else ())
-        named |= {name for item in root.instructions for name in (*item.inputs, *item.outputs)}
-        return plain_name(entry) in set(map(plain_name, named))
+        return plain in set(map(plain_name, named))
 
-    def _tell(self, text: str) -> None:
-        self._notices.append(Notice(text=f"{self._name}: {text}."))
+    def _remark(self, text: str, name: str) -> None:
+        """Say something of a variable that holds in all runs which have it."""
+        self._remarks.setdefault(text, {}).setdefault(plain_name(name))
+
+    def _tell(self, text: str, *, warning: bool = True) -> None:
+        self._notices.append(Notice(text=f"{self._name}: {text}.", warning=warning))
 
 
 def _named_by(instructions: Iterable[Instruction]) -> set[str]:

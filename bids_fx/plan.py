@@ -24,6 +24,7 @@ from bids_fx.missing import (
     judge,
     lacking_confounds,
     lacking_maps,
+    lacking_regressors,
     requests_met,
     with_absences,
 )
@@ -99,7 +100,8 @@ def finish_plan(
     notices += tasks.notices
     met = requests_met([draft]) if known_confounds is None else known_confounds
     slips, fewer = lacking_confounds(draft, met)
-    faults, told = judge((*absent_runs(draft.absent), *fewer), settings)
+    gaps = (*absent_runs(draft.absent), *fewer, *lacking_regressors(draft))
+    faults, told = judge(gaps, settings)
     problems += (*slips, *faults)
     notices += told
     runs: list[RunPlan] = []
@@ -303,6 +305,13 @@ def _missing_contrasts(plan: Plan) -> list[Notice]:
         for run in plan.runs
         for item in run.contrasts
         if item.reason is not None
+    ] + [
+        Notice(
+            text=f"{group.entities}: contrast '{item.contrast.name}' is left out: {item.reason}."
+        )
+        for group in plan.written_groups
+        for item in group.contrasts
+        if item.reason
     ]
 
 

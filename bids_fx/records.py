@@ -15,7 +15,7 @@ from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
 from bids_fx.inputs import Absence, BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
-from bids_fx.steps import Step
+from bids_fx.steps import ModelOutline, Step
 
 __all__ = [
     "Censored",
@@ -210,6 +210,8 @@ class Plan:
         Everything that was left out, assumed or noticed.
     steps : tuple of Step or None
         The steps of a model by which it combines; None means those of the settings.
+    model : ModelOutline or None
+        The nodes of a model file; None without one.
     """
 
     participant: str
@@ -220,6 +222,7 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
     steps: tuple[Step, ...] | None = None
+    model: ModelOutline | None = None
 
     def __repr__(self) -> str:
         """Return the participant alone, since logs and crash files show it."""

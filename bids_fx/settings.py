@@ -132,6 +132,8 @@ class DataSelection:
     scope : dict of str to tuple of str
         Labels by short entity key: the images that the model file is about. Others are not left
         out of it, they are none of its business.
+    participants_by : str
+        What names the participants, for messages.
     """
 
     bids_dir: Path
@@ -149,6 +151,7 @@ class DataSelection:
     run_maps_dir: Path | None = None
     model: Path | Literal["auto"] | None = None
     scope: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    participants_by: str = "--participant-label"
 
     @property
     def model_file(self) -> Path | None:

@@ -71,3 +71,43 @@ class Step:
     over: tuple[str, ...] = ("run",)
     contrasts: tuple[StepContrast, ...] | None = None
     combination: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOutline:
+    """What a reader of the plan must know of a node of a model.
+
+    Parameters
+    ----------
+    name, level : str
+        As in the model; the level in lower case.
+    source : str or None
+        Name of the node whose results it takes; None for that of the runs.
+    does : str
+        What is done, in a few words.
+    contrasts : tuple of str
+        Names of the contrasts that it makes, or what is known of them.
+    """
+
+    name: str
+    level: str
+    source: str | None
+    does: str
+    contrasts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutline:
+    """What a reader of the plan must know of a model file.
+
+    Parameters
+    ----------
+    name, file : str
+        The model's name and its file's.
+    nodes : tuple of NodeOutline
+        In the file's order.
+    """
+
+    name: str
+    file: str
+    nodes: tuple[NodeOutline, ...]

@@ -40,8 +40,8 @@ MAY_IMPORT = {
             "inputs",
         ),
         *("contrasts", "model", "settings", "entities", "suggest", "values"),
-        *("glm.names", "stats_models", "model_contrasts", "places", "cli", ""),
-        *("missing", "run_by_contrast"),
+        *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
+        *("missing", "run_by_contrast", "cli", ""),
     ),
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
@@ -81,7 +81,8 @@ MAY_IMPORT = {
         *("censoring", "confounds", "entities", "records", "inputs", "settings"),
         *("model_runs", "stats_models.records"),
     ),
-    "model_runs": ("inputs", "glm.design", "stats_models", "transforms"),
+    "model_runs": ("inputs", "glm.design", "stats_models", "suggest", "transforms"),
+    "model_checks": ("drafts", "entities", "model_runs", "stats_models", "suggest"),
     "model_contrasts": (
         *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),
         *("stats_models", "suggest"),
@@ -314,7 +315,7 @@ def test_every_setting_can_be_chosen_on_the_command_line() -> None:
     wanted = {f"{key}.{field.name}" for key, record in RECORDS.items() for field in fields(record)}
     # positional, or filled from a file that an option names
     elsewhere = {"data.bids_dir", "data.filters", "data.scope", "execution.out_dir"}
-    elsewhere |= {"analysis.model_name"}
+    elsewhere |= {"analysis.model_name", "data.participants_by"}
     assert wanted - chosen - elsewhere == set()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from textwrap import indent
 
 from bids_fx import __version__
@@ -13,6 +14,7 @@ from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.run_by_contrast import RunByContrast, run_by_contrast
 from bids_fx.settings import AnalysisSettings
+from bids_fx.steps import ModelOutline
 
 #: Variance inflation above this is warned of: the customary limit (Marquardt 1970, Technometrics).
 HIGH_INFLATION = 10.0
@@ -20,7 +22,9 @@ HIGH_INFLATION = 10.0
 _WIDTH = 100
 
 
-def as_json(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
+def as_json(
+    plans: Iterable[Plan], settings: AnalysisSettings, model: ModelOutline | None = None
+) -> str:
     """Return the plans as one JSON document.
 
     Parameters
@@ -29,18 +33,24 @@ def as_json(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
         One per participant; each becomes text before the next is drawn.
     settings : AnalysisSettings
         The choices they were made with.
+    model : ModelOutline or None
+        The nodes of a model file.
 
     Returns
     -------
     str
-        An object with `version`, `settings` and `participants`.
+        An object with `version`, `settings`, `model` if there is one, and `participants`.
     """
-    head = _dumped({"version": __version__, "settings": settings.to_json()}).removesuffix("\n}")
+    document: dict[str, object] = {"version": __version__, "settings": settings.to_json()}
+    document |= {"model": asdict(model)} if model is not None else {}
+    head = _dumped(document).removesuffix("\n}")
     participants = ",\n".join([indent(_dumped(_plan_json(plan)), "    ") for plan in plans])
     return f'{head},\n  "participants": [\n{participants}\n  ]\n}}'
 
 
-def as_text(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
+def as_text(
+    plans: Iterable[Plan], settings: AnalysisSettings, model: ModelOutline | None = None
+) -> str:
     """Return the plans as text: what would be read, computed and written.
 
     Parameters
@@ -49,11 +59,23 @@ def as_text(plans: Iterable[Plan], settings: AnalysisSettings) -> str:
         One per participant; each becomes text before the next is drawn.
     settings : AnalysisSettings
         The choices they were made with.
+    model : ModelOutline or None
+        The nodes of a model file.
     """
     lines = [f"bids_fx {__version__}, dry run: nothing is computed or written.", "", "Settings"]
     lines += [f"  {key}: {_show(value)}" for key, value in settings.to_json().items()]
+    lines += _model_lines(model) if model is not None else []
     lines += ["\n".join(["", *_plan_lines(plan)]) for plan in plans]
     return "\n".join(lines)
+
+
+def _model_lines(model: ModelOutline) -> list[str]:
+    lines = ["", f"Model '{model.name}' ({model.file})"]
+    for node in model.nodes:
+        of = f" of '{node.source}'" if node.source is not None else ""
+        made = f": {', '.join(node.contrasts)}" if node.contrasts else ""
+        lines.append(f"  node '{node.name}' ({node.level}){of}: {node.does}{made}")
+    return lines
 
 
 def _dumped(document: dict[str, object]) -> str:

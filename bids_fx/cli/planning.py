@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bids_fx.records import Plan
     from bids_fx.settings import AnalysisSettings, Invocation
     from bids_fx.stats_models.analysis import Analysis
+    from bids_fx.steps import ModelOutline
 
 
 class Planner:
@@ -37,6 +38,8 @@ class Planner:
         The choices that hold: a model file's beat the command line's defaults.
     notices : tuple of Notice
         What a model file is read as, and what holds since it does not say it.
+    model : ModelOutline or None
+        The nodes of a model file that can be run.
     models : dict of str to str
         Models of this analysis by file name, to be written; there once `plans` has begun.
 
@@ -49,6 +52,7 @@ class Planner:
         self.invocation = invocation
         self.settings: AnalysisSettings = invocation.analysis
         self.notices: tuple[Notice, ...] = ()
+        self.model: ModelOutline | None = None
         self.models: dict[str, str] = {}
         self._data = invocation.data
         self._analysis: Analysis | None = None
@@ -80,7 +84,8 @@ class Planner:
         root = self._analysis.model.root if self._analysis is not None else None
         found = find_all(self._data, self._participants(), analysis=self.settings)
         drafts = [draft_plan(item, self.settings, strategies, root) for item in found]
-        known, met = self._known(drafts), requests_met(drafts)
+        known = self._known(drafts)
+        met = requests_met(drafts) | self._check_runs(drafts, known)
         is_shared = self._writes_models()
         if is_shared:
             self._write_down(drafts, known)
@@ -95,11 +100,26 @@ class Planner:
                 analysis=self._analysis,
                 shared=is_shared,
             )
-            plan = replace(plan, notices=(*self.notices, *plan.notices))
+            plan = replace(plan, notices=(*self.notices, *plan.notices), model=self.model)
             # The plans of the others are not made yet: they are taken to be like this one.
             n_joins = len(drafts) * sum(len(group.estimable) for group in plan.written_groups)
             _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=n_joins)
             yield plan
+
+    def _check_runs(
+        self, drafts: Sequence[Draft], known: Mapping[str, Sequence[str]]
+    ) -> frozenset[str]:
+        """Refuse names of a model file that no run has, and return those that only some have."""
+        if self._analysis is None:
+            return frozenset()
+        from bids_fx.model_checks import check_labels, check_names, lacking_somewhere, remarks
+
+        problems = check_names(drafts, self._analysis, lambda: self._all_conditions(known))
+        problems += check_labels(drafts, self._analysis)
+        if problems:
+            raise BIDSFXError(problems)
+        self.notices = (*self.notices, *remarks(drafts, self._analysis))
+        return lacking_somewhere(drafts)
 
     def _writes_models(self) -> bool:
         """Tell whether the analysis is also written as a model."""
@@ -117,6 +137,7 @@ class Planner:
         """Read the model file and let it beat the defaults."""
         from bids_fx.stats_models.analysis import analyse
         from bids_fx.stats_models.choices import data_under, settings_under
+        from bids_fx.stats_models.outline import outline
         from bids_fx.stats_models.read import read_model
 
         model, self._problems, self.notices = read_model(path)
@@ -130,6 +151,7 @@ class Planner:
         self.notices = (*self.notices, *analysis.notices, *assumed)
         self._problems = (*analysis.problems, *clashes, *outside)
         self._analysis, self.settings, self._data = analysis, settings, data
+        self.model = outline(analysis)
 
     def _participants(self) -> tuple[str, ...]:
         """List the participants that are meant; raise all problems together."""
@@ -158,15 +180,18 @@ class Planner:
         One that these participants lack may be one that others have, and no slip.
         """
         from bids_fx.contrasts import are_readable
-        from bids_fx.dataset.conditions import list_conditions
         from bids_fx.model_contrasts import are_known
 
         known = _known_conditions(drafts)
         readable = are_readable(self.settings.contrasts, known)
         if self._analysis is not None:
             readable &= are_known(self._analysis, known)
-        if readable:
-            return known
+        return known if readable else self._all_conditions(known)
+
+    def _all_conditions(self, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return known conditions and those of everybody else in the dataset."""
+        from bids_fx.dataset.conditions import list_conditions
+
         columns = self._analysis.factors if self._analysis is not None else ()
         return _merged(known, list_conditions(self._data.bids_dir, columns))
 

@@ -141,7 +141,7 @@ def _shown(planner: Planner, *, as_json: bool) -> tuple[str, ExitCode]:
         return plan
 
     show = dry_run.as_json if as_json else dry_run.as_text
-    text = show(map(noted, planner.plans()), planner.settings)
+    text = show(map(noted, planner.plans()), planner.settings, planner.model)
     if not any(faults):
         return text, ExitCode.OK
     some_run = not all(faults)

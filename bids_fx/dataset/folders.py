@@ -80,14 +80,14 @@ def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
-def unknown_label(label: str, there: Collection[str]) -> Problem:
+def unknown_label(label: str, there: Collection[str], asked_by: str) -> Problem:
     """Return the fault of a participant who is not there."""
     close = get_close_matches(label, there, n=3, cutoff=0.5)
     listed = sorted(there, key=label_key)
     shown = ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
     remedy = f"did you mean {' or '.join(close)}" if close else f"there are {shown or 'none'}"
     return Problem(
-        where=f"--participant-label {label}",
+        where=f"{asked_by} {label}",
         found="no such participant",
         remedy=remedy,
         code=ExitCode.NOTHING_SELECTED,

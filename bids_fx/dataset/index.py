@@ -79,7 +79,8 @@ def list_participants(data: DataSelection) -> tuple[str, ...]:
     # Who is asked for by name and was not preprocessed gets that as a fault later.
     known = there if data.run_maps_dir is not None else there | labels_in(data.bids_dir)
     meant = {label: matching_labels(label, known) for label in data.participants}
-    _require(tuple(unknown_label(label, known) for label, found in meant.items() if not found))
+    unknown = [label for label, found in meant.items() if not found]
+    _require(tuple(unknown_label(label, known, data.participants_by) for label in unknown))
     return tuple(sorted({one for found in meant.values() for one in found}, key=label_key))
 
 

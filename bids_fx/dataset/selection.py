@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bids_fx.dataset.files import IMAGE_ENTITIES, DatasetFile
-from bids_fx.entities import LONG_NAMES, Entities, same_label
+from bids_fx.entities import LONG_NAMES, WORDS, Entities, same_label
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.settings import DataSelection
@@ -250,6 +250,10 @@ def _nothing(runs: Sequence[Entities], data: DataSelection) -> Problem:
     """Return the fault that nothing is left, and say what there would be."""
     asked = [f"{what} {' '.join(labels)}" for _, what, labels in _asked(data) if labels]
     asked += [f"filter {key}={value!r}" for key, value in data.filters.items()]
+    asked += [
+        f"the model's Input {WORDS.get(key, key)} {' '.join(labels)}"
+        for key, labels in data.scope.items()
+    ]
     there = [
         f"{what} {', '.join(labels)}"
         for key, what, _ in (*_asked(data), ("space", "space", ()))

@@ -14,7 +14,14 @@ from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
 from bids_fx.reports.files import read_json
-from bids_fx.reports.overview import ABSENT, absent_rows, common_pairs, contrasts_table, run_names
+from bids_fx.reports.overview import (
+    ABSENT,
+    absent_rows,
+    common_pairs,
+    contrasts_table,
+    nodes_tables,
+    run_names,
+)
 from bids_fx.reports.page import Picture, RunPart, Table
 from bids_fx.reports.results import embed
 from bids_fx.reports.wording import MISSING, brief
@@ -52,7 +59,7 @@ _FIGURES = {
 
 
 def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
-    """Return the table of runs, and of the contrasts that each can estimate."""
+    """Return the tables of runs, of a model's nodes, and of the contrasts of each run."""
     names = run_names(plan)
     common = " ".join(f"{key}-{label}" for key, label in common_pairs(plan))
     head = (
@@ -73,7 +80,8 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
         tones={text: "bad" for text in files.values() if text.endswith(MISSING)}
         | {_COMPLETE: "good", ABSENT: "bad"},
     )
-    return (runs, contrasts_table(plan)) if any(run.contrasts for run in plan.runs) else (runs,)
+    contrasts = [contrasts_table(plan)] if any(run.contrasts for run in plan.runs) else []
+    return (runs, *nodes_tables(plan), *contrasts)
 
 
 def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:

@@ -45,6 +45,23 @@ def absent_rows(plan: Plan, n_columns: int) -> Iterator[tuple[str, ...]]:
         yield (short_name(plan, absence.entities), *[_NOTHING] * (n_columns - 2), ABSENT)
 
 
+def nodes_tables(plan: Plan) -> list[Table]:
+    """Return the table of the nodes of a model file, if there is one."""
+    if plan.model is None:
+        return []
+    rows = (
+        (node.name, node.level, node.source or _NOTHING, node.does, ", ".join(node.contrasts))
+        for node in plan.model.nodes
+    )
+    return [
+        Table(
+            caption=f"Nodes of the model '{plan.model.name}' ({plan.model.file})",
+            head=("Node", "Level", "Takes results of", "What is done", "Contrasts"),
+            rows=tuple(rows),
+        )
+    ]
+
+
 def contrasts_table(plan: Plan) -> Table:
     """Return which run can estimate which contrast, with a letter for each reason why not."""
     table = run_by_contrast(plan)

@@ -117,9 +117,11 @@ def data_under(
         for label in labels
         if not any(same_label(label, one) for one in model.input[key])
     )
-    participants = data.participants or model.input.get("sub", ())
+    if not data.participants and "sub" in model.input:
+        by = f"Input of {where}: subject"
+        data = replace(data, participants=model.input["sub"], participants_by=by)
     scope = {key: labels for key, labels in model.input.items() if key != "sub"}
-    return replace(data, participants=participants, scope=scope), problems
+    return replace(data, scope=scope), problems
 
 
 def _stated(root: Node) -> dict[str, object]:

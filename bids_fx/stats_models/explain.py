@@ -11,6 +11,7 @@ from bids_fx.settings import AnalysisSettings, setting_text
 from bids_fx.stats_models.analysis import Analysis
 from bids_fx.stats_models.elsewhere import PROGRAMS, elsewhere
 from bids_fx.stats_models.names import CONTRAST, long_key
+from bids_fx.stats_models.outline import combined_over
 from bids_fx.stats_models.outputs import (
     INTERCEPT_NAME,
     Outputs,
@@ -151,7 +152,7 @@ def _software_points(node: Node) -> list[str]:
 def _combination_points(analysis: Analysis, node: Node) -> list[str]:
     """Return what a node above run level combines."""
     points = [_taken_text(analysis.model, node)]
-    over = _over(analysis, node)
+    over = combined_over(analysis, node)
     if over:
         kept = [long_key(key) for key in node.group_by if key not in (CONTRAST, *over)]
         text = (
@@ -165,19 +166,6 @@ def _combination_points(analysis: Analysis, node: Node) -> list[str]:
         steps = "; ".join(_instruction_text(item) for item in node.instructions)
         points.append(f"Results are told apart by their labels: {steps}.")
     return points + _software_points(node)
-
-
-def _over(analysis: Analysis, node: Node) -> list[str]:
-    """Return the short keys of what a node combines over, and no node before it."""
-    steps = {step.name: step for step in analysis.steps}
-    if node.name not in steps:
-        return []
-    keys = list(steps[node.name].over)
-    source = steps[node.name].source
-    while source is not None:
-        keys = [key for key in keys if key not in steps[source].over]
-        source = steps[source].source
-    return keys
 
 
 def _taken_text(model: StatsModel, node: Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bids_fx.glm.names import fir_delays, hrf_name
 from bids_fx.stats_models.findings import Place, kind_of, read_object, texts_of
@@ -16,11 +16,20 @@ _KEYS = ("Variables", "Model", "Parameters")
 _ENDINGS = ("_derivative", "_dispersion", "_delay_*")
 
 
-def nameable(x: tuple[str, ...] | None, hrf: ModelHRF | None) -> tuple[str, ...] | None:
-    """Return what contrasts may name: X, and the columns that HRF makes beside its variables."""
-    if x is None or hrf is None:
+def nameable(
+    x: tuple[str, ...] | None, hrf: ModelHRF | None, instructions: Iterable[Instruction] = ()
+) -> tuple[str, ...] | None:
+    """Return what contrasts may name: X, and the columns that it brings beside those it names.
+
+    ``HRF`` makes them beside its variables; a name in X that FIR delays were made of by
+    ``Convolve`` means them all.
+    """
+    if x is None:
         return x
-    return x + tuple(name + ending for name in hrf.variables for ending in _ENDINGS)
+    by_hrf = [name + ending for name in (hrf.variables if hrf else ()) for ending in _ENDINGS]
+    models = [str(i.arguments.get("Model")) for i in instructions if i.name == "Convolve"]
+    has_delays = any(model.casefold().startswith("fir") for model in models)
+    return (*x, *by_hrf, *(f"{name}_delay_*" for name in x if has_delays))
 
 
 def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF | None:

@@ -83,12 +83,12 @@ def _read_node(raw: object, index: int, file: Place) -> Node | None:
     model = read_node_model(values.get("Model"), place, level)
     at_run = level == "run"
     intercept = model.has_intercept
-    columns = nameable(model.x, model.hrf)
+    instructions = read_transformations(values.get("Transformations"), place)
+    columns = nameable(model.x, model.hrf, instructions)
     contrasts = read_contrasts(values.get("Contrasts"), place, columns, has_intercept=intercept)
     dummies = read_dummies(
         values.get("DummyContrasts"), place, model.x, has_intercept=intercept, at_run=at_run
     )
-    instructions = read_transformations(values.get("Transformations"), place)
     if model.hrf is not None:
         twice = convolved_twice(model.hrf, instructions)
         if twice is not None:

@@ -142,6 +142,9 @@ class Variables:
         the results, such as ``trial_type.``.
     notices : tuple of str
         What was left out or assumed, each a sentence without a full stop.
+    unknown : mapping of str to str
+        Names that instructions give and that neither the run nor an instruction has, and the
+        place of the first such instruction.
     """
 
     values: Mapping[str, Variable] = field(default_factory=dict)
@@ -150,6 +153,7 @@ class Variables:
     zeros: Mapping[str, Sparse] = field(default_factory=dict)
     levels: Mapping[str, Levels] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def why_absent(self, name: str) -> str:
         """Return why the run has not a variable of a name that is not among the values.
@@ -163,7 +167,8 @@ class Variables:
             return self.absent[name]
         prefix = self._prefix(name)
         if prefix is None:
-            return f"no variable {name!r} in this run"
+            noun = "variable or condition" if "trial_type." in self.levels else "variable"
+            return f"no {noun} {name!r} in this run"
         variable, level = self.levels[prefix].variable, name.removeprefix(prefix)
         if self.levels[prefix].events is None and variable in self.absent:
             return self.absent[variable]

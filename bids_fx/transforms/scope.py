@@ -20,6 +20,8 @@ from bids_fx.transforms.records import (
     Variables,
 )
 
+#: Levels of this column are meant by their names alone, as everywhere in a model.
+_IMPLIED = "trial_type."
 #: Onsets and durations that differ by less, in seconds, are those of the same events.
 SAME_S = 1e-6
 
@@ -39,7 +41,7 @@ class Scope:
         See `bids_fx.transforms.apply.transform`.
     where : str
         The instruction that is being carried out.
-    values, groups, absent, zeros, levels, notices
+    values, groups, absent, zeros, levels, notices, unknown
         See `bids_fx.transforms.records.Variables`.
     before : mapping of str to Sparse or Dense
         The values before the instruction: what it reads, whichever of its inputs it has changed.
@@ -56,6 +58,7 @@ class Scope:
     levels: dict[str, Levels] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     before: Mapping[str, Variable] = field(default_factory=dict)
+    unknown: dict[str, str] = field(default_factory=dict)
 
     def variables(self) -> Variables:
         """Return what stands now as a record of its own."""
@@ -66,13 +69,14 @@ class Scope:
             zeros=dict(self.zeros),
             levels=dict(self.levels),
             notices=tuple(self.notices),
+            unknown=dict(self.unknown),
         )
 
     def expand(self, names: Iterable[str], *, keep_unmatched: bool = True) -> list[str]:
         """Return names for groups and patterns; a pattern that matches nothing stays itself."""
         found: list[str] = []
         for name in names:
-            for member in self.groups.get(name, (name,)):
+            for member in map(self._meant, self.groups.get(name, (name,))):
                 if member in self.values or member in self.absent or not is_pattern(member):
                     found.append(member)
                     continue
@@ -80,10 +84,18 @@ class Scope:
                 found.extend(hits or ([member] if keep_unmatched else []))
         return list(dict.fromkeys(found))
 
+    def _meant(self, name: str) -> str:
+        """Return the level of ``trial_type`` that a name means which nothing else has."""
+        level = _IMPLIED + name
+        is_level = level in self.values or level in self.absent
+        return level if is_level and name not in {*self.values, *self.absent} else name
+
     def why_absent(self, name: str) -> str:
-        """Return why there is no variable of a name."""
+        """Return why there is no variable of a name, and keep the name if nothing made it."""
         if name not in self.absent and is_pattern(name) and not self._is_level(name):
             return f"no variable matches {name!r} in this run"
+        if name not in self.absent:
+            self.unknown.setdefault(name, self.where)
         return self.variables().why_absent(name)
 
     def zero_events(self, name: str) -> Sparse | None:

@@ -1,0 +1,104 @@
+"""What of a model file holds of all runs of a call, and what none of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from bids_fx.drafts import Draft
+from bids_fx.entities import WORDS, Entities, same_label
+from bids_fx.errors import Notice, Problem
+from bids_fx.model_runs import UNCONVOLVED, Applied
+from bids_fx.stats_models.analysis import Analysis
+from bids_fx.stats_models.names import plain_name
+from bids_fx.suggest import did_you_mean, listed
+
+
+def check_names(
+    drafts: Iterable[Draft], analysis: Analysis, known: Callable[[], Mapping[str, Sequence[str]]]
+) -> tuple[Problem, ...]:
+    """Find names in X and in instructions that no run has.
+
+    Parameters
+    ----------
+    drafts : iterable of Draft
+        All participants of the call.
+    analysis : Analysis
+        The model.
+    known : callable
+        Returns the conditions of the whole dataset by task; called only if a name is missing
+        everywhere: a condition that these participants lack may be one that others have.
+    """
+    lacking = [applied.lacking for applied in _applied(drafts)]
+    nowhere = [n for n in (lacking[0] if lacking else ()) if all(n in own for own in lacking)]
+    if not nowhere:
+        return ()
+    conditions = {name for names in known().values() for name in names}
+    return tuple(
+        Problem(
+            where=f"{analysis.where}: node '{analysis.model.root.name}'",
+            found=f"no run has '{name}': {lacking[0][name]}",
+            remedy="name what the runs have, or leave it out",
+        )
+        for name in nowhere
+        if plain_name(name) not in conditions
+    )
+
+
+def lacking_somewhere(drafts: Iterable[Draft]) -> frozenset[str]:
+    """Return the names that some run lacks; after `check_names`, others have them."""
+    return frozenset(name for applied in _applied(drafts) for name in applied.lacking)
+
+
+def check_labels(drafts: Sequence[Draft], analysis: Analysis) -> tuple[Problem, ...]:
+    """Find labels, of sessions for example, that contrasts compare and that no run has."""
+    runs = [one for draft in drafts for one in (*_entities(draft), *draft.left_out)]
+    asked = {
+        (step.name, key, label): None
+        for step in analysis.steps
+        for item in step.contrasts or ()
+        for cell in item.cells
+        for key, label in cell.labels.items()
+    }
+    problems = []
+    for node, key, label in asked if runs else ():
+        there = sorted({run[key] for run in runs if key in run})
+        if any(same_label(label, one) for one in there):
+            continue
+        question = did_you_mean(label, there)
+        word = WORDS.get(key, key)
+        problems.append(
+            Problem(
+                where=f"{analysis.where}: node '{node}'",
+                found=f"no run has {word} {label}" + (f" ({question})" if question else ""),
+                remedy=f"there is {word} {listed(there)}" if there else f"there is no {word}",
+            )
+        )
+    return tuple(problems)
+
+
+def remarks(drafts: Iterable[Draft], analysis: Analysis) -> tuple[Notice, ...]:
+    """Return what holds of the same variables in all runs, said once."""
+    applied = _applied(drafts)
+    node = f"{analysis.where}: node '{analysis.model.root.name}'"
+    names: dict[str, dict[str, None]] = {}
+    for one in applied:
+        for text, own in one.remarks.items():
+            names.setdefault(text, {}).update(dict.fromkeys(own))
+    found = [
+        Notice(text=f"{node}: {text}: {listed(list(own))}.", warning=text == UNCONVOLVED)
+        for text, own in names.items()
+    ]
+    for pattern in dict.fromkeys(pattern for one in applied for pattern in one.unmatched):
+        count = sum(pattern in one.unmatched for one in applied)
+        of = "any run" if count == len(applied) else f"{count} of {len(applied)} runs"
+        text = f"{node}: '{pattern}' of X matches nothing in {of}."
+        found.append(Notice(text=text, warning=count == len(applied)))
+    return tuple(found)
+
+
+def _applied(drafts: Iterable[Draft]) -> list[Applied]:
+    return [run.applied for draft in drafts for run in draft.runs if run.applied is not None]
+
+
+def _entities(draft: Draft) -> list[Entities]:
+    return [source.entities for source in draft.sources]
