@@ -16,7 +16,7 @@ from bids_fx.suggest import did_you_mean, listed
 def check_names(
     drafts: Iterable[Draft], analysis: Analysis, known: Callable[[], Mapping[str, Sequence[str]]]
 ) -> tuple[Problem, ...]:
-    """Find names in X and in instructions that no run has.
+    """Find names in X and in instructions that no run has, or that hold texts.
 
     Parameters
     ----------
@@ -28,14 +28,24 @@ def check_names(
         Returns the conditions of the whole dataset by task; called only if a name is missing
         everywhere: a condition that these participants lack may be one that others have.
     """
-    lacking = [applied.lacking for applied in _applied(drafts)]
+    applied = _applied(drafts)
+    where = f"{analysis.where}: node '{analysis.model.root.name}'"
+    texts = tuple(
+        Problem(
+            where=where,
+            found=f"X names '{name}', which holds texts",
+            remedy="make conditions of its values by Factor, or name them in X",
+        )
+        for name in dict.fromkeys(name for one in applied for name in one.texts)
+    )
+    lacking = [one.lacking for one in applied]
     nowhere = [n for n in (lacking[0] if lacking else ()) if all(n in own for own in lacking)]
     if not nowhere:
-        return ()
+        return texts
     conditions = {name for names in known().values() for name in names}
-    return tuple(
+    return texts + tuple(
         Problem(
-            where=f"{analysis.where}: node '{analysis.model.root.name}'",
+            where=where,
             found=f"no run has '{name}': {lacking[0][name]}",
             remedy="name what the runs have, or leave it out",
         )

@@ -56,6 +56,8 @@ class Applied:
         Names of variables by what holds of them in whichever run has them.
     unmatched : tuple of str
         Patterns in X that match nothing.
+    texts : tuple of str
+        Variables of texts in X, which cannot be regressors.
     lacking : mapping of str to str
         Names in X and in instructions that neither the run nor an instruction has, as they are
         written, and why not.
@@ -73,6 +75,7 @@ class Applied:
     notices: tuple[Notice, ...] = ()
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmatched: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
     missed: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,6 +134,7 @@ class _Run:
         self._notices: list[Notice] = []
         self._remarks: dict[str, dict[str, None]] = {}
         self._unmatched: list[str] = []
+        self._texts: list[str] = []
         self._lacking: dict[str, str] = {}
         self._missed: dict[str, str] = {}
 
@@ -177,6 +181,7 @@ class _Run:
             notices=tuple(self._notices),
             remarks={text: tuple(names) for text, names in self._remarks.items()},
             unmatched=tuple(self._unmatched),
+            texts=tuple(self._texts),
             lacking=self._lacking,
             missed=self._missed,
         )
@@ -252,10 +257,7 @@ class _Run:
         """Enter a variable, convolved if the model wants it so."""
         if isinstance(variable, Sparse):
             if variable.is_text:
-                self.refuse(
-                    f"X names '{name}', which holds texts",
-                    "make conditions of its values by Factor, or name them in X",
-                )
+                self._texts.append(name)
                 return
             variable = self._without_gaps(name, variable)
         hrf_model = self._hrf_of(name, variable)
