@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from bids_fx.entities import parse_name
+from bids_fx.glm.design import Column
 from bids_fx.inputs import BoldRun, ConfoundTable, EventTable, Grid
 from bids_fx.model_runs import CONVOLVED, UNCONVOLVED, Applied, apply_model
-from bids_fx.stats_models.records import Node
-from tests.model_files import read, with_run
+from bids_fx.stats_models.records import DummyContrasts, ModelHRF, Node, NodeContrast
+from tests.simulation import spm_response
+from tests.small_runs import read
 
 NAME = "sub-01_task-x_run-1"
 #: Ten volumes, one every 2 s.
 N_SCANS, TR = 10, 2.0
 SPM = CONVOLVED.format("spm")
 FACTOR = {"Name": "Factor", "Input": ["trial_type"]}
-
-
-def convolve(*names: str, **more: object) -> dict[str, object]:
-    return {"Name": "Convolve", "Input": list(names), "Model": "spm", **more}
+#: Of one sum of responses by other code.
+PRECISION = {"rtol": 1e-9, "atol": 1e-12}
 
 
 def a_run(
@@ -41,27 +41,263 @@ def a_run(
     return BoldRun(
         entities=parse_name(f"{NAME}_bold.nii.gz").entities,
         bold=Path("bold.nii.gz"),
-        grid=Grid(shape=(1, 1, 1), affine=((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 1.0, 0))),
+        grid=Grid(shape=(1, 1, 1), affine=tuple(tuple(row) for row in np.eye(4).tolist())),
         n_scans=N_SCANS,
         repetition_time=TR,
         events=EventTable(
-            onsets=4.0 * np.arange(n), durations=np.full(n, 2.0), columns=values
+            path=Path("events.tsv"),
+            onsets=4.0 * np.arange(n),
+            durations=np.full(n, 2.0),
+            columns=values,
         ),
         confounds=ConfoundTable(path=Path("confounds.tsv"), values=table),
     )
 
 
-def a_node(
-    *x: object, instructions: list[dict[str, object]] | None = None, **more: object
-) -> Node:
-    """Return the run node of a model; contrasts of nothing are left out."""
-    model = {"Type": "glm", "X": [*x, 1], **more.pop("model", {})}  # type: ignore[dict-item]
-    raw: dict[str, object] = {"Model": model, "Contrasts": [], **more}
-    if instructions is not None:
-        raw["Transformations"] = {
-            "Transformer": "pybids-transforms-v1",
-            "Instructions": instructions,
-        }
-    content = with_run(**raw)
-    content["Nodes"] = content["Nodes"][:1]
-    return read(content).root
+def a_node(*x: str, instructions: tuple[dict[str, object], ...] = (), **more: Any) -> Node:
+    """Return a run node with instructions in the file's spelling."""
+    items = tuple(read(raw, f"instruction {i}") for i, raw in enumerate(instructions, start=1))
+    return Node(name="run", level="run", x=x, instructions=items, **more)
+
+
+def convolve(*names: str, **more: object) -> dict[str, object]:
+    return {"Name": "Convolve", "Input": list(names), "Model": "spm", **more}
+
+
+def weighing(*names: str) -> tuple[NodeContrast, ...]:
+    return (NodeContrast(name="c", conditions=names, weights=((1.0,) * len(names),)),)
+
+
+def applied(run: BoldRun, node: Node) -> Applied:
+    return apply_model(run, node, hrf_model="spm")
+
+
+def columns(found: Applied) -> list[Column]:
+    return [column for response in found.responses for column in response.columns]
+
+
+def names(found: Applied) -> list[str]:
+    return [column.name for column in columns(found)]
+
+
+def matrix(found: Applied) -> np.ndarray:
+    return np.hstack([response.matrix for response in found.responses])
+
+
+def response_at(onsets: list[float], heights: list[float] | None = None) -> np.ndarray:
+    n = len(onsets)
+    return spm_response(
+        TR * np.arange(N_SCANS),
+        np.array(onsets),
+        np.full(n, 2.0),
+        np.ones(n) if heights is None else np.array(heights),
+    )
+
+
+# ---- what X names
+
+
+def test_levels_of_trial_type_are_conditions_in_the_order_of_x():
+    found = applied(a_run(), a_node("house", "face"))
+    assert columns(found) == [
+        Column(name="house", role="condition", condition="house", basis=0),
+        Column(name="face", role="condition", condition="face", basis=0),
+    ]
+    expected = np.column_stack([response_at([4.0]), response_at([0.0, 8.0])])
+    np.testing.assert_allclose(matrix(found), expected, **PRECISION)
+
+
+@pytest.mark.parametrize("entry", ["trial_type.face", "face", "trial_type.f*"])
+def test_a_level_may_be_named_with_and_without_its_column(entry):
+    assert names(applied(a_run(), a_node(entry))) == ["face"]
+
+
+@pytest.mark.parametrize("entry", ["trial_type.f*", "f*"])
+def test_a_pattern_may_stand_for_levels_with_and_without_their_column(entry):
+    assert names(applied(a_run(), a_node(entry, instructions=(FACTOR,)))) == ["face"]
+
+
+def test_a_regressor_that_two_entries_name_enters_once():
+    assert names(applied(a_run(), a_node("face", "trial_type.*"))) == ["face", "house"]
+
+
+def test_columns_of_the_confounds_table_are_left_to_the_choice_of_confounds():
+    found = applied(a_run(confounds={"rot_x": [0.0] * 10}), a_node("trans_x", "rot_*"))
+    assert (found.confounds, found.responses) == (("trans_x", "rot_x"), ())
+
+
+def test_a_confound_that_an_instruction_only_reads_stays_a_column_of_the_table():
+    threshold = {"Name": "Threshold", "Input": ["trans_x"], "Threshold": 7.5, "Output": ["late"]}
+    found = applied(a_run(), a_node("trans_x", "late", instructions=(threshold,)))
+    assert found.confounds == ("trans_x",)
+    assert columns(found) == [Column(name="late", role="confound")]
+    np.testing.assert_array_equal(matrix(found)[:, 0], [0, 0, 0, 0, 0, 0, 0, 0, 8, 9])
+
+
+def test_a_numeric_column_is_the_height_of_its_responses():
+    found = applied(a_run(gain=[1.0, 2.0, 4.0]), a_node("gain"))
+    expected = response_at([0.0, 4.0, 8.0], [1.0, 2.0, 4.0])
+    np.testing.assert_allclose(matrix(found)[:, 0], expected, **PRECISION)
+
+
+def test_events_without_a_value_are_left_out_with_a_notice():
+    found = applied(a_run(gain=[1.0, np.nan, 4.0]), a_node("gain"))
+    np.testing.assert_allclose(
+        matrix(found)[:, 0], response_at([0.0, 8.0], [1.0, 4.0]), **PRECISION
+    )
+    assert [notice.text for notice in found.notices] == [
+        f"{NAME}: 1 event without 'gain' left out of it."
+    ]
+
+
+def test_a_column_of_texts_is_no_regressor():
+    found = applied(a_run(), a_node("trial_type"))
+    assert (found.texts, found.responses) == (("trial_type",), ())
+
+
+def test_a_regressor_with_gaps_is_refused_with_the_scan():
+    lag = {"Name": "Scale", "Input": ["dvars"], "ReplaceNA": "off"}
+    run = a_run(confounds={"dvars": [np.nan, *range(1, 10)]})
+    found = applied(run, a_node("dvars", instructions=(lag,)))
+    assert [str(problem) for problem in found.problems] == [
+        (
+            f"{NAME}: 'dvars' has no value in scan 1; fill them in by an instruction, such as "
+            "Scale with ReplaceNA, or leave it out."
+        )
+    ]
+
+
+# ---- what is convolved
+
+
+def test_model_that_says_nothing_is_convolved_with_the_default():
+    found = applied(a_run(), a_node("face", "house"))
+    assert found.remarks == {SPM: ("face", "house")}
+    assert found.hrf_models == ("spm",)
+
+
+def test_model_that_convolves_one_variable_is_taken_at_its_word_for_the_others():
+    node = a_node("face", "house", instructions=(FACTOR, convolve("trial_type.face")))
+    found = applied(a_run(), node)
+    assert found.remarks == {UNCONVOLVED: ("house",)}
+    # A box of 2 s from 4 s on, at scans every 2 s.
+    np.testing.assert_array_equal(matrix(found)[:, 1], [0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+
+
+def test_an_instruction_may_name_a_level_by_its_name_alone():
+    found = applied(a_run(), a_node("face", instructions=(FACTOR, convolve("face"))))
+    assert (found.remarks, found.lacking) == ({}, {})
+    np.testing.assert_allclose(matrix(found)[:, 0], response_at([0.0, 8.0]), **PRECISION)
+
+
+def test_hrf_convolves_the_variables_that_it_names():
+    hrf = ModelHRF(variables=("face",), hrf_model="spm + derivative")
+    found = applied(a_run(), a_node("face", "house", hrf=hrf))
+    assert columns(found) == [
+        Column(name="face", role="condition", condition="face", basis=0),
+        Column(name="face_derivative", role="derivative", condition="face", basis=1),
+        Column(name="house", role="condition", condition="house", basis=0),
+    ]
+    assert found.hrf_models == ("spm + derivative",)
+
+
+def test_two_hrf_models_are_both_told():
+    steps = (FACTOR, convolve("face"), convolve("house", Model="glover"))
+    found = applied(a_run(), a_node("face", "house", instructions=steps))
+    assert found.hrf_models == ("glover", "spm")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("face", ["face_delay_0", "face_delay_2"]),
+        ("face_delay_2", ["face_delay_2"]),
+        ("face_2", ["face_delay_2"]),
+        ("trial_type.face_2", ["face_delay_2"]),
+    ],
+)
+def test_fir_delays_are_entered_together_or_one_by_one(entry, expected):
+    steps = (FACTOR, convolve("trial_type.*", Model="fir", FIRDelays=[0, 2]))
+    found = applied(a_run(), a_node(entry, instructions=steps))
+    assert names(found) == expected
+    assert {column.role for column in columns(found)} == {"condition"}
+
+
+def test_events_of_a_response_are_kept_for_the_report():
+    (condition,) = applied(a_run(gain=[2.0, 0.0, 3.0]), a_node("gain")).conditions
+    assert condition.name == "gain"
+    np.testing.assert_array_equal(condition.onsets, [0.0, 8.0])
+    np.testing.assert_array_equal(condition.amplitudes, [2.0, 3.0])
+
+
+# ---- what is not there
+
+
+def test_a_condition_without_events_is_absent_with_the_reason():
+    node = a_node("face", "tool", contrasts=weighing("face", "tool"))
+    found = applied(a_run(), node)
+    assert found.absent == {"tool": "condition 'tool' has no event in this run"}
+    assert found.lacking == {"tool": "X: condition 'tool' has no event in this run"}
+    assert [(notice.text, notice.warning) for notice in found.notices] == [
+        (
+            (
+                f"{NAME}: it is fitted without 'tool' of X: condition 'tool' has no event in "
+                "this run."
+            ),
+            False,
+        )
+    ]
+    assert found.confounds == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"contrasts": weighing("trial_type.tool")},
+        {"dummies": DummyContrasts(conditions=("tool",))},
+        {"dummies": DummyContrasts()},
+        {"hrf": ModelHRF(variables=("tool",), hrf_model="spm")},
+    ],
+    ids=["contrast", "dummy", "dummies of X", "HRF"],
+)
+def test_what_a_contrast_or_the_hrf_names_is_a_condition(more):
+    found = applied(a_run(), a_node("tool", **more))
+    assert found.absent == {"tool": "condition 'tool' has no event in this run"}
+    assert found.confounds == ()
+
+
+def test_what_nothing_else_names_is_taken_for_a_confound():
+    found = applied(a_run(), a_node("face", "trans_xx"))
+    assert found.confounds == ("trans_xx",)
+    assert found.lacking == {
+        "trans_xx": "X: this run has no 'trans_xx', nor has its confounds table (did you mean "
+        "'trans_x'?)"
+    }
+    assert found.notices == ()
+
+
+def test_a_nuisance_regressor_that_cannot_be_made_is_missed():
+    steps = ({"Name": "Threshold", "Input": ["fd"], "Threshold": 0.5, "Output": ["bad"]},)
+    found = applied(a_run(), a_node("trans_x", "bad", instructions=steps))
+    assert found.missed == {"bad": "no variable 'fd' in this run"}
+    assert found.lacking["fd"] == "instruction 1 (Threshold): no variable 'fd' in this run"
+
+
+def test_a_pattern_that_matches_nothing_is_told():
+    found = applied(a_run(), a_node("face", "motion_outlier*"))
+    assert (found.unmatched, found.lacking) == (("motion_outlier*",), {})
+
+
+def test_a_variable_that_is_zero_throughout_has_no_response():
+    found = applied(a_run(gain=[0.0, 0.0, 0.0]), a_node("gain"))
+    assert found.responses == ()
+    assert found.absent == {"gain": "condition 'gain' has no event in this run"}
+
+
+def test_an_instruction_that_cannot_be_carried_out_is_refused():
+    steps = ({"Name": "Demean", "Input": ["trial_type"]},)
+    (problem,) = applied(a_run(), a_node("face", instructions=steps)).problems
+    assert problem.where == NAME
+    assert problem.found == (
+        "instruction 1 (Demean): 'trial_type' holds texts; make numbers of them by Factor first"
+    )
