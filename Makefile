@@ -28,6 +28,7 @@ ONEBACK := tests/data/oneback
 CONDITIONS := body face house object scene scramble
 DEMO_OUT := demo_out
 BENCH_FLAGS ?=
+AGREEMENT_FLAGS ?=
 
 # One set of pins serves all Pythons: resolved for the oldest, then checked for each.
 PINS_PYTHON ?= python3.11
@@ -42,8 +43,8 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench install \
-	image pins clean
+.PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench agreement \
+	install image pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +87,9 @@ calibration: $(DEV) ## false positives of our tests and nilearn's (real noise: D
 
 bench: $(DEV) ## time and memory beside nilearn's (and FitLins': FITLINS=PATH)
 	$(BIN)/python benchmarks/speed.py $(if $(FITLINS),--fitlins '$(FITLINS)') $(BENCH_FLAGS)
+
+agreement: $(DEV) ## the same models in FitLins (FITLINS=PATH)
+	$(BIN)/python benchmarks/fitlins_agreement.py $(if $(FITLINS),--fitlins '$(FITLINS)') $(AGREEMENT_FLAGS)
 
 install: $(RUNTIME) ## install the program into .venv
 

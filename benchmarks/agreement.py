@@ -70,6 +70,12 @@ def stretched_moments(n_scans: int, repetition_time: float) -> FloatArray:
     return np.linspace(0.0, last, n_scans)
 
 
+def delay_between(early: FloatArray, late: FloatArray, repetition_time: float) -> float:
+    """Return by how many seconds one regressor is later than another of the same shape."""
+    moments = repetition_time * np.arange(len(early))
+    return float(moments @ late / late.sum() - moments @ early / early.sum())
+
+
 def ratio_text(theirs: Sequence[float] | FloatArray, ours: Sequence[float] | FloatArray) -> str:
     """Return the median over voxels of a ratio, and its range."""
     ratio = np.asarray(theirs) / np.asarray(ours)

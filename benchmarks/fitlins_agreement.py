@@ -28,6 +28,7 @@ import pandas as pd
 
 from agreement import (
     agreement,
+    delay_between,
     effects_by_cut_rho,
     error_percent,
     ratio_text,
@@ -36,7 +37,7 @@ from agreement import (
 )
 from calls import environment
 from knowndata import CONDITIONS, SPACE, Known, make_known, response_at
-from modelcases import CASES, TIMINGS, Case
+from modelcases import CASES, COLUMNS, FIR, TIMINGS, Case
 from printing import aligned, versions
 from processes import measure
 
@@ -206,15 +207,18 @@ def column_row(outputs: Outputs, known: Known) -> tuple[str, ...]:
     case = outputs.case
     scans = case.timing.moments()
     exact = response_at(known, case.timing, "face", scans)
+    designs = [outputs.design(ours=own) for own in (True, False)]
+    counts = [str(design.shape[1]) for design in designs]
+    ours, theirs = (_column(design, case) for design in designs)
+    errors = [error_percent(ours, exact), error_percent(theirs, exact)]
+    cells = [f"{error:.2f} %" for error in errors]
+    if not case.convolves:
+        return (case.label, *cells, "", "", *counts)
     moments = stretched_moments(case.timing.n_scans, case.timing.repetition_time)
     stretched = response_at(known, case.timing, "face", moments)
-    designs = [outputs.design(ours=own) for own in (True, False)]
-    ours, theirs = (_column(design, case) for design in designs)
     height = slope(theirs, stretched)
-    errors = [error_percent(ours, exact), error_percent(theirs, exact)]
-    errors.append(error_percent(theirs / height, stretched))
-    counts = (str(design.shape[1]) for design in designs)
-    return (case.label, *(f"{error:.2f} %" for error in errors), f"{height:.3f}", *counts)
+    error = error_percent(theirs / height, stretched)
+    return (case.label, *cells, f"{error:.2f} %", f"{height:.3f}", *counts)
 
 
 def noise_text(outputs: Outputs, known: Known) -> str:
@@ -241,6 +245,19 @@ def noise_text(outputs: Outputs, known: Known) -> str:
     )
 
 
+def delay_text(outputs: Outputs) -> str:
+    """Say by how many seconds the delays 0 and 2 of an FIR differ in both programs."""
+    tr = outputs.case.timing.repetition_time
+    texts = []
+    for ours, ending in ((True, "delay_"), (False, "")):
+        design = outputs.design(ours=ours)
+        label = "face" if ours else COLUMNS[0]
+        early, late = (np.asarray(design[f"{label}_{ending}{i}"]) for i in (0, 2))
+        whose = "ours" if ours else "FitLins'"
+        texts.append(f"{delay_between(early, late, tr):.2f} s in {whose}")
+    return f"FIR delay 2 is later than delay 0 by {' and by '.join(texts)}."
+
+
 def _column(design: pd.DataFrame, case: Case) -> FloatArray:
     """Return the regressor of faces, which our designs call by the level alone."""
     names = (case.columns[0], case.columns[0].removeprefix("trial_type."))
@@ -256,7 +273,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--fitlins",
         type=Path,
-        default=os.environ.get("FITLINS"),
+        default=os.environ.get("FITLINS") or None,
         help="its executable (default: environment variable FITLINS)",
     )
     names = [case.name for case in CASES]
@@ -271,7 +288,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             "--fitlins: say where FitLins is; benchmarks/README.md says how to install it"
         )
-    if not os.access(options.fitlins, os.X_OK):
+    if not (options.fitlins.is_file() and os.access(options.fitlins, os.X_OK)):
         parser.error(f"--fitlins: {options.fitlins} cannot be run")
     wanted = options.cases.split(",")
     for name in wanted:
@@ -303,6 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for one in found:
         if one.case is CASES[0] and not one.failure:
             print(f"\n{noise_text(one, known)}")
+        if FIR in one.case.instructions and not one.failure:
+            print(f"\n{delay_text(one)}")
 
 
 if __name__ == "__main__":

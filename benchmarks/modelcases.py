@@ -65,6 +65,11 @@ class Case:
     subject_type: str = "Meta"
     tests_truth: bool = True
 
+    @property
+    def convolves(self) -> bool:
+        """Whether an instruction convolves."""
+        return any(step["Name"] == "Convolve" for step in self.instructions)
+
     def model(self) -> Json:
         """Return the content of the model file."""
         face, house = self.columns
@@ -142,7 +147,7 @@ CASES = (
         name="fir",
         label="Convolve by fir",
         columns=tuple(f"{column}_2" for column in COLUMNS),
-        names=(EVERY_LEVEL,),
+        names=("trial_type.*_*",),
         instructions=(FACTOR, FIR),
         tests_truth=False,
     ),

@@ -14,6 +14,7 @@ import pytest
 
 from agreement import (
     agreement,
+    delay_between,
     effects_by_cut_rho,
     error_percent,
     ratio_text,
@@ -112,6 +113,12 @@ def test_pybids_stretches_a_run_from_its_first_to_its_last_sample() -> None:
     np.testing.assert_allclose(stretched_moments(3, 2.0), [0.0, 2.95, 5.9])
 
 
+def test_delay_is_between_the_centres_of_regressors() -> None:
+    early, late = np.zeros(9), np.zeros(9)
+    early[[1, 2]], late[[4, 5]] = [1.0, 3.0], [2.0, 6.0]
+    assert delay_between(early, late, 1.5) == pytest.approx(4.5)
+
+
 def test_ratio_is_told_by_its_median_and_range() -> None:
     theirs, ours = np.array([1.0, 6.0, 0.02]), np.array([2.0, 2.0, 2.0])
     assert ratio_text(theirs, ours) == "0.50 (0.010 to 3.00)"
@@ -165,6 +172,7 @@ def test_program_that_ends_without_an_exception_is_told_by_its_last_line() -> No
     [
         ([], "say where FitLins is"),
         (["--fitlins", "/nowhere/fitlins"], "cannot be run"),
+        (["--fitlins", "/"], "cannot be run"),
         (["--fitlins", sys.executable, "--cases", "dense,nothing"], "no case 'nothing'"),
     ],
 )
@@ -178,6 +186,12 @@ def test_call_that_cannot_be_is_refused(
     with pytest.raises(SystemExit):
         parse(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_environment_may_say_where_the_peer_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITLINS", sys.executable)
+    assert parse([]).fitlins == Path(sys.executable)
+    assert parse([]).cases == list(CASES)
 
 
 #: A program that answers with our maps, named and placed as FitLins does, its effects halved.

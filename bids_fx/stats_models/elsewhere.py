@@ -68,7 +68,9 @@ _CLAIMS: tuple[tuple[Callable[[StatsModel], bool], str], ...] = (
         _convolves,
         (
             "Convolve is ignored by bidspm, which needs Model.HRF. FitLins and pybids convolve,"
-            " but sample the response at times that drift by almost one TR over a run."
+            " but sample the response at times that drift by almost one TR over a run, whatever"
+            " StartTime is. An event of duration 0 has area 1 s here, and there that of a step "
+            "of their grid, 0.1 s or less."
         ),
     ),
     (
@@ -97,8 +99,10 @@ _CLAIMS: tuple[tuple[Callable[[StatsModel], bool], str], ...] = (
     (
         lambda model: bool(model.root.x),
         (
-            "Where a run lacks a condition or column of X, FitLins stops; here the contrasts "
-            "that the run can still estimate are kept, and the run is left out of the others."
+            "Where a run lacks a condition or column that the model has by name, FitLins stops,"
+            " and where by a wildcard, it leaves contrasts out without a word. Here the "
+            "contrasts that the run can still estimate are kept, and the run is left out of the"
+            " others by name."
         ),
     ),
     (
