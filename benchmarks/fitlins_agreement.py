@@ -150,13 +150,9 @@ def last_error(output: str) -> str:
 
 def effect_rows(outputs: Outputs, known: Known) -> Iterator[tuple[str, ...]]:
     """Iterate over the rows of the table of effects, one per contrast."""
-    label = outputs.case.label
-    if outputs.failure:
-        yield (label, f"FitLins fails: {outputs.failure}", *[""] * (len(_EFFECTS_HEAD) - 2))
-        return
     for contrast in CONTRASTS:
         run_cells = _run_cells(outputs, known, contrast)
-        yield (label, contrast, *run_cells, *_subject_cells(outputs, known, contrast))
+        yield (outputs.case.label, *run_cells, *_subject_cells(outputs, known, contrast))
 
 
 def _run_cells(outputs: Outputs, known: Known, contrast: str) -> list[str]:
@@ -166,13 +162,16 @@ def _run_cells(outputs: Outputs, known: Known, contrast: str) -> list[str]:
         for run in range(1, N_RUNS + 1)
     ]
     both = [(one, other) for one, other in pairs if one and other]
+    name = contrast if len(both) == N_RUNS else f"{contrast}, {len(both)} run(s)"
+    if not both:
+        return [name, *[""] * 5]
     theirs, ours = (np.concatenate([_values(pair[i], known) for pair in both]) for i in (0, 1))
     found = agreement(theirs, ours)
     truth = np.tile(true_effect(known, contrast), len(both))
     slopes = [slope(values, truth) for values in (ours, theirs)]
     on_truth = [f"{value:.3f}" for value in slopes] if outputs.case.tests_truth else ["", ""]
     numbers = [f"{found.correlation:.6f}", f"{found.slope:.4f}", f"{found.largest_percent:.2f}"]
-    return [*numbers, *on_truth]
+    return [name, *numbers, *on_truth]
 
 
 def _subject_cells(outputs: Outputs, known: Known, contrast: str) -> list[str]:
@@ -290,6 +289,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
     if not (options.fitlins.is_file() and os.access(options.fitlins, os.X_OK)):
         parser.error(f"--fitlins: {options.fitlins} cannot be run")
+    if options.jobs < 1:
+        parser.error("--jobs: expected 1 or more")
     wanted = options.cases.split(",")
     for name in wanted:
         if name not in names:
@@ -307,20 +308,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fitlins = options.fitlins.absolute()
     run = partial(run_case, known=known, folder=folder, fitlins=fitlins)
     with ThreadPoolExecutor(options.jobs) as pool:
-        found = list(pool.map(run, options.cases))
+        every = list(pool.map(run, options.cases))
+    found = [one for one in every if not one.failure]
     print(f"{versions(_PACKAGES)}.\n")
     print("Effects of both runs over voxels, FitLins' against ours; slopes on the true effects (1")
     print("is unbiased); effects and variances of the subject node, median and range.\n")
     rows = [_EFFECTS_HEAD, *(row for one in found for row in effect_rows(one, known))]
     print(*aligned(rows, markdown=options.markdown), sep="\n")
+    for one in every:
+        if one.failure:
+            print(f"\nFitLins fails ({one.case.label}): {one.failure}")
     print("\nThe regressor of faces in run 1 beside a sum over 1 ms: largest error in percent of")
     print("the peak; FitLins' also beside the response at the moments that pybids samples.\n")
-    columns = [column_row(one, known) for one in found if not one.failure and one.case.tests_truth]
+    columns = [column_row(one, known) for one in found if one.case.tests_truth]
     print(*aligned([_COLUMNS_HEAD, *columns], markdown=options.markdown), sep="\n")
     for one in found:
-        if one.case is CASES[0] and not one.failure:
+        if one.case is CASES[0]:
             print(f"\n{noise_text(one, known)}")
-        if FIR in one.case.instructions and not one.failure:
+        if FIR in one.case.instructions:
             print(f"\n{delay_text(one)}")
 
 

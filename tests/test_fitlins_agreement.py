@@ -174,6 +174,7 @@ def test_program_that_ends_without_an_exception_is_told_by_its_last_line() -> No
         (["--fitlins", "/nowhere/fitlins"], "cannot be run"),
         (["--fitlins", "/"], "cannot be run"),
         (["--fitlins", sys.executable, "--cases", "dense,nothing"], "no case 'nothing'"),
+        (["--fitlins", sys.executable, "--jobs", "0"], "expected 1 or more"),
     ],
 )
 def test_call_that_cannot_be_is_refused(
@@ -262,4 +263,4 @@ def test_script_prints_why_the_peer_failed(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "FitLins fails: ValueError: no variable" in done.stdout
+    assert "FitLins fails (no house in run 2, levels by name): ValueError: no var" in done.stdout
