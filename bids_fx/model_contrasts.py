@@ -12,17 +12,17 @@ from bids_fx.entities import to_label
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.expressions import Terms
 from bids_fx.f_tests import Test
+from bids_fx.glm.design import Column
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast, write_rows
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.analysis import Analysis
 from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
-from bids_fx.stats_models.records import INTERCEPT, NodeContrast
+from bids_fx.stats_models.records import NodeContrast
 from bids_fx.suggest import did_you_mean, listed
 
-#: What stands behind a condition's name in the names of its further columns, and their index.
-_BASES = {"_derivative": 1, "_dispersion": 2}
-_DELAY = re.compile(r"(.+?)_(?:delay_)?(\d+)")
+#: How pybids spells what stands behind a condition's name in that of a FIR delay.
+_SHORT_DELAY = re.compile(r"^_(\d+)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +35,25 @@ class _Names:
         Conditions, sorted.
     confounds : frozenset of str
         Columns of the confounds table that X names.
+    endings : mapping of str to int
+        Index of the basis function by what stands behind a condition's name in the names of its
+        further columns, as the runs have them.
     """
 
     conditions: tuple[str, ...]
     confounds: frozenset[str] = field(default_factory=frozenset)
+    endings: Mapping[str, int] = field(default_factory=dict)
 
     def term(self, name: str) -> tuple[str, int | None] | None:
         """Return the condition and basis index that a name means; None where it is not known."""
         plain = plain_name(name)
         if plain in self.conditions or plain in self.confounds:
             return plain, None
-        for ending, basis in _BASES.items():
-            if plain.endswith(ending) and plain.removesuffix(ending) in self.conditions:
-                return plain.removesuffix(ending), basis
-        delay = _DELAY.fullmatch(plain)
-        if delay is not None and delay[1] in self.conditions:
-            return delay[1], int(delay[2])
+        for condition in self.conditions:
+            ending = plain.removeprefix(condition)
+            ending = _SHORT_DELAY.sub(r"_delay_\1", ending) if ending != plain else ""
+            if ending in self.endings:
+                return condition, self.endings[ending]
         return None
 
 
@@ -136,8 +139,6 @@ def model_contrasts(
             for task, lacking in absent.items()
             if lacking
         ]
-    if INTERCEPT in {name for one in asked for name in one.conditions}:
-        problems.append(_intercept(analysis.where))
     return TaskContrasts(
         by_task={task: tuple(contrasts) for task, contrasts in by_task.items()},
         problems=tuple(problems),
@@ -160,6 +161,7 @@ def _names_by_task(
     """Return what contrasts may name, by task."""
     conditions: dict[str, set[str]] = {}
     confounds: dict[str, set[str]] = {}
+    endings: dict[str, dict[str, int]] = {}
     for source in sources:
         if isinstance(source, BoldRun):
             task = source.entities.get("task", "")
@@ -169,9 +171,25 @@ def _names_by_task(
             made = [column for item in source.responses or () for column in item.columns]
             columns |= {column.name for column in made if column.role == "confound"}
             confounds.setdefault(task, set()).update(columns)
+            endings.setdefault(task, {}).update(_endings(made))
     return {
-        task: _Names(conditions=tuple(sorted(own)), confounds=frozenset(confounds[task] - own))
+        task: _Names(
+            conditions=tuple(sorted(own)),
+            confounds=frozenset(confounds[task] - own),
+            endings=endings[task],
+        )
         for task, own in conditions.items()
+    }
+
+
+def _endings(columns: Iterable[Column]) -> dict[str, int]:
+    """Return what the names of columns have behind those of their conditions, and the index."""
+    return {
+        column.name.removeprefix(column.condition): column.basis
+        for column in columns
+        if column.condition is not None
+        and column.basis is not None
+        and column.name != column.condition
     }
 
 
@@ -205,7 +223,7 @@ def _absent(contrast: NodeContrast, names: _Names) -> list[str]:
     return [
         plain_name(name)
         for name, *weights in zip(contrast.conditions, *rows, strict=True)
-        if any(weights) and name != INTERCEPT and names.term(name) is None
+        if any(weights) and names.term(name) is None
     ]
 
 
@@ -245,13 +263,4 @@ def _unknown(
         + (f" ({question})" if question else ""),
         remedy=f"the conditions are: {listed(known)}",
         code=ExitCode.BAD_DATA,
-    )
-
-
-def _intercept(where: str) -> Problem:
-    return Problem(
-        where=f"{where}: run node",
-        found="a contrast weighs the intercept of a run, which is the mean signal that effects "
-        "are percent of",
-        remedy="name the conditions in Contrasts or DummyContrasts, without 1",
     )

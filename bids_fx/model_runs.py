@@ -121,9 +121,6 @@ class _Run:
             repetition_time=source.repetition_time,
             slice_time=source.slice_time,
         )
-        self._says_nothing = root.hrf is None and not any(
-            item.name == "Convolve" for item in root.instructions
-        )
         self._variables = Variables()
         self._entered: dict[str, Response] = {}
         self._conditions: dict[str, Condition] = {}
@@ -282,7 +279,7 @@ class _Run:
                 for one in hrf.variables
             )
             return hrf.hrf_model if named else None
-        if self._says_nothing and isinstance(variable, Sparse):
+        if not self._root.says_convolution and isinstance(variable, Sparse):
             self._remark(CONVOLVED.format(self._hrf_model), name)
             return self._hrf_model
         return None

@@ -40,7 +40,7 @@ def analysis_models(
     """
     from bids_fx.contrasts import task_contrasts
     from bids_fx.places import default_steps, steps_that_apply
-    from bids_fx.stats_models.export import Asked, AskedContrast, export_model
+    from bids_fx.stats_models.export import Asked, export_model
     from bids_fx.stats_models.write import model_json
 
     runs = [run for draft in drafts for run in draft.runs]
@@ -53,10 +53,7 @@ def analysis_models(
             task=task,
             settings=settings,
             conditions=tuple(known_conditions.get(task, ())),
-            contrasts=tuple(
-                AskedContrast(name=one.name, label=one.label, rows=one.rows, test=one.test)
-                for one in contrasts
-            ),
+            contrasts=contrasts,
             steps=steps_that_apply(default_steps(settings), has_sessions="ses" in _keys(own)),
             columns=_shared_columns(own),
             keys=_keys(own),

@@ -114,7 +114,7 @@ class _Walk:
         self.where = where
         self.contrasts = {one.name: one for one in map(with_plain_names, model.root.contrasts)}
         self.steps: dict[str, Step] = {}
-        self._labels = Labels(formula_labels(self.contrasts.values()) | dict(model.root.labels))
+        self._labels = Labels(formula_labels(self.contrasts.values()) | self._stated_labels())
         self.problems: list[Problem] = []
         self.notices: list[Notice] = []
         self._offers = {model.root.name: Offer(names=self._run_names(model.root))}
@@ -125,6 +125,16 @@ class _Walk:
     def labels(self) -> dict[str, str]:
         """Labels for file names by the names of contrasts."""
         return self._labels.by_name
+
+    def _stated_labels(self) -> dict[str, str]:
+        """Return the labels that the nodes state; a contrast has one throughout."""
+        labels: dict[str, str] = {}
+        for node in self.model.nodes:
+            for name, label in node.labels.items():
+                if labels.setdefault(plain_name(name), label) != label:
+                    found = f"another node gives contrast '{name}' the label {labels[name]}"
+                    self._refuse(node, found, "give it one label, or the contrast another name")
+        return labels
 
     def visit_all(self) -> None:
         """Visit each node after its source."""
@@ -361,9 +371,7 @@ class _Walk:
     ) -> StepContrast:
         """Return a contrast of a step, with labels for file names."""
         inner = self._labels.of(source)
-        return StepContrast(
-            name=name, label=self._labels.of(name, node.labels), source=inner, cells=cells
-        )
+        return StepContrast(name=name, label=self._labels.of(name), source=inner, cells=cells)
 
     def _refuse_open(self, node: Node) -> None:
         found = "patterns in the run node's DummyContrasts leave open which contrasts arrive"

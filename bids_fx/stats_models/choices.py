@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
@@ -12,7 +11,6 @@ from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.settings import AnalysisSettings, DataSelection, setting_text
 from bids_fx.stats_models.records import Node, StatsModel
 
-_COSINES = re.compile(r"cosine", re.IGNORECASE)
 #: Options of the command line by the settings that they change, where the names differ.
 _OPTIONS = {
     "high_pass_s": "--high-pass",
@@ -71,7 +69,7 @@ def settings_under(
         )
     notices = []
     if not {"drift_model", "high_pass_s"} & {*stated, *given}:
-        if any(_COSINES.match(name) for name in model.root.x):
+        if model.root.names_cosines:
             stated["drift_model"] = "none"
             text = "the drift is that of the cosine columns in X"
         else:

@@ -129,7 +129,7 @@ def _drift_text(node: Node) -> str:
         )
     drift = node.software.get("drift_model")
     period = node.software.get("high_pass_s")
-    if drift is None and period is None and any(name.startswith("cosine") for name in node.x):
+    if drift is None and period is None and node.names_cosines:
         return "Drift: none but the cosine columns that X names."
     if drift not in (None, "cosine"):
         return f"Drift: {drift}."

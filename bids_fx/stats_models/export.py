@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bids_fx.glm.names import normalise_hrf_name
+from bids_fx.glm.names import fir_delays, normalise_hrf_name
+from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.labels import Labels
 from bids_fx.stats_models.names import TRIAL_TYPE
@@ -31,26 +32,6 @@ _STATED_IF_SET = ("fd_threshold_mm", "slice_time_ref", "combine_subset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedContrast:
-    """A contrast of conditions, as a model writes it.
-
-    Parameters
-    ----------
-    name, label : str
-        For people; for file names.
-    rows : tuple of tuple of (str, int or None, float)
-        Condition, index of its basis function (None: the condition's own column) and weight.
-    test : str
-        ``t`` or ``F``.
-    """
-
-    name: str
-    label: str
-    rows: tuple[tuple[tuple[str, int | None, float], ...], ...]
-    test: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """An analysis of one task, as far as a model has to say it.
 
@@ -62,7 +43,7 @@ class Asked:
         The choices.
     conditions : tuple of str
         The conditions of all participants, sorted.
-    contrasts : tuple of AskedContrast
+    contrasts : tuple of Contrast
         Of these conditions.
     steps : tuple of Step
         How results are combined; those that apply to the runs.
@@ -77,7 +58,7 @@ class Asked:
     task: str
     settings: AnalysisSettings
     conditions: tuple[str, ...]
-    contrasts: tuple[AskedContrast, ...]
+    contrasts: tuple[Contrast, ...]
     steps: tuple[Step, ...]
     columns: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -133,7 +114,7 @@ def _run_node(asked: Asked) -> Node:
         arguments |= {extra.capitalize(): True for extra in extras}
         instructions.append(Instruction(name="Convolve", inputs=tuple(names), arguments=arguments))
     labels = Labels({})
-    contrasts = tuple(_node_contrast(one, is_fir=is_fir) for one in asked.contrasts)
+    contrasts = tuple(_node_contrast(one, hrf_model) for one in asked.contrasts)
     return Node(
         name="run",
         level="run",
@@ -169,10 +150,10 @@ def _combining_node(step: Step, asked: Asked) -> Node:
     )
 
 
-def _node_contrast(asked: AskedContrast, *, is_fir: bool) -> NodeContrast:
+def _node_contrast(asked: Contrast, hrf_model: str) -> NodeContrast:
     """Return a contrast with the names that X has."""
     terms = [
-        {_column(name, basis, is_fir=is_fir): weight for name, basis, weight in row}
+        {_column(name, basis, hrf_model): weight for name, basis, weight in row}
         for row in asked.rows
     ]
     conditions = tuple(dict.fromkeys(name for row in terms for name in row))
@@ -184,12 +165,15 @@ def _node_contrast(asked: AskedContrast, *, is_fir: bool) -> NodeContrast:
     )
 
 
-def _column(condition: str, basis: int | None, *, is_fir: bool) -> str:
+def _column(condition: str, basis: int | None, hrf_model: str) -> str:
     """Return the name of a condition's column, or of all its FIR delays together."""
     if basis is None:
         return TRIAL_TYPE + condition
-    ending = f"_delay_{basis}" if is_fir else ("", "_derivative", "_dispersion")[basis]
-    return TRIAL_TYPE + condition + ending
+    family, *extras = hrf_model.split(" + ")
+    if family.startswith("fir"):
+        delays = fir_delays(family)
+        return f"{TRIAL_TYPE}{condition}_delay_{delays[basis] if delays else basis}"
+    return TRIAL_TYPE + condition + ("", *(f"_{extra}" for extra in extras))[basis]
 
 
 def _software(settings: AnalysisSettings) -> dict[str, object]:

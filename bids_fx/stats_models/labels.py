@@ -23,13 +23,12 @@ class Labels:
         self.by_name: dict[str, str] = {}
         self._given = given
 
-    def of(self, name: str, given: Mapping[str, str] | None = None) -> str:
+    def of(self, name: str) -> str:
         """Return the label of a name; names without letters are numbered."""
         if name not in self.by_name:
-            stated = {**self._given, **(given or {})}.get(name)
             numbers = (f"cond{n}" for n in count(1))
             free = (label for label in numbers if label not in self.by_name.values())
-            self.by_name[name] = stated or to_label(name) or next(free)
+            self.by_name[name] = self._given.get(name) or to_label(name) or next(free)
         return self.by_name[name]
 
     def name_of(self, label: str) -> str:

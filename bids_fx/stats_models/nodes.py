@@ -183,10 +183,8 @@ def _check_run_node(node: Node, place: Place) -> None:
     """Check what a node of level run says as a whole."""
     names = [contrast.name for contrast in node.contrasts]
     if node.dummies is not None:
-        if node.dummies.conditions is not None:
-            dummies = node.dummies.conditions
-        else:
-            dummies = (*node.x, *([INTERCEPT] if node.has_intercept else []))
+        named = node.dummies.conditions
+        dummies = node.x if named is None else named
         for name in dummies:
             if plain_name(name) in map(plain_name, names):
                 place.fault(
@@ -197,6 +195,13 @@ def _check_run_node(node: Node, place: Place) -> None:
         names += dummies
     elif not names:
         place.note("it makes no contrast of its own", warning=True)
+    weighed = [name for one in node.contrasts for name in one.conditions]
+    weighed += (node.dummies.conditions if node.dummies else None) or ()
+    if node.has_intercept and INTERCEPT in weighed:
+        place.fault(
+            "a contrast weighs the intercept of a run: the signal that effects are percent of",
+            "name the conditions in Contrasts or DummyContrasts, without 1",
+        )
     check_labels(node.labels, tuple(names), place)
     _check_drift(node, place)
     if node.hrf is not None and node.software.get("hrf_model", node.hrf.hrf_model) != (

@@ -121,6 +121,16 @@ class Node:
     software: Mapping[str, object] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def says_convolution(self) -> bool:
+        """Whether it says anything of convolution; otherwise events get the default HRF."""
+        return self.hrf is not None or any(item.name == "Convolve" for item in self.instructions)
+
+    @property
+    def names_cosines(self) -> bool:
+        """Whether X names the drift columns of a confounds table."""
+        return any(name.casefold().startswith("cosine") for name in self.x)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:

@@ -177,7 +177,7 @@ def check_labels(labels: Mapping[str, str], names: tuple[str, ...], place: Place
     """
     literal = [name for name in names if not is_pattern(name)]
     for name in labels:
-        if name not in names and not is_held(name, [n for n in names if is_pattern(n)]):
+        if not is_held(name, names):
             question = did_you_mean(name, literal)
             found = f"no contrast is named '{name}'" + (f" ({question})" if question else "")
             place.at(LABELS).fault(found, f"the node has {listed(literal)}")

@@ -60,6 +60,7 @@ def assert_same(truth: Truth, tmp_path: Path, *options: str, file: str) -> None:
         ("--contrast", "any = F(face - house; house - tool)", "--combination", "unweighted"),
         ("--hrf-model", "glover + derivative + dispersion", "--contrast", "late = face[1]"),
         ("--hrf-model", "fir:4", "--contrast", "face - house", "--contrast", "face[2]"),
+        ("--hrf-model", "fir:0,2,4", "--contrast", "face[1]", "--contrast", "house"),
         ("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor"),
         ("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean"),
         ("--high-pass", "90", "--fd-threshold", "0.8", "--dummy-scans", "2", "--confounds", "nss"),

@@ -14,6 +14,7 @@ from tests.model_files import (
     PLAIN,
     Json,
     a_contrast,
+    faults_of,
     notices_of,
     plain,
     read,
@@ -145,9 +146,10 @@ def test_names_with_brackets_are_themselves() -> None:
     assert read(raw).root.contrasts[0].conditions == ("RT[1]",)
 
 
-def test_intercept_has_one_spelling() -> None:
-    raw = with_run(Contrasts=[a_contrast("mean", {"intercept": 1}), a_contrast("m", {1: 1})])
-    assert [item.conditions for item in read(raw).root.contrasts] == [("1",), ("1",)]
+@pytest.mark.parametrize("name", ["intercept", 1])
+def test_intercept_has_one_spelling_and_is_no_effect_of_a_run(name: object) -> None:
+    (fault,) = faults_of(with_run(Contrasts=[a_contrast("mean", {name: 1})]))
+    assert "a contrast weighs the intercept of a run" in fault
 
 
 def test_old_names_of_dummy_contrasts_are_read() -> None:

@@ -28,11 +28,11 @@ def rich() -> Json:
         "Transformations": {"Transformer": "pybids-transforms-v1", "Instructions": STEPS},
         "Contrasts": [
             a_contrast("diff", {"face": 1, "house": -1}),
-            a_contrast("third", {"face": "1/3", "house": -0.5, 1: 2}),
+            a_contrast("third", {"face": "1/3", "house": -0.5}),
             a_contrast("any", {"face": [1, 0], "house": [0, 1]}, "F")
             | {"Weights": [[1, 0], [0, 1]]},
         ],
-        "DummyContrasts": {"Contrasts": ["face", 1], "Test": "pass"},
+        "DummyContrasts": {"Contrasts": ["face"], "Test": "pass"},
     }
     run["Model"] |= {
         "X": ["face", "house", "RT_*", 1],
