@@ -165,7 +165,7 @@ def test_results_that_are_told_apart_are_told() -> None:
             "F contrasts of several rows are left out by FitLins' AFNI estimator",
         ),
         (
-            with_run(Model={"Type": "glm", "X": [1]}, Contrasts=[]),
+            {**plain(), "Nodes": [{**plain()["Nodes"][0], "Model": {"X": [1]}, "Contrasts": []}]},
             "A model of runs with an intercept alone is refused by FitLins and pybids",
         ),
         (
