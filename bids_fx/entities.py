@@ -66,6 +66,16 @@ class Entities(Mapping[str, str]):
         """
         return "_".join(f"{key}-{label}" for key, label in self.pairs)
 
+    def has(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether all of some labels, by short key, are among the entities.
+
+        Examples
+        --------
+        >>> parse_name("sub-01_run-02_bold.nii").entities.has({"run": "2"})
+        True
+        """
+        return all(key in self and same_label(self[key], label) for key, label in labels.items())
+
     def without(self, *keys: str) -> Entities:
         """Return the entities without some keys.
 

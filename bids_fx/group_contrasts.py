@@ -9,7 +9,7 @@ from bids_fx.entities import WORDS, Entities, same_label
 from bids_fx.errors import Problem
 from bids_fx.model import Contrast, write_sum
 from bids_fx.records import GroupCell, GroupContrast, GroupPlan, RunPlan
-from bids_fx.steps import Cell, Step, StepContrast
+from bids_fx.steps import Step, StepContrast
 
 Result = RunPlan | GroupPlan
 #: One input of a group: what holds its maps, of which each has other contrasts.
@@ -65,11 +65,6 @@ def group_contrasts(
     return tuple(gathered), problems
 
 
-def is_plain(cells: Sequence[Cell]) -> bool:
-    """Tell whether cells are the mean of all inputs and nothing else."""
-    return len(cells) == 1 and cells[0].weight == 1 and not cells[0].labels
-
-
 def stands_already(item: GroupContrast) -> bool:
     """Tell whether a contrast of a lone input is the input's own, under the same name."""
     is_same = item.contrast.label == item.source_label and item.is_mean
@@ -90,13 +85,13 @@ def _gathered(
         dropped=dropped,
         source="" if wish.source == wish.label else wish.source,
     )
-    if is_plain(wish.cells):
+    if wish.is_plain:
         return item, None
     fault = _fault(wish, source, holders)
     cells = tuple(
         GroupCell(
             weight=cell.weight,
-            input_keys=tuple(r.key for r in able if has_labels(r.entities, cell.labels)),
+            input_keys=tuple(r.key for r in able if r.entities.has(cell.labels)),
         )
         for cell in wish.cells
     )
@@ -152,7 +147,7 @@ def _fault(
             "make it of t contrasts, or give it the one weight 1",
         )
     for result in holders:
-        if sum(has_labels(result.entities, cell.labels) for cell in wish.cells) > 1:
+        if sum(result.entities.has(cell.labels) for cell in wish.cells) > 1:
             return (
                 f"{result.entities} stands in it with several weights",
                 "let each result have one weight",
@@ -162,7 +157,7 @@ def _fault(
 
 def _contrast(wish: StepContrast, source: Contrast) -> Contrast:
     """Return what is known of the contrast that is made; the source's own where it is the same."""
-    if is_plain(wish.cells):
+    if wish.is_plain:
         formula = source.formula if wish.label == wish.source else source.formula or source.name
         return replace(source, name=wish.name, label=wish.label, formula=formula)
     name = source.name if source.name.isidentifier() else f"`{source.name}`"
@@ -170,11 +165,6 @@ def _contrast(wish: StepContrast, source: Contrast) -> Contrast:
     return Contrast(
         name=wish.name, label=wish.label, rows=(), formula=write_sum(terms), test=source.test
     )
-
-
-def has_labels(entities: Entities, labels: Mapping[str, str]) -> bool:
-    """Tell whether entities have all of some labels."""
-    return all(key in entities and same_label(entities[key], text) for key, text in labels.items())
 
 
 def _contradicts(entities: Entities, labels: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from bids_fx.entities import Entities, canonical_label
 from bids_fx.errors import Notice, Problem
 from bids_fx.group_contrasts import Result, Slot, group_contrasts, stands_already
 from bids_fx.inputs import BoldRun
-from bids_fx.places import NO_STEP, Way, default_steps, order_steps
+from bids_fx.places import NO_STEP, Way, ways_of
 from bids_fx.records import GroupContrast, GroupPlan, Level, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.steps import Step
@@ -74,7 +74,7 @@ def collapse_lone_runs(
     A lone run without a ``run-`` entity has the name that its combination would have: it is
     written once and stands for both levels. A run whose siblings were left out is not alone.
     """
-    ways = order_steps(default_steps(settings) if steps is None else steps)
+    ways = ways_of(settings, steps)
     counts = Counter(
         (way.step.name, place.canonical)
         for entities in (*(run.entities for run in runs), *left_out)
@@ -130,7 +130,7 @@ def group_runs(
     ValueError
         If a step's source is no step.
     """
-    ways = order_steps(default_steps(settings) if steps is None else steps)
+    ways = ways_of(settings, steps)
     absent = tuple(left_out)
     gathering = _Gathering(runs=runs, settings=settings, problems=_mixed_sessions(runs, ways))
     for way in ways:

@@ -68,6 +68,11 @@ class GroupContrast:
         return len(self.cells) < 2
 
     @property
+    def has_influence(self) -> bool:
+        """Whether it is told how its inputs differ, and what each does to the peaks."""
+        return len(self.input_keys) > 1 and self.is_mean
+
+    @property
     def weights(self) -> tuple[float, ...]:
         """The weight of each result: that of its cell."""
         by_key = {key: cell.weight for cell in self.cells for key in cell.input_keys}

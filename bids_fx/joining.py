@@ -214,13 +214,8 @@ def _combine(
         maps={s: v if s == "dof" else as_published(s, v) for s, v in inside.items()},
         gave_way=gave_way,
     )
-    peaks = find_peaks(stats["z"], slab.places) if _has_influence(item) else {}
+    peaks = find_peaks(stats["z"], slab.places) if item.has_influence else {}
     return part, {peak: slab.at(voxel) for peak, voxel in peaks.items()}
-
-
-def _has_influence(item: GroupContrast) -> bool:
-    """Tell whether it is asked what each input does to the peaks."""
-    return len(item.input_keys) > 1 and item.is_mean
 
 
 def _influence(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bids_fx.drafts import Draft
-from bids_fx.entities import Entities, same_label
+from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.inputs import Absence, RunMaps
 from bids_fx.places import Way
@@ -192,14 +192,9 @@ def _belongs(absent: Entities, group: GroupPlan, way: Way) -> bool:
     """Tell whether an absent run would be in a group, as far as its entities are known."""
     if "task" not in absent:  # all runs of a label
         over = [key for key in way.over if key != "ses" or group.level == "subject"]
-        return _agree(absent.without(*over), group.entities)
+        return group.entities.has(absent.without(*over))
     name = group.entities.without("echo", "part")
     if not any(key in absent for key in _IMAGE_ENTITIES):
         name = name.without(*_IMAGE_ENTITIES)
     place = way.place(absent)
     return place is not None and place.agrees(name)
-
-
-def _agree(some: Entities, all_: Entities) -> bool:
-    """Tell whether entities are among others, with the same labels."""
-    return all(key in all_ and same_label(label, all_[key]) for key, label in some.items())

@@ -17,9 +17,10 @@ from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast, write_rows
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.analysis import Analysis
-from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
+from bids_fx.stats_models.names import TRIAL_TYPE, plain_name
 from bids_fx.stats_models.records import NodeContrast
 from bids_fx.suggest import did_you_mean, listed
+from bids_fx.transforms.scope import is_pattern
 
 #: How pybids spells what stands behind a condition's name in that of a FIR delay.
 _SHORT_DELAY = re.compile(r"^_(\d+)$")

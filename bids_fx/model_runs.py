@@ -11,7 +11,7 @@ import numpy as np
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Column, Condition, Response
 from bids_fx.inputs import BoldRun
-from bids_fx.stats_models.names import TRIAL_TYPE, is_pattern, plain_name
+from bids_fx.stats_models.names import TRIAL_TYPE, plain_name
 from bids_fx.stats_models.records import Node
 from bids_fx.suggest import did_you_mean
 from bids_fx.transforms.apply import transform
@@ -26,6 +26,7 @@ from bids_fx.transforms.records import (
     Variables,
 )
 from bids_fx.transforms.sampling import sample, to_dense
+from bids_fx.transforms.scope import is_pattern
 
 #: What is remarked of variables of events; the second is warned of.
 CONVOLVED = "convolved with the {} HRF, since the model says nothing of convolution"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from bids_fx.entities import Entities, to_label
-from bids_fx.group_contrasts import has_labels
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Step
 
@@ -92,7 +91,7 @@ class Way:
             wish.label == wish.source
             and len(wish.cells) == 1
             and wish.cells[0].weight == 1
-            and has_labels(entities, wish.cells[0].labels)
+            and entities.has(wish.cells[0].labels)
             for wish in wishes
         )
         is_passed = (
@@ -101,6 +100,11 @@ class Way:
             or self.source.takes_over(entities)
         )
         return is_own and is_passed
+
+
+def ways_of(settings: AnalysisSettings, steps: Sequence[Step] | None) -> list[Way]:
+    """Return the ways by which runs are combined; no steps mean those of the settings."""
+    return order_steps(default_steps(settings) if steps is None else steps)
 
 
 def order_steps(steps: Iterable[Step]) -> list[Way]:

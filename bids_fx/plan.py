@@ -30,7 +30,7 @@ from bids_fx.missing import (
 )
 from bids_fx.model import Contrast
 from bids_fx.model_contrasts import asked_contrasts
-from bids_fx.places import default_steps, order_steps, steps_that_apply
+from bids_fx.places import default_steps, steps_that_apply, ways_of
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.stats_models.analysis import Analysis
@@ -121,7 +121,7 @@ def finish_plan(
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     holes, holes_told = judge(lacking_maps(collapsed, groups), settings)
-    ways = order_steps(default_steps(settings) if steps is None else steps)
+    ways = ways_of(settings, steps)
     plan = Plan(
         participant=draft.participant,
         settings=settings,

@@ -44,6 +44,11 @@ class StepContrast:
     source: str
     cells: tuple[Cell, ...] = (Cell(weight=1.0),)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the mean of all results, as it is."""
+        return self.cells == (Cell(weight=1.0),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "model_checks": ("drafts", "entities", "model_runs", "stats_models", "suggest"),
     "model_contrasts": (
         *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),
-        *("stats_models", "suggest"),
+        *("stats_models", "transforms.scope", "glm.design", "suggest"),
     ),
     "memory": ("records", "inputs", "glm", "dataset.estimates", "reports.figures", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),
@@ -111,7 +111,7 @@ MAY_IMPORT = {
         ),
         "stats_models",
     ),
-    "transforms": ("glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
+    "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
     "records": ("groups", "entities", "settings", "model", "inputs", "steps", "glm.design"),
     "groups": ("entities", "model"),

@@ -47,7 +47,8 @@ def model_options() -> tuple[Option, ...]:
             group=MODEL,
             kind="flag",
             field="execution.write_model",
-            help="also write the analysis as a BIDS Stats Model into OUTPUT_DIR/models",
+            help="also write the analysis as a BIDS Stats Model into OUTPUT_DIR/models; without "
+            "any --contrast, all participants then get the contrasts of the conditions of all",
         ),
         Option(
             names=("--contrast",),

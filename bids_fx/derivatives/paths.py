@@ -164,7 +164,7 @@ def combined_stats(item: GroupContrast) -> tuple[str, ...]:
     How inputs differ, and what one of them does, is asked within one mean only.
     """
     stats = contrast_stats(item.contrast) + COVERAGE_STATS
-    if len(item.input_keys) < 2 or not item.is_mean:
+    if not item.has_influence:
         return stats
     heterogeneity = HETEROGENEITY_STATS if item.contrast.test == "t" else ()
     return stats + heterogeneity + INFLUENCE_STATS
@@ -291,7 +291,7 @@ def influence_tables(group: GroupPlan) -> dict[str, PurePosixPath]:
     return {
         item.contrast.label: influence(group.entities, item.contrast.label)
         for item in group.estimable
-        if len(item.input_keys) > 1 and item.is_mean
+        if item.has_influence
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bids_fx.errors import Notice, Problem
 from bids_fx.stats_models.labels import Labels, formula_labels
-from bids_fx.stats_models.names import is_pattern, plain_name
+from bids_fx.stats_models.names import long_key, plain_name
 from bids_fx.stats_models.offers import Offer
 from bids_fx.stats_models.outputs import INTERCEPT_NAME, split_keys
 from bids_fx.stats_models.records import (
@@ -26,11 +26,11 @@ from bids_fx.stats_models.sums import (
     asked_of,
     common_weights,
     composed,
-    is_plain,
     only_passes,
     with_plain_names,
 )
 from bids_fx.steps import Cell, Step, StepContrast
+from bids_fx.transforms.scope import is_pattern
 
 #: Entities over which several labels of ``Input`` are combined if ``GroupBy`` leaves them out.
 POOLED = ("task", "acq", "ce", "rec", "dir")
@@ -166,7 +166,7 @@ class _Walk:
             names = {item.name for item in self.steps[step.source].contrasts or ()}
         made = step.contrasts or ()
         return names == {item.name for item in made} and all(
-            is_plain(item) and item.label == item.source for item in made
+            item.is_plain and item.label == item.source for item in made
         )
 
     def _visit(self, node: Node) -> None:
@@ -247,6 +247,14 @@ class _Walk:
         keys = ["run"] if node.level == "session" else ["run", "ses"]
         several = [key for key in POOLED if len(self.model.input.get(key, ())) > 1]
         over = tuple(key for key in (*keys, *several) if key not in node.group_by)
+        if pooled := [key for key in several if key in over]:
+            # The command line never combines tasks; a file that lists them and does not group by
+            # them says so.
+            names = " and ".join(map(long_key, pooled))
+            self._tell(
+                f"{self.where}: node '{node.name}' combines over {names}, since Input has several "
+                "and GroupBy does not name it."
+            )
         if not over:
             self._refuse(node, "its GroupBy leaves nothing to combine", "take 'run' out of it")
         return over
@@ -344,7 +352,7 @@ class _Walk:
             )
             return name
         inner = self.steps[step]
-        plain = {item.name: item for item in inner.contrasts or () if is_plain(item)}
+        plain = {item.name: item for item in inner.contrasts or () if item.is_plain}
         absent = [n for row in rows for n in row if n not in plain]
         if absent:
             found = f"contrast '{name}' is made of '{absent[0]}', which is itself a weighted sum"

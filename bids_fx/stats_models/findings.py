@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bids_fx.errors import Notice, Problem
@@ -64,13 +64,6 @@ class Place:
         """Note something that is wrong."""
         self.findings.problems.append(Problem(where=self.text, found=found, remedy=remedy))
         if self.node is not None:
-            self.findings.faulty.add(self.node)
-
-    def take(self, problems: Iterable[Problem]) -> None:
-        """Note what others found wrong here."""
-        found = tuple(problems)
-        self.findings.problems.extend(found)
-        if found and self.node is not None:
             self.findings.faulty.add(self.node)
 
     def note(self, text: str, *, warning: bool = False) -> None:

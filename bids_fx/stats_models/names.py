@@ -20,17 +20,6 @@ ENTITIES = (
 LONG_KEYS = {short: long for long, short in LONG_NAMES.items() if long != "participant"}
 
 
-def is_pattern(name: str) -> bool:
-    """Tell whether a name is a shell pattern.
-
-    Examples
-    --------
-    >>> is_pattern("a_comp_cor_0[0-4]"), is_pattern("trans_x")
-    (True, False)
-    """
-    return any(sign in name for sign in "*?[")
-
-
 def plain_name(name: str) -> str:
     """Return the name of a condition without the column that models put before it.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, is_pattern, plain_name
+from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, plain_name
 from bids_fx.stats_models.records import INTERCEPT, Edge, Node, NodeContrast, NodeTest, StatsModel
+from bids_fx.transforms.scope import is_pattern
 
 #: What the contrast of an intercept is called that has no name of its own.
 INTERCEPT_NAME = "intercept"

@@ -17,8 +17,9 @@ from bids_fx.stats_models.findings import (
     says_nothing,
     texts_of,
 )
-from bids_fx.stats_models.names import is_held, is_pattern
+from bids_fx.stats_models.names import is_held
 from bids_fx.suggest import did_you_mean, listed
+from bids_fx.transforms.scope import is_pattern
 from bids_fx.values import (
     BadValueError,
     all_combinable,

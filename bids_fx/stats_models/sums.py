@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from bids_fx.stats_models.names import plain_name
 from bids_fx.stats_models.records import INTERCEPT, Node, NodeContrast
-from bids_fx.steps import Cell, StepContrast
 
 #: A sum of means: weights of contrasts by the entity labels of the results they are means of.
 Sums = dict[tuple[tuple[str, str], ...], dict[str, float]]
@@ -43,11 +42,6 @@ def with_plain_names(contrast: NodeContrast) -> NodeContrast:
         name=plain_name(contrast.name),
         conditions=tuple(map(plain_name, contrast.conditions)),
     )
-
-
-def is_plain(item: StepContrast) -> bool:
-    """Tell whether a contrast of a step is one combined over all results, as it is."""
-    return item.cells == (Cell(weight=1.0),)
 
 
 def common_weights(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.entities import LONG_NAMES
 from bids_fx.transforms.compute import Arguments, BoolArray
 from bids_fx.transforms.query import QueryError, answer, names_in, parse_query, subjects_of
 from bids_fx.transforms.records import (
@@ -25,18 +26,6 @@ from bids_fx.transforms.scope import (
     events_of,
     with_values,
 )
-
-#: Long names of the entities that file names shorten, as `Split` may have them.
-_SHORT = {
-    "subject": "sub",
-    "session": "ses",
-    "acquisition": "acq",
-    "direction": "dir",
-    "reconstruction": "rec",
-    "ceagent": "ce",
-    "resolution": "res",
-    "description": "desc",
-}
 
 
 def label_of(value: object) -> str:
@@ -189,7 +178,7 @@ def split(scope: Scope, name: str, out: str, variable: Variable, arguments: Argu
     assert isinstance(by, tuple)
     columns: list[npt.NDArray[np.object_]] = []
     for other in scope.expand(by):
-        entity = scope.entities.get(_SHORT.get(other.casefold(), other.casefold()))
+        entity = scope.entities.get(LONG_NAMES.get(other.casefold(), other.casefold()))
         if other in scope.before:
             check_aligned([name, other], [variable, scope.before[other]])
             columns.append(labels(scope.before[other]))
