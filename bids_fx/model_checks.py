@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from bids_fx.drafts import Draft
+from bids_fx.drafts import Draft, DraftRun
 from bids_fx.entities import WORDS, Entities, same_label
 from bids_fx.errors import Notice, Problem
 from bids_fx.model_runs import UNCONVOLVED, Applied
@@ -38,15 +39,14 @@ def check_names(
         )
         for name in dict.fromkeys(name for one in applied for name in one.texts)
     )
-    lacking = [one.lacking for one in applied]
-    nowhere = [n for n in (lacking[0] if lacking else ()) if all(n in own for own in lacking)]
+    nowhere = _nowhere(applied)
     if not nowhere:
         return texts
     conditions = {name for names in known().values() for name in names}
     return texts + tuple(
         Problem(
             where=where,
-            found=f"no run has '{name}': {lacking[0][name]}",
+            found=f"no run has '{name}': {applied[0].lacking[name]}",
             remedy="name what the runs have, or leave it out",
         )
         for name in nowhere
@@ -54,9 +54,59 @@ def check_names(
     )
 
 
-def lacking_somewhere(drafts: Iterable[Draft]) -> frozenset[str]:
-    """Return the names that some run lacks; after `check_names`, others have them."""
-    return frozenset(name for applied in _applied(drafts) for name in applied.lacking)
+def without_conditions(drafts: Sequence[Draft], known: Mapping[str, Sequence[str]]) -> list[Draft]:
+    """Return the participants' runs, conditions that some lack no longer among their confounds.
+
+    Parameters
+    ----------
+    drafts : sequence of Draft
+        After `check_names`: a name that no run has is a condition of other participants.
+    known : mapping of str to sequence of str
+        The conditions of all runs by task.
+
+    Notes
+    -----
+    A name in X that nothing else mentions may mean a condition or a confound. A run without it
+    cannot tell which.
+    """
+    nowhere = _nowhere(_applied(drafts))
+    return [
+        replace(draft, runs=tuple(_settled(run, known, nowhere) for run in draft.runs))
+        for draft in drafts
+    ]
+
+
+def _settled(run: DraftRun, known: Mapping[str, Sequence[str]], nowhere: list[str]) -> DraftRun:
+    conditions = known.get(run.source.entities.get("task", ""), ())
+    applied = run.applied
+    if applied is None:
+        return run
+    names = (*run.unmet, *applied.missed)
+    meant = [n for n in names if plain_name(n) in conditions or n in nowhere]
+    if not meant:
+        return run
+    choice = replace(
+        run.confounds,
+        by_request={k: v for k, v in run.confounds.by_request.items() if k not in meant},
+        missing={k: v for k, v in run.confounds.missing.items() if k not in meant},
+    )
+    text = f"{run.source.entities}: conditions of X without any event in it: {listed(meant)}."
+    return replace(
+        run,
+        confounds=choice,
+        unmet={k: v for k, v in run.unmet.items() if k not in meant},
+        applied=replace(
+            applied, missed={k: v for k, v in applied.missed.items() if k not in meant}
+        ),
+        notices=(*run.notices, Notice(text=text, warning=False)),
+    )
+
+
+def _nowhere(applied: Sequence[Applied]) -> list[str]:
+    """Return the names that every run lacks."""
+    return [
+        n for n in (applied[0].lacking if applied else ()) if all(n in a.lacking for a in applied)
+    ]
 
 
 def check_labels(drafts: Sequence[Draft], analysis: Analysis) -> tuple[Problem, ...]:

@@ -75,6 +75,12 @@ def test_weights_of_zero_are_no_terms():
     assert (one.test, one.formula) == ("F", "F(face; house)")
 
 
+def test_condition_of_weight_zero_need_not_be_there():
+    analysis = an_analysis(a_contrast("f", {"face": 1, "house": 0}))
+    (one,) = made(analysis, a_run("face"))
+    assert one.rows == ((("face", None, 1.0),),)
+
+
 @pytest.mark.parametrize(
     ("name", "term"),
     [

@@ -85,7 +85,9 @@ class Planner:
         found = find_all(self._data, self._participants(), analysis=self.settings)
         drafts = [draft_plan(item, self.settings, strategies, root) for item in found]
         known = self._known(drafts)
-        met = requests_met(drafts) | self._check_runs(drafts, known)
+        if self._analysis is not None:
+            drafts = self._checked(drafts, known, self._analysis)
+        met = requests_met(drafts)
         is_shared = self._writes_models()
         if is_shared:
             self._write_down(drafts, known)
@@ -106,20 +108,18 @@ class Planner:
             _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=n_joins)
             yield plan
 
-    def _check_runs(
-        self, drafts: Sequence[Draft], known: Mapping[str, Sequence[str]]
-    ) -> frozenset[str]:
-        """Refuse names of a model file that no run has, and return those that only some have."""
-        if self._analysis is None:
-            return frozenset()
-        from bids_fx.model_checks import check_labels, check_names, lacking_somewhere, remarks
+    def _checked(
+        self, drafts: Sequence[Draft], known: Mapping[str, Sequence[str]], analysis: Analysis
+    ) -> list[Draft]:
+        """Refuse names of a model file that no run has, and note what holds of all runs."""
+        from bids_fx.model_checks import check_labels, check_names, remarks, without_conditions
 
-        problems = check_names(drafts, self._analysis, lambda: self._all_conditions(known))
-        problems += check_labels(drafts, self._analysis)
+        problems = check_names(drafts, analysis, lambda: self._all_conditions(known))
+        problems += check_labels(drafts, analysis)
         if problems:
             raise BIDSFXError(problems)
-        self.notices = (*self.notices, *remarks(drafts, self._analysis))
-        return lacking_somewhere(drafts)
+        self.notices = (*self.notices, *remarks(drafts, analysis))
+        return without_conditions(drafts, known)
 
     def _writes_models(self) -> bool:
         """Tell whether the analysis is also written as a model."""

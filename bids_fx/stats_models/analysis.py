@@ -244,9 +244,8 @@ class _Walk:
         if stated is not None:
             assert isinstance(stated, tuple)
             return tuple(key for key in stated if not (key == "ses" and node.level == "session"))
-        keys = ["run"] if node.level == "session" else ["run", "ses"]
         several = [key for key in POOLED if len(self.model.input.get(key, ())) > 1]
-        over = tuple(key for key in (*keys, *several) if key not in node.group_by)
+        over = tuple(key for key in ("run", "ses", *several) if key not in node.group_by)
         if pooled := [key for key in several if key in over]:
             # The command line never combines tasks; a file that lists them and does not group by
             # them says so.
@@ -309,11 +308,11 @@ class _Walk:
                 self._refuse(node, found, "weigh the same contrast in all parts")
                 return None
             if len(base) == 1:
-                ((source, factor),) = base.items()
+                (source,) = base
             else:
-                source, factor = self._compose(offer.step, name, [base], node), 1.0
+                source = self._compose(offer.step, name, [base], node)
             cells = tuple(
-                Cell(weight=scale * factor, labels=dict(place)) for place, scale in scales.items()
+                Cell(weight=scale, labels=dict(place)) for place, scale in scales.items()
             )
         return self._step_contrast(node, name, source, cells)
 
@@ -332,8 +331,7 @@ class _Walk:
                 labels[offer.splits[before]] = level
                 name = of if of is not None and before in offer.factors else before
             place = tuple(sorted(labels.items()))
-            weights = sums.setdefault(place, {})
-            weights[name] = weights.get(name, 0.0) + weight
+            sums.setdefault(place, {})[name] = weight
         return sums
 
     def _compose(

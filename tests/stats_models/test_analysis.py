@@ -93,6 +93,20 @@ def test_edge_with_a_label_takes_these_results_alone():
     assert step(raw).contrasts == (StepContrast(name="f", label="f", source="f", cells=(cell,)),)
 
 
+def test_sum_over_sessions_of_one_weighted_contrast_keeps_both_weights():
+    x = ["f.a", "f.b"]
+    node = subject(
+        x, [a_contrast("d", dict(zip(x, (3, -0.5), strict=True)))], Transformations=split("f")
+    )
+    (made,) = step(chained(node, Contrasts=[FACE])).contrasts or ()
+    assert [cell.weight for cell in made.cells] == [3.0, -0.5]
+
+
+def test_session_node_combines_over_runs_alone():
+    raw = chained({**SESSION, "GroupBy": ["subject", "contrast"]})
+    assert step(raw, "session").over == ("run",)
+
+
 def test_edge_with_several_labels_is_refused():
     edge = {"Source": "run", "Destination": "subject", "Filter": {"session": ["a", "b"]}}
     (problem,) = analysed(chained(plain()["Nodes"][1], edges=[edge])).problems

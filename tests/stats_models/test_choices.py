@@ -114,6 +114,15 @@ def test_hrf_option_is_for_convolutions_without_a_model(instruction, is_refused)
     assert [problem.where for problem in problems] == ["--hrf-model glover"] * is_refused
 
 
+def test_hrf_option_is_for_the_one_convolution_that_leaves_it_open():
+    steps = [{"Name": "Convolve", "Input": ["face"], "Model": "spm"}]
+    steps.append({"Name": "Convolve", "Input": ["house"]})
+    model = with_run(
+        Transformations={"Transformer": "pybids-transforms-v1", "Instructions": steps}
+    )
+    assert under(model, AnalysisSettings(hrf_model="glover"), "hrf_model")[1] == ()
+
+
 def test_hrf_option_holds_where_the_file_says_nothing():
     settings, problems, _ = under(plain(), AnalysisSettings(hrf_model="glover"), "hrf_model")
     assert (settings.hrf_model, problems) == ("glover", ())
