@@ -447,3 +447,68 @@ def test_plan_in_words_lists_the_nodes(sessions, tmp_path, capsys):
         "  node 'subject' (subject) of 'session': combines over session: session_diff\n"
         "  node 'dataset' (dataset) of 'subject': not run yet\n"
     ) in text
+
+
+# ---- slips
+
+
+def small_model(folder: Path, **run: object) -> str:
+    node = {
+        "Level": "Run",
+        "Name": "run",
+        "GroupBy": ["run", "subject"],
+        "Model": {"Type": "glm", "X": ["face", "house", 1]},
+        "Contrasts": [
+            {
+                "Name": "diff",
+                "ConditionList": ["face", "house"],
+                "Weights": [1, -1],
+                "Test": "t",
+            }
+        ],
+        **run,
+    }
+    path = folder / "model-small_smdl.json"
+    model = {"Name": "small", "BIDSModelVersion": "1.0.0", "Nodes": [node]}
+    path.write_text(json.dumps(model))
+    return str(path)
+
+
+def test_input_that_names_nobody_is_told_by_the_file(tmp_path, capsys):
+    truth = dataset(tmp_path, {"face": 1.0, "house": 2.0})
+    path = Path(small_model(tmp_path))
+    model = json.loads(path.read_text())
+    for labels, code, where in (
+        ({"subject": ["09"]}, 18, "Input of model-small_smdl.json: subject 09: no such"),
+        ({"task": ["other"]}, 18, "the model's Input task other: no run is left"),
+    ):
+        path.write_text(json.dumps(model | {"Input": labels}))
+        assert run_model(truth, tmp_path / "out", str(path)) == code
+        assert where in capsys.readouterr().err
+
+
+def test_name_in_an_instruction_that_no_run_has_is_one_problem(tmp_path, capsys):
+    truth = dataset(tmp_path, {"face": 1.0, "house": 2.0})
+    instructions = [
+        {"Name": "Factor", "Input": ["trial_type"]},
+        {"Name": "Convolve", "Input": ["fcae", "house"]},
+    ]
+    model = small_model(
+        tmp_path,
+        Transformations={"Transformer": "pybids-transforms-v1", "Instructions": instructions},
+    )
+    assert run_model(truth, tmp_path / "out", model) == 65
+    told = capsys.readouterr().err
+    assert told.startswith("bids_fx: 1 problem:\n")
+    assert "no run has 'fcae'" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_condition_in_x_alone_that_a_run_lacks_is_no_confound(tmp_path, capsys):
+    spec = {"missing": (("run-2", "tool"),)}
+    truth = dataset(tmp_path, {"face": 1.0, "house": 2.0, "tool": 1.0}, **spec)
+    model = small_model(tmp_path, Model={"Type": "glm", "X": ["face", "house", "tool", 1]})
+    assert run_model(truth, tmp_path / "out", model, "--missing", "error") == 0
+    told = capsys.readouterr().err
+    assert f"run-2_{SPACE}: conditions of X without any event in it: tool." in told
+    assert "confounds" not in told

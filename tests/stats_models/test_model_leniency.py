@@ -262,3 +262,13 @@ def test_a_file_that_is_not_there_exits_with_66(tmp_path: Path) -> None:
     assert model is None
     assert problem.code == ExitCode.MISSING_INPUT
     assert "No such file" in problem.found
+
+
+def test_contrast_may_weigh_one_delay_of_a_variable_that_convolve_makes_fir_of() -> None:
+    steps = [{"Name": "Convolve", "Input": ["face"], "Model": "fir", "FIRDelays": [0, 2]}]
+    model = with_run(
+        Transformations={"Transformer": "pybids-transforms-v1", "Instructions": steps},
+        Contrasts=[a_contrast("late", {"face_delay_2": 1})],
+    )
+    model["Nodes"] = model["Nodes"][:1]
+    assert read(model).root.contrasts[0].conditions == ("face_delay_2",)

@@ -191,3 +191,31 @@ def test_level_without_an_event_is_0_beside_samples_too() -> None:
     both = ["trial_type.cat", "trial_type.house"]
     found = trials({"Name": "Sum", "Input": both, "Output": "b", "Dense": True})
     assert table(found)["b"] == [0, 0, 0.5, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_level_of_trial_type_is_meant_by_its_name_alone() -> None:
+    factored = carry_out(
+        {"trial_type": events(["face", "house", "face"])},
+        {"Name": "Factor", "Input": ["trial_type"]},
+        {"Name": "Scale", "Input": ["face"], "Demean": False},
+    )
+    assert list(factored.values) == ["trial_type.face", "trial_type.house"]
+    assert factored.unknown == {}
+
+
+def test_variable_of_the_name_of_a_level_is_the_variable() -> None:
+    made = carry_out(
+        {"trial_type": events(["face", "house"]), "face": events([2.0, 3.0])},
+        {"Name": "Factor", "Input": ["trial_type"]},
+        {"Name": "Copy", "Input": ["face"], "Output": ["own"]},
+    )
+    assert table(made)["own"] == [2.0, 3.0]
+
+
+def test_name_that_nothing_made_is_kept_with_its_place() -> None:
+    made = carry_out(
+        {"gain": events([1.0, 2.0])},
+        {"Name": "Copy", "Input": ["gian"], "Output": ["own"]},
+        {"Name": "Copy", "Input": ["own"], "Output": ["other"]},
+    )
+    assert made.unknown == {"gian": "instruction 1 (Copy)"}
