@@ -28,7 +28,8 @@ from bids_fx.transforms.records import (
 from bids_fx.transforms.sampling import sample, to_dense
 from bids_fx.transforms.scope import is_pattern
 
-#: What is remarked of variables of events; the second is warned of.
+#: What is remarked of variables of events; the last is warned of.
+IMPLIED = "taken for values of trial_type, of which no instruction makes conditions"
 CONVOLVED = "convolved with the {} HRF, since the model says nothing of convolution"
 UNCONVOLVED = "in the design without convolution, since neither HRF nor Convolve names them"
 
@@ -63,8 +64,7 @@ class Applied:
         Names in X and in instructions that neither the run nor an instruction has, as they are
         written, and why not.
     missed : mapping of str to str
-        Regressors in X that no contrast weighs and that instructions cannot make in this run,
-        and why.
+        Regressors in X, weighed by no contrast, that instructions cannot make here, and why.
     """
 
     responses: tuple[Response, ...] = ()
@@ -227,6 +227,9 @@ class _Run:
         )
         if not meant:
             return ()
+        for entry in self._root.x:
+            if plain_name(entry) in levels:
+                self._remark(IMPLIED, entry)
         return (Instruction(name="Factor", inputs=("trial_type",), where="Factor of trial_type"),)
 
     def _matching(self, entry: str) -> list[str]:

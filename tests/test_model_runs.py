@@ -11,7 +11,7 @@ import pytest
 from bids_fx.entities import parse_name
 from bids_fx.glm.design import Column
 from bids_fx.inputs import BoldRun, ConfoundTable, EventTable, Grid
-from bids_fx.model_runs import CONVOLVED, UNCONVOLVED, Applied, apply_model
+from bids_fx.model_runs import CONVOLVED, IMPLIED, UNCONVOLVED, Applied, apply_model
 from bids_fx.stats_models.records import DummyContrasts, ModelHRF, Node, NodeContrast
 from tests.simulation import spm_response
 from tests.small_runs import read
@@ -172,7 +172,7 @@ def test_a_regressor_with_gaps_is_refused_with_the_scan():
 
 def test_model_that_says_nothing_is_convolved_with_the_default():
     found = applied(a_run(), a_node("face", "house"))
-    assert found.remarks == {SPM: ("face", "house")}
+    assert found.remarks == {IMPLIED: ("face", "house"), SPM: ("face", "house")}
     assert found.hrf_models == ("spm",)
 
 
