@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from bids_fx.errors import Notice, Problem
 from bids_fx.stats_models.labels import Labels, formula_labels
-from bids_fx.stats_models.names import long_key, plain_name
+from bids_fx.stats_models.names import long_key, plain_name, read_name
 from bids_fx.stats_models.offers import Offer
-from bids_fx.stats_models.outputs import INTERCEPT_NAME, split_keys
+from bids_fx.stats_models.outputs import split_keys
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -275,7 +275,7 @@ class _Walk:
     def _means(self, node: Node, asked: NodeContrast, offer: Offer) -> list[StepContrast]:
         """Return the plain combination of each contrast that arrives, times a weight."""
         weight = asked.weights[0][0]
-        is_own = asked.name in (INTERCEPT, INTERCEPT_NAME)
+        is_own = read_name(asked.name) == INTERCEPT
         if offer.names is None:
             if not is_own or weight != 1.0 or offer.labels:
                 self._refuse_open(node)

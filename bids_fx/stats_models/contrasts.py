@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bids_fx.f_tests import dependence
 from bids_fx.stats_models.findings import Place, choice_of, kind_of, read_object, text_of
-from bids_fx.stats_models.names import is_held, repeated
+from bids_fx.stats_models.names import is_held, read_name, repeated
 from bids_fx.stats_models.records import (
     INTERCEPT,
     DummyContrasts,
@@ -146,7 +146,7 @@ def _names(value: object, place: Place) -> tuple[str, ...]:
     for item in value if isinstance(value, list) else [value]:
         name = text_of(item, place)
         if name is not None:
-            names.append(INTERCEPT if name == "intercept" else name)
+            names.append(read_name(name))
     twice = repeated(names)
     if twice is not None:
         place.fault(f"it names '{twice}' twice", "name each once, with the sum of its weights")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from bids_fx.entities import LONG_NAMES
+from bids_fx.stats_models.records import INTERCEPT
 
 #: The grouping variable that is no entity.
 CONTRAST = "contrast"
@@ -18,6 +19,19 @@ ENTITIES = (
 )
 #: The specification's spelling of short keys.
 LONG_KEYS = {short: long for long, short in LONG_NAMES.items() if long != "participant"}
+
+
+def read_name(text: str) -> str:
+    """Return a name as it stands in a file, the intercept in its one spelling.
+
+    A condition that is called 1 is ``trial_type.1`` there.
+
+    Examples
+    --------
+    >>> read_name("1") == read_name("intercept") == INTERCEPT, read_name("trial_type.1")
+    (True, 'trial_type.1')
+    """
+    return INTERCEPT if text in ("1", "intercept") else text
 
 
 def plain_name(name: str) -> str:

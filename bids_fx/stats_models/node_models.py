@@ -15,7 +15,7 @@ from bids_fx.stats_models.findings import (
     texts_of,
 )
 from bids_fx.stats_models.hrf import read_hrf
-from bids_fx.stats_models.names import repeated
+from bids_fx.stats_models.names import read_name, repeated
 from bids_fx.stats_models.records import INTERCEPT, ModelHRF, NodeLevel
 from bids_fx.stats_models.software import read_software
 
@@ -149,13 +149,15 @@ def _read_x(value: object, place: Place, level: NodeLevel, model: NodeModel) -> 
     if "0" in names:
         place.fault("0 leaves no intercept", "leave it out; the design always has an intercept")
         return
-    twice = repeated(names)
-    if twice is not None:
-        place.fault(f"it names '{twice}' twice", "name each variable once")
     if "intercept" in names:
         place.note("'intercept' is read as the intercept, 1")
-    model.has_intercept = INTERCEPT in names or "intercept" in names
-    model.x = tuple(name for name in names if name not in (INTERCEPT, "intercept"))
+    variables = tuple(map(read_name, names))
+    twice = repeated(variables)
+    if twice is not None:
+        shown = "1" if twice == INTERCEPT else twice
+        place.fault(f"it names '{shown}' twice", "name each variable once")
+    model.has_intercept = INTERCEPT in variables
+    model.x = tuple(name for name in variables if name != INTERCEPT)
     if level == "run" and not model.has_intercept:
         place.note("the design also has an intercept, which X does not name")
 

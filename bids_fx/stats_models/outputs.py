@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, plain_name
+from bids_fx.stats_models.names import CONTRAST, entity_key, is_held, plain_name, read_name
 from bids_fx.stats_models.records import INTERCEPT, Edge, Node, NodeContrast, NodeTest, StatsModel
 from bids_fx.transforms.scope import is_pattern
 
@@ -135,7 +135,7 @@ def _of_one(node: Node, source: NodeContrast) -> list[NodeContrast]:
     """
     made = []
     for contrast in node.contrasts:
-        own = contrast.name in (INTERCEPT, INTERCEPT_NAME)
+        own = read_name(contrast.name) == INTERCEPT
         made.append(
             replace(
                 contrast,

@@ -14,8 +14,8 @@ from bids_fx.transforms.records import Instruction
 NodeLevel = Literal["run", "session", "subject", "dataset"]
 NodeTest = Literal["t", "F", "pass"]
 
-#: What stands in X and in lists of conditions for the intercept.
-INTERCEPT = "1"
+#: What stands in lists of conditions for the intercept: no name of a variable, as a 1 may be.
+INTERCEPT = "(intercept)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

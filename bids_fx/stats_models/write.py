@@ -139,7 +139,7 @@ def _model(node: Node) -> dict[str, object]:
 
 def _names(names: list[str] | tuple[str, ...]) -> list[object]:
     """Return names with the intercept as the specification writes it."""
-    return [int(name) if name == INTERCEPT else name for name in names]
+    return [1 if name == INTERCEPT else name for name in names]
 
 
 def _hrf(hrf: ModelHRF) -> dict[str, object]:
