@@ -180,6 +180,8 @@ def run_contrasts(
         if absent is not None:
             condition, basis = absent
             no_event = f"condition '{condition}' has no event in this run"
+            if source.responses == ():
+                no_event = "none of the model's regressors could be made"
             reason = source.absent.get(condition, no_event)
             if any(column.condition == condition for column in design.columns):
                 reason = f"the HRF model gives no column {condition}[{basis}]"

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import numpy as np
 
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Column, Condition, Response
 from bids_fx.inputs import BoldRun
-from bids_fx.stats_models.names import TRIAL_TYPE, plain_name
+from bids_fx.model_variables import matching, run_variables
+from bids_fx.stats_models.names import is_held, plain_name
 from bids_fx.stats_models.records import Node
 from bids_fx.suggest import did_you_mean
-from bids_fx.transforms.apply import transform
 from bids_fx.transforms.convolve import convolve, has_response
 from bids_fx.transforms.records import (
     Clock,
     Dense,
-    Instruction,
     Sparse,
     TransformError,
     Variable,
@@ -138,14 +136,11 @@ class _Run:
 
     def transform(self) -> None:
         """Carry out the model's instructions."""
-        instructions = (*self._implied_factor(), *self._root.instructions)
-        self._variables = transform(
-            Variables(values=self._given(instructions)),
-            instructions,
-            self._clock,
-            entities=self._source.entities,
-            hrf_model=self._hrf_model,
+        self._variables, implied = run_variables(
+            self._source, self._root, self._clock, hrf_model=self._hrf_model
         )
+        for entry in implied:
+            self._remark(IMPLIED, entry)
         for text in self._variables.notices:
             self._tell(text)
         for name, place in self._variables.unknown.items():
@@ -153,19 +148,27 @@ class _Run:
 
     def enter(self, entry: str) -> None:
         """Enter what an entry of X names."""
-        names = self._matching(entry)
+        names = matching(entry, self._variables, self._source.confounds)
         for name in names:
             variable = self._variables.values.get(name)
-            if variable is None:
-                self._confounds.setdefault(name)
-            elif isinstance(variable, Dense) and variable.confound is not None:
-                self._confounds.setdefault(variable.confound)
+            confound = variable.confound if isinstance(variable, Dense) else None
+            if variable is None or confound is not None:
+                self._enter_confound(confound or name)
             elif plain_name(name) not in self._entered:
                 self._enter_variable(name, variable)
         if not names and is_pattern(entry):
             self._unmatched.append(entry)
         elif not names:
             self._miss(entry)
+
+    def _enter_confound(self, name: str) -> None:
+        """Ask for a column of the confounds table, as it is."""
+        self._confounds.setdefault(name)
+        if self._root.hrf is not None and is_held(name, self._root.hrf.variables):
+            self.refuse(
+                f"HRF names '{name}', a column of the confounds table",
+                "convolve it by an instruction, or leave it out of Variables of HRF",
+            )
 
     def result(self) -> Applied:
         """Return what was made."""
@@ -188,72 +191,6 @@ class _Run:
         """Add a problem of this run."""
         self._problems.append(Problem(where=self._name, found=found, remedy=remedy))
 
-    def _given(self, instructions: Sequence[Instruction]) -> dict[str, Variable]:
-        """Return the variables that the instructions start from.
-
-        Of the confounds table, which may have hundreds of columns, those alone that they name.
-        """
-        variables: dict[str, Variable] = {}
-        events, table = self._source.events, self._source.confounds
-        if events is not None:
-            variables |= {
-                name: Sparse(onsets=events.onsets, durations=events.durations, values=values)
-                for name, values in events.columns.items()
-            }
-        named = _named_by(instructions)
-        for name in table.values if table is not None else ():
-            if name not in variables and any(fnmatchcase(name, one) for one in named):
-                assert table is not None
-                variables[name] = Dense(
-                    values=table.values[name],
-                    start=self._clock.slice_time,
-                    step=self._clock.repetition_time,
-                    confound=name,
-                    is_nuisance=True,
-                )
-        return variables
-
-    def _implied_factor(self) -> tuple[Instruction, ...]:
-        """Return the Factor of ``trial_type`` that a model means that names its levels."""
-        events = self._source.events
-        levels = set() if events is None else set(events.columns.get("trial_type", ()))
-        used = _named_by(self._root.instructions)
-        if not levels or "trial_type" in used:
-            return ()
-        names = {*self._root.x, *used, *(self._root.hrf.variables if self._root.hrf else ())}
-        assert events is not None
-        meant = any(n.startswith(TRIAL_TYPE) for n in names) or any(
-            name in levels and name not in events.columns for name in names
-        )
-        if not meant:
-            return ()
-        for entry in self._root.x:
-            if plain_name(entry) in levels:
-                self._remark(IMPLIED, entry)
-        return (Instruction(name="Factor", inputs=("trial_type",), where="Factor of trial_type"),)
-
-    def _matching(self, entry: str) -> list[str]:
-        """Return the variables and columns that an entry of X means."""
-        there = list(self._variables.values)
-        table = self._source.confounds
-        if is_pattern(entry):
-            found = [
-                name
-                for name in there
-                if fnmatchcase(name, entry) or fnmatchcase(plain_name(name), entry)
-            ]
-            columns = [] if table is None else [n for n in table.values if fnmatchcase(n, entry)]
-            return found + [name for name in columns if name not in there]
-        delays = [f"{entry.rpartition('_')[0]}_delay_{entry.rpartition('_')[2]}"]
-        for name in (entry, TRIAL_TYPE + entry, *delays, *(TRIAL_TYPE + d for d in delays)):
-            if name in there:
-                return [name]
-        delay = f"{entry}_delay_"
-        every = [name for name in there if name.startswith((delay, TRIAL_TYPE + delay))]
-        if every:
-            return every
-        return [entry] if table is not None and entry in table.values else []
-
     def _enter_variable(self, name: str, variable: Variable) -> None:
         """Enter a variable, convolved if the model wants it so."""
         if isinstance(variable, Sparse):
@@ -265,6 +202,11 @@ class _Run:
         if hrf_model is not None and not has_response(variable):
             plain = plain_name(name)
             self._absent[plain] = f"condition '{plain}' has no event in this run"
+        elif isinstance(variable, Dense) and variable.hrf_model and hrf_model is not None:
+            self.refuse(
+                f"'{name}' is convolved by an instruction and by HRF",
+                "leave it out of Variables of HRF, or leave the instruction out",
+            )
         elif hrf_model is not None:
             for column, response in convolve(name, variable, self._clock, hrf_model).items():
                 self._enter_dense(column, response)
@@ -278,11 +220,7 @@ class _Run:
         """Return the HRF model that a variable of X is convolved with here, if any."""
         hrf = self._root.hrf
         if hrf is not None:
-            named = any(
-                fnmatchcase(name, one) or plain_name(name) == plain_name(one)
-                for one in hrf.variables
-            )
-            return hrf.hrf_model if named else None
+            return hrf.hrf_model if is_held(name, hrf.variables) else None
         if not self._root.says_convolution and isinstance(variable, Sparse):
             self._remark(CONVOLVED.format(self._hrf_model), name)
             return self._hrf_model
@@ -385,14 +323,3 @@ class _Run:
 
     def _tell(self, text: str, *, warning: bool = True) -> None:
         self._notices.append(Notice(text=f"{self._name}: {text}.", warning=warning))
-
-
-def _named_by(instructions: Iterable[Instruction]) -> set[str]:
-    """Return everything in instructions that may be the name of a variable, or a pattern."""
-    named: set[str] = set()
-    for item in instructions:
-        named.update(item.inputs)
-        for value in item.arguments.values():
-            values = value if isinstance(value, list | tuple) else [value]
-            named.update(one for one in values if isinstance(one, str))
-    return named

@@ -81,7 +81,10 @@ MAY_IMPORT = {
         *("censoring", "confounds", "entities", "records", "inputs", "settings"),
         *("model_runs", "stats_models.records"),
     ),
-    "model_runs": ("inputs", "glm.design", "stats_models", "suggest", "transforms"),
+    "model_variables": ("inputs", "stats_models", "transforms"),
+    "model_runs": (
+        *("model_variables", "inputs", "glm.design", "stats_models", "suggest", "transforms"),
+    ),
     "model_checks": ("drafts", "entities", "model_runs", "stats_models", "suggest"),
     "model_contrasts": (
         *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +302,73 @@ def test_an_instruction_that_cannot_be_carried_out_is_refused():
     assert problem.found == (
         "instruction 1 (Demean): 'trial_type' holds texts; make numbers of them by Factor first"
     )
+
+
+# ---- values of trial_type that no Factor names
+
+
+def test_filter_by_trial_type_leaves_its_values_as_conditions():
+    by_face = {"Name": "Filter", "Input": ["rt"], "Query": "trial_type == 'face'"}
+    by_face["By"] = ["trial_type"]
+    node = a_node("face", "house", "rt", instructions=(by_face,))
+    found = applied(a_run(rt=[1.0, 2.0, 3.0]), node)
+    assert (names(found), found.absent) == (["face", "house", "rt"], {})
+    np.testing.assert_allclose(matrix(found)[:, 2], response_at([0.0, 8.0], [1, 3]), **PRECISION)
+
+
+def test_values_that_replace_makes_are_conditions():
+    replace = {"Name": "Replace", "Input": ["trial_type"], "Replace": {"house": "place"}}
+    found = applied(a_run(), a_node("face", "place", instructions=(replace,)))
+    assert (names(found), found.absent) == (["face", "place"], {})
+
+
+def test_values_that_instructions_name_are_there_before_them():
+    scale = {"Name": "Or", "Input": ["face", "house"], "Output": ["any"]}
+    found = applied(a_run(), a_node("any", "face", instructions=(scale,)))
+    np.testing.assert_allclose(
+        matrix(found), np.column_stack([response_at([0.0, 4.0, 8.0]), response_at([0.0, 8.0])]),
+        **PRECISION,
+    )  # fmt: skip
+
+
+# ---- the HRF of the model, and confounds
+
+
+@pytest.mark.parametrize("pattern", ["fa*", "trial_type.fa*", "face"])
+def test_hrf_may_name_conditions_by_patterns_with_and_without_their_column(pattern):
+    hrf = ModelHRF(variables=(pattern,), hrf_model="spm")
+    found = applied(a_run(), a_node("face", hrf=hrf))
+    np.testing.assert_allclose(matrix(found)[:, 0], response_at([0.0, 8.0]), **PRECISION)
+
+
+def test_response_is_not_convolved_again():
+    node = a_node(
+        "face_x",
+        instructions=(convolve("face", OutputSuffix="_x"),),
+        hrf=ModelHRF(variables=("face_x",), hrf_model="spm"),
+    )
+    (problem,) = applied(a_run(), node).problems
+    assert "face_x' is convolved by an instruction and by HRF" in problem.found
+
+
+def test_hrf_of_a_confound_is_refused():
+    hrf = ModelHRF(variables=("face", "trans_x"), hrf_model="spm")
+    (problem,) = applied(a_run(), a_node("face", "trans_x", hrf=hrf)).problems
+    assert "HRF names 'trans_x', a column of the confounds table" in problem.found
+
+
+def test_confound_that_was_deleted_is_not_brought_back_by_a_pattern():
+    delete = {"Name": "Delete", "Input": ["trans_x"]}
+    run = a_run(confounds={"trans_y": [0.0] * N_SCANS})
+    assert applied(run, a_node("face", "trans_?", instructions=(delete,))).confounds == (
+        "trans_y",
+    )
+
+
+def test_displacement_of_the_first_scan_is_none_where_instructions_use_it():
+    fd = [0.9, *[0.1] * (N_SCANS - 1)]
+    run = a_run(confounds={"framewise_displacement": fd})
+    run = replace(run, confounds=replace(run.confounds, filled={"framewise_displacement": "mean"}))
+    over = {"Name": "Threshold", "Input": ["framewise_displacement"], "Threshold": 0.5}
+    node = a_node("face", "out", instructions=(over | {"Output": ["out"], "Binarize": True},))
+    assert matrix(applied(run, node))[:, 1].tolist() == [0.0] * N_SCANS
