@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -118,7 +118,8 @@ def model_contrasts(
     TaskContrasts
         A contrast is a problem only if no task has its conditions.
     """
-    names = _names_by_task(sources, known_conditions)
+    made = {plain_name(n) for item in analysis.model.root.instructions for n in item.outputs}
+    names = _names_by_task(sources, known_conditions, made)
     by_task: dict[str, list[Contrast]] = {task: [] for task in names}
     problems: list[Problem] = []
     notices: list[Notice] = []
@@ -147,19 +148,47 @@ def model_contrasts(
     )
 
 
-def are_known(analysis: Analysis, known_conditions: Mapping[str, Sequence[str]]) -> bool:
-    """Tell whether each contrast of a model fits the known conditions of at least one task.
+def are_known(
+    analysis: Analysis,
+    known_conditions: Mapping[str, Sequence[str]],
+    confounds: Collection[str],
+) -> bool:
+    """Tell whether the whole dataset can have no further conditions that contrasts are about.
 
-    One that weighs confounds may not; looking further costs time, and no more.
+    Parameters
+    ----------
+    analysis : Analysis
+        The model.
+    known_conditions : mapping of str to sequence of str
+        Those of the participants of the call, by task.
+    confounds : collection of str
+        Columns of confounds tables that X names.
+
+    Returns
+    -------
+    bool
+        Each contrast fits the known conditions of a task, and no dummy contrast may be of a
+        condition that none of these participants has. One that weighs confounds may not fit;
+        looking further costs time, and no more.
     """
     names = [_Names(conditions=tuple(sorted(own))) for own in known_conditions.values()]
+    if analysis.dummies is not None:
+        known = {*confounds, *(name for own in names for name in own.conditions)}
+        entries = analysis.dummies.conditions or analysis.model.root.x
+        if any(is_pattern(name) or plain_name(name) not in known for name in entries):
+            return False
     return all(any(not _absent(one, own) for own in names) for one in analysis.contrasts)
 
 
 def _names_by_task(
-    sources: Sequence[BoldRun | RunMaps], known_conditions: Mapping[str, Sequence[str]]
+    sources: Sequence[BoldRun | RunMaps],
+    known_conditions: Mapping[str, Sequence[str]],
+    made: Set[str],
 ) -> dict[str, _Names]:
-    """Return what contrasts may name, by task."""
+    """Return what contrasts may name, by task; `made` are the results of instructions.
+
+    What instructions make of a condition is known even where no run of the call has it.
+    """
     conditions: dict[str, set[str]] = {}
     confounds: dict[str, set[str]] = {}
     endings: dict[str, dict[str, int]] = {}
@@ -167,12 +196,12 @@ def _names_by_task(
         if isinstance(source, BoldRun):
             task = source.entities.get("task", "")
             conditions.setdefault(task, set(known_conditions.get(task, ())))
-            conditions[task] |= conditions_of(source)
+            conditions[task] |= conditions_of(source) | (made & source.absent.keys())
             columns = set(source.confounds.values) if source.confounds is not None else set()
-            made = [column for item in source.responses or () for column in item.columns]
-            columns |= {column.name for column in made if column.role == "confound"}
+            own = [column for item in source.responses or () for column in item.columns]
+            columns |= {column.name for column in own if column.role == "confound"}
             confounds.setdefault(task, set()).update(columns)
-            endings.setdefault(task, {}).update(_endings(made))
+            endings.setdefault(task, {}).update(_endings(own))
     return {
         task: _Names(
             conditions=tuple(sorted(own)),

@@ -151,6 +151,12 @@ def _further_steps(
         replace(step, combination=None) if step.combination == combination else step
         for step in analysis.steps
     )
+    if not has_sessions:
+        # Results of a session that nothing combines further are the participant's.
+        sources = {step.source for step in steps}
+        steps = tuple(
+            step if step.name in sources else replace(step, level="subject") for step in steps
+        )
     return None if steps == usual else steps
 
 

@@ -162,8 +162,8 @@ def test_number_behind_a_condition_is_no_basis_that_the_runs_lack():
 
 def test_contrasts_are_known_if_one_task_has_them():
     analysis = an_analysis(a_contrast("h", {"house": 1}))
-    assert are_known(analysis, {"x": ["face"], "y": ["house"]})
-    assert not are_known(analysis, {"x": ["face"], "y": []})
+    assert are_known(analysis, {"x": ["face"], "y": ["house"]}, ())
+    assert not are_known(analysis, {"x": ["face"], "y": []}, ())
 
 
 def test_contrasts_of_the_command_line_come_after_the_model_s():
@@ -171,3 +171,29 @@ def test_contrasts_of_the_command_line_come_after_the_model_s():
     analysis = an_analysis(a_contrast("f", {"face": 1}))
     found = asked_contrasts([a_run("face", "house")], settings, {}, analysis)
     assert [one.name for one in found.by_task["x"]] == ["f", "s"]
+
+
+@pytest.mark.parametrize(
+    ("x", "confounds", "are"),
+    [
+        (("face", 1), (), True),
+        (("face", "trans_x", 1), ("trans_x",), True),
+        (("face", "object", 1), (), False),
+        (("trial_type.*", 1), (), False),
+    ],
+)
+def test_dummy_contrasts_may_be_of_conditions_that_others_have(x, confounds, are):
+    analysis = an_analysis(x=x, DummyContrasts={"Test": "t"})
+    assert are_known(analysis, {"x": ["face"]}, confounds) == are
+
+
+def test_what_instructions_make_of_an_absent_condition_is_no_slip():
+    rename = {"Name": "Rename", "Input": ["trial_type.object"], "Output": ["things"]}
+    analysis = an_analysis(
+        a_contrast("c", {"face": 1, "things": -1}),
+        x=("face", "things", 1),
+        Transformations=[rename],
+    )
+    run = replace(a_run("face"), absent={"things": "no object"})
+    (one,) = made(analysis, run)
+    assert one.rows == ((("face", None, 1.0), ("things", None, -1.0)),)

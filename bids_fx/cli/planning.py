@@ -185,7 +185,8 @@ class Planner:
         known = _known_conditions(drafts)
         readable = are_readable(self.settings.contrasts, known)
         if self._analysis is not None:
-            readable &= are_known(self._analysis, known)
+            columns = {n for d in drafts for run in d.runs for n in run.confounds.columns}
+            readable &= are_known(self._analysis, known, columns)
         return known if readable else self._all_conditions(known)
 
     def _all_conditions(self, known: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
