@@ -124,3 +124,26 @@ def test_participants_who_lack_a_condition_get_the_contrasts_of_all(tmp_path: Pa
         p.name: p for p in (tmp_path / "model").rglob("sub-02*run-1*_contrasts.tsv")
     }.values()
     assert "condition 'house' has no event in this run" in table.read_text()
+
+
+def test_conditions_that_are_called_by_numbers_are_no_intercept(tmp_path: Path) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec(effects={"0": 0.5, "1": 1.0}))
+    assert_same(truth, tmp_path, file="model-cli_smdl.json")
+
+
+def test_model_that_keeps_sessions_apart_combines_runs_where_there_are_none(
+    tmp_path: Path,
+) -> None:
+    truth = make_dataset(tmp_path / "data", DatasetSpec())
+    run(truth, tmp_path / "asked", "--contrast", "face", "--write-model")
+    (path,) = models(tmp_path / "asked")
+    model = json.loads(path.read_text())
+    subject = model["Nodes"][-1]
+    subject["GroupBy"] = ["subject", "session", "contrast"]
+    del subject["Model"]["Software"]
+    path.write_text(json.dumps(model))
+    argv = [str(truth.bids_dir), str(tmp_path / "model"), "participant", "-m", str(path)]
+    assert main([*argv, *QUICK[2:]]) == 0
+    effect = "sub-01/func/sub-01_task-main_space-MNI152NLin2009cAsym_contrast-face_stat-effect"
+    made = [(tmp_path / out / f"{effect}_statmap.nii.gz") for out in ("asked", "model")]
+    assert made[0].read_bytes() == made[1].read_bytes()
