@@ -13,6 +13,7 @@ from bids_fx.cli.resources import (
     work_dir_of,
 )
 from bids_fx.errors import BIDSFXError, Notice, Problem
+from bids_fx.suggest import listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +149,12 @@ class Planner:
             model, self.settings, self.invocation.given, path.name
         )
         data, outside = data_under(model, self._data, path.name)
-        self.notices = (*self.notices, *analysis.notices, *assumed)
+        self.notices = (
+            *self.notices,
+            *analysis.notices,
+            *assumed,
+            *_left_at_runs(settings, analysis),
+        )
         self._problems = (*analysis.problems, *clashes, *outside)
         self._analysis, self.settings, self._data = analysis, settings, data
         self.model = outline(analysis)
@@ -195,6 +201,18 @@ class Planner:
 
         columns = self._analysis.factors if self._analysis is not None else ()
         return _merged(known, list_conditions(self._data.bids_dir, columns))
+
+
+def _left_at_runs(settings: AnalysisSettings, analysis: Analysis) -> tuple[Notice, ...]:
+    """Tell which nodes do not combine what ``--contrast`` adds to a model."""
+    nodes = [step.name for step in analysis.steps if step.contrasts is not None]
+    if not (settings.contrasts and nodes):
+        return ()
+    text = (
+        f"{analysis.where}: what --contrast adds is not combined at {listed(nodes)}, whose "
+        "contrasts the file lists."
+    )
+    return (Notice(text=text),)
 
 
 def _surely_computes(invocation: Invocation) -> bool:

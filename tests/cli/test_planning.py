@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from bids_fx.dataset import index
 from bids_fx.inputs import BoldRun
 from bids_fx.records import Plan
 from tests.dataset.trees import Tree
+from tests.model_files import a_contrast, plain
 from tests.small_plans import make_plan
 from tests.synthetic import DatasetSpec, make_dataset
 
@@ -129,3 +131,29 @@ def test_nodes_are_prepared_while_planning_where_some_participant_has_no_report(
     (tree.root / "out" / "sub-01.html").touch()
     assert list(plans_of(tree, "--nprocs", "2", *options))
     assert bool(started) == starts
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"), [({"face": 1}, False), ({"face": 1, "house": -1}, True)]
+)
+def test_nodes_that_do_not_combine_what_is_asked_beside_the_model_are_told(
+    tree: Tree, weights: dict[str, float], told: bool
+) -> None:
+    raw = plain()
+    raw["Nodes"][1:] = [
+        {
+            "Level": "Subject",
+            "Name": "subject",
+            "GroupBy": ["subject"] if told else ["subject", "contrast"],
+            "Model": {"Type": "meta", "X": [*weights] if told else [1]},
+            **({"Contrasts": [a_contrast("c", weights)]} if told else {}),
+            **({} if told else {"DummyContrasts": {"Test": "t"}}),
+        }
+    ]
+    raw["Nodes"][0]["DummyContrasts"] = {"Contrasts": ["face", "house"], "Test": "t"}
+    path = tree.root / "model.json"
+    path.write_text(json.dumps(raw))
+    argv = [str(tree.raw), str(tree.root / "out"), "participant", "-d", str(tree.preproc)]
+    planner = Planner(parse([*argv, "-m", str(path), "--contrast", "more = 2*face - house"]))
+    found = [n.text for n in planner.notices if "--contrast adds is not combined" in n.text]
+    assert bool(found) == told
