@@ -174,6 +174,8 @@ class _Reader:
         one: Argument = Argument("number" if rule.kind == "numbers" else "text")
         if not items:
             self._fault(f"{argument!r} is empty")
+        if rule.kind == "names" and any(isinstance(x, str) and not x.strip() for x in items):
+            self._fault(f"{argument!r} holds an empty name")
         return tuple(self._scalar(argument, one, item) for item in items)
 
     def _check_names(self) -> None:

@@ -210,8 +210,11 @@ def _column(
 
 
 def _tokens(text: str, names: Iterable[str]) -> Iterator[_Token]:
-    """Yield the tokens; a known name is found before anything else, the longest first."""
-    known = sorted(dict.fromkeys(names), key=len, reverse=True)
+    """Yield the tokens; a known name is found before anything else, the longest first.
+
+    A column of a table may have an empty name, which no query can mean.
+    """
+    known = sorted(filter(None, dict.fromkeys(names)), key=len, reverse=True)
     at, end = 0, len(text.rstrip())
     while at < end:
         while text[at].isspace():

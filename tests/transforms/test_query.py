@@ -91,3 +91,7 @@ def test_names_of_a_query_are_told_apart_from_what_it_asks_of() -> None:
     query = parse_query("a > 1 or not (b == c or d in [e, 1])")
     assert names_in(query) == ("a", "b", "c", "d", "e")
     assert subjects_of(query) == ("a", "b", "d")
+
+
+def test_empty_name_stands_nowhere_in_a_query() -> None:
+    assert names_in(parse_query("a > b", ["", "a"])) == ("a", "b")
