@@ -126,7 +126,8 @@ class _Reader:
             else:
                 self._read(canonical, known[canonical], entries[0][1])
         for argument, rule in self.signature.arguments.items():
-            if rule.required and _fold(argument) not in folded:
+            entries = folded.get(_fold(argument), ())
+            if rule.required and all(value is None for _, value in entries):
                 self._fault(f"the argument {argument!r} is missing")
         self._check_names()
         if not self.faults:

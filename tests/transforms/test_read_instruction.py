@@ -102,7 +102,7 @@ def test_missing_input_is_a_fault(name: str) -> None:
     assert "needs an input, found none" in faults({"Name": name})
 
 
-@pytest.mark.parametrize(
+REQUIRED = pytest.mark.parametrize(
     ("name", "argument"),
     [
         *(("Add", "Value"), ("Subtract", "Value"), ("Multiply", "Value"), ("Divide", "Value")),
@@ -111,8 +111,24 @@ def test_missing_input_is_a_fault(name: str) -> None:
         *((name, "Output") for name in ("Copy", "Rename", "Group", "Mean", "StdDev")),
     ],
 )
+
+
+@REQUIRED
 def test_missing_argument_is_named(name: str, argument: str) -> None:
     assert faults({"Name": name, "Input": "a"}) == (f"the argument {argument!r} is missing",)
+
+
+@REQUIRED
+def test_null_for_an_argument_that_is_needed_is_as_if_it_were_missing(
+    name: str, argument: str
+) -> None:
+    raw = {"Name": name, "Input": "a", argument: None}
+    assert faults(raw) == (f"the argument {argument!r} is missing",)
+
+
+def test_argument_of_two_spellings_is_not_told_as_missing() -> None:
+    raw = {"Name": "Add", "Input": "a", "Value": 1, "value": 2}
+    assert faults(raw) == ("'Value' and 'value' are the same argument",)
 
 
 @pytest.mark.parametrize("name", ["And", "Or", "Product", "Concatenate"])
