@@ -338,7 +338,7 @@ def merged_rows(name: str, variable: Variable) -> Variable:
     onsets, ends = events.onsets[order], (events.onsets + events.durations)[order]
     durations = [
         ends[start:stop].max() - onsets[start]
-        for start, stop in zip(starts, [*starts[1:], found.size], strict=True)
+        for start, stop in itertools.pairwise([*starts, found.size])
     ]
     return Sparse(
         onsets=onsets[starts],

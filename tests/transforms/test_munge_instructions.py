@@ -343,6 +343,15 @@ def test_identical_rows_are_merged() -> None:
     assert (found.onsets.tolist(), found.durations.tolist()) == ([1, 3, 7], [2, 4, 2])
 
 
+@pytest.mark.parametrize("name", ["MergeIdenticalRows", "LabelIdenticalRows", "DropNA"])
+def test_no_events_stay_no_events(name: str) -> None:
+    none = {"t": events([])}
+    found = carry_out(none, {"Name": name, "Input": "t", "Output": "u"}).values["u"]
+    assert isinstance(found, Sparse)
+    sizes = (found.onsets.size, found.durations.size, found.values.size)
+    assert sizes == (0, 0, 0)
+
+
 def test_outputs_must_be_as_many_as_what_a_pattern_matches() -> None:
     raw = {"Name": "Demean", "Input": "a*", "Output": ["b", "c"]}
     with pytest.raises(TransformError) as caught:
