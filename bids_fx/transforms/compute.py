@@ -83,8 +83,17 @@ def lag(values: FloatArray, arguments: Arguments) -> FloatArray:
     `scipy.ndimage.shift`: between samples a spline of ``Order`` (3); beyond the ends the value of
     the end (``Mode`` nearest), the mirrored values (reflect) or ``Constant`` (constant).
     ``Difference`` gives ``x - lagged`` for shifts >= 0 and ``lagged - x`` for negative ones.
+
+    Raises
+    ------
+    TransformError
+        If no value would be left of the samples, or they cannot be interpolated.
     """
     shift, order = number(arguments, "Shift", 1.0), int(number(arguments, "Order", 3))
+    if abs(shift) >= values.size:
+        raise TransformError(
+            f"a 'Shift' of {shift:g} is beyond its samples, which are {values.size}"
+        )
     if shift.is_integer():
         order = 0  # exact, and a missing value stays alone
     elif np.isnan(values).any():

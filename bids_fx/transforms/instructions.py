@@ -241,14 +241,15 @@ def _many(items: Sequence[object], noun: str) -> str:
 
 
 def _number(value: object) -> float | int | None:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
-    return value if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # no number, or a whole one that no float can hold
+        return None
+    if not math.isfinite(number):
+        return None
+    return number if isinstance(value, str) else value
 
 
 def _flag(value: object) -> bool | None:

@@ -115,6 +115,25 @@ def test_lag_between_samples_refuses_missing_ones() -> None:
         carry_out({"a": samples([1, np.nan])}, {"Name": "Lag", "Input": "a", "Shift": 0.5})
 
 
+@pytest.mark.parametrize("mode", ["nearest", "reflect", "constant"])
+@pytest.mark.parametrize(
+    ("shift", "shown"),
+    [(1e308, "1e+308"), (-1e308, "-1e+308"), (3, "3"), (-3, "-3"), (3.5, "3.5")],
+)
+def test_lag_beyond_the_samples_is_refused(shift: float, shown: str, mode: str) -> None:
+    raw = {"Name": "Lag", "Input": "a", "Shift": shift, "Mode": mode}
+    with pytest.raises(TransformError) as caught:
+        carry_out({"a": samples([1, 2, 4])}, raw)
+    told = f"'a': a 'Shift' of {shown} is beyond its samples, which are 3"
+    assert str(caught.value) == f"instruction 1 (Lag): {told}"
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(2, [1, 1, 1]), (-2, [4, 4, 4])])
+def test_lag_may_leave_one_sample(shift: float, expected: list[float]) -> None:
+    found = carry_out({"a": samples([1, 2, 4])}, {"Name": "Lag", "Input": "a", "Shift": shift})
+    assert table(found)["a"] == expected
+
+
 def test_lag_of_events_is_refused_with_the_remedy() -> None:
     with pytest.raises(TransformError, match="'a' has events, and Lag works on samples; use ToD"):
         outcome([1, 2], Name="Lag")

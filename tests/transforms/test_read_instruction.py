@@ -153,6 +153,9 @@ def test_all_faults_are_told_at_once() -> None:
         ({"Name": "Scale", "Demean": 1}, "'Demean' must be true or false, found 1"),
         ({"Name": "Add", "Value": True}, "'Value' must be a number, found True"),
         ({"Name": "Add", "Value": float("nan")}, "'Value' must be a number, found nan"),
+        ({"Name": "Lag", "Shift": "inf"}, "'Shift' must be a number, found 'inf'"),
+        ({"Name": "Lag", "Shift": "nan"}, "'Shift' must be a number, found 'nan'"),
+        ({"Name": "Lag", "Shift": 10**309}, f"'Shift' must be a number, found {10**309}"),
         ({"Name": "Divide", "Value": 0}, "'Value' must not be 0"),
         (
             {"Name": "ToDense", "SamplingRate": 0},
