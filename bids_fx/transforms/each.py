@@ -112,7 +112,7 @@ def _numeric(
     if variable is None or missing is not None:
         scope.put_absent(out, scope.why_absent(missing or name))
         return
-    scope.put(out, _made(scope, kind, name, variable, arguments))
+    scope.put(out, munge.respelt(_made(scope, kind, name, variable, arguments), name, out))
 
 
 def _also_missing(scope: Scope, kind: str, name: str, arguments: Arguments) -> str | None:
@@ -206,14 +206,14 @@ def _moved(
     if variable is None:
         scope.put_absent(out, scope.why_absent(name), scope.zero_events(name))
         return
-    moved = munge.respelt(variable, name, out)
-    if kind == "Rename" and out != name and scope.values.get(name) is variable:
+    if kind == "Rename" and out != name and scope.values.get(name) is scope.before[name]:
         scope.values.pop(name)
         scope.absent[name] = f"{name!r} was renamed to {out!r}"
+        is_response = isinstance(variable, Dense) and variable.condition == name
         for other, item in scope.values.items():
-            if moved is not variable and isinstance(item, Dense) and item.condition == name:
+            if is_response and isinstance(item, Dense) and item.condition == name:
                 scope.values[other] = replace(item, condition=out)
-    scope.put(out, moved)
+    scope.put(out, munge.respelt(variable, name, out))
 
 
 def _factored(

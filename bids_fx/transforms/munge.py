@@ -198,7 +198,8 @@ def split(scope: Scope, name: str, out: str, variable: Variable, arguments: Argu
         if not rows.any():
             continue
         parts = [f"{other}[{label}]" for other, label in zip(names, combination, strict=True)]
-        scope.put(".".join([out, *parts]), _part(variable, rows))
+        part = ".".join([out, *parts])
+        scope.put(part, respelt(_part(variable, rows), name, part))
 
 
 def _part(variable: Variable, rows: BoolArray) -> Variable:
@@ -348,7 +349,12 @@ def merged_rows(name: str, variable: Variable) -> Variable:
 
 
 def respelt(variable: Variable, name: str, out: str) -> Variable:
-    """Return a variable under a new name: a canonical response becomes that of the new name."""
-    if isinstance(variable, Dense) and variable.condition == name:
-        return replace(variable, condition=out)
-    return variable
+    """Return a variable under a new name.
+
+    A canonical response becomes that of the new name. A column of the confounds table is that
+    column no longer, since the design would have it by its old name, but nuisance still.
+    """
+    if not isinstance(variable, Dense) or out == name:
+        return variable
+    condition = out if variable.condition == name else variable.condition
+    return replace(variable, condition=condition, confound=None)

@@ -73,7 +73,8 @@ class Dense:
         In seconds after the onset of the first stored volume; ``step > 0``. Variables that are
         sampled once a scan start at the first frame time and have the repetition time as step.
     confound : str or None
-        Name of the column of the confounds table that it still is, unchanged; None otherwise.
+        Name of the column of the confounds table that it still is, unchanged and by its own name;
+        None otherwise.
     is_nuisance : bool
         Whether it comes from columns of the confounds table alone.
     condition : str or None

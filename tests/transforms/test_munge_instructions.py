@@ -130,10 +130,43 @@ def test_copied_response_is_one_of_its_own() -> None:
     assert kinds == {"a": "a", "a_dispersion": "a", "b": "b"}
 
 
-def test_renamed_confound_is_still_that_column() -> None:
-    confound = samples([1], confound="rot_x", is_nuisance=True)
-    found = carry_out({"a": confound}, {"Name": "Rename", "Input": "a", "Output": "b"})
-    assert found.values == {"b": confound}
+@pytest.mark.parametrize(
+    ("raw", "new"),
+    [
+        ({"Name": "Rename", "Output": "head"}, "head"),
+        ({"Name": "Copy", "Output": "head"}, "head"),
+        ({"Name": "Copy", "OutputSuffix": "_2"}, "rot_x_2"),
+        ({"Name": "Resample", "SamplingRate": "TR", "Output": "head"}, "head"),
+        ({"Name": "Split", "By": "ses"}, "rot_x.ses[a]"),
+    ],
+)
+def test_confound_by_a_new_name_is_that_column_no_longer(raw: dict[str, Any], new: str) -> None:
+    values = {"rot_x": samples(range(10), confound="rot_x", is_nuisance=True)}
+    found = carry_out(values, {"Input": "rot_x", **raw}, entities={"ses": "a"}).values[new]
+    assert isinstance(found, Dense)
+    assert (found.confound, found.is_nuisance) == (None, True)
+    assert found.values.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"Name": "Rename", "Output": "rot_x"},
+        {"Name": "Copy", "Output": "rot_x"},
+        {"Name": "Copy", "Output": "head"},
+        {"Name": "Resample", "SamplingRate": "TR"},
+    ],
+)
+def test_confound_by_its_own_name_stays_that_column(raw: dict[str, Any]) -> None:
+    confound = samples(range(10), confound="rot_x", is_nuisance=True)
+    found = carry_out({"rot_x": confound}, {"Input": "rot_x", **raw})
+    assert found.values["rot_x"] is confound
+
+
+def test_variable_is_renamed_where_it_is_made_dense_too() -> None:
+    raw = {"Name": "Rename", "Input": "a", "Output": "b", "Dense": True}
+    found = carry_out({"a": events([4])}, raw)
+    assert table(found) == {"b": [2, 0, 0, 0, 0, 0, 0, 0, 0, 0]}
 
 
 def test_select_keeps_and_delete_takes_away() -> None:
