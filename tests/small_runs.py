@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ def carry_out(
     entities: Mapping[str, str] | None = None,
     hrf_model: str = "spm",
     clock: Clock = CLOCK,
+    unread: Collection[str] = (),
 ) -> Variables:
     """Return the variables after instructions."""
     groups = [name for raw in raws for name in [raw.get("Output")] if isinstance(name, str)]
@@ -62,6 +63,7 @@ def carry_out(
         clock,
         entities=entities or {"sub": "01"},
         hrf_model=hrf_model,
+        unread=unread,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,7 @@ def transform(
     *,
     entities: Mapping[str, str],
     hrf_model: str,
+    unread: Collection[str] = (),
 ) -> Variables:
     """Return the variables of a run after all instructions, in their order.
 
@@ -42,6 +43,9 @@ def transform(
         The run's entities by short key, for `Split`.
     hrf_model : str
         The model of a `Convolve` that names none.
+    unread : collection of str
+        Names of variables that the run has beside `variables`, which hold all that an instruction
+        may name: what `Select` leaves out too.
 
     Returns
     -------
@@ -50,7 +54,8 @@ def transform(
         what is made from that. A level of a factored variable without an event is 0 at all of its
         events, which is exact: `Or`, `Sum` and `Orthogonalize` take it so beside others, and
         `Not` of it is 1 throughout; `And` and `Product` with it, and all instructions on it alone,
-        give an absent variable.
+        give an absent variable. So is every name that an instruction took from a variable and that
+        no other has got since (`Delete`, `Rename`, `Select` ...).
 
     Raises
     ------
@@ -75,6 +80,7 @@ def transform(
         zeros=dict(variables.zeros),
         levels=dict(variables.levels),
         notices=list(variables.notices),
+        unread=unread,
     )
     for instruction in instructions:
         scope.where, scope.before = instruction.where, dict(scope.values)
@@ -124,17 +130,19 @@ def _join(scope: Scope, instruction: Instruction) -> None:
 
 def _select(scope: Scope, instruction: Instruction) -> None:
     kept = set(scope.expand(instruction.inputs, keep_unmatched=False))
-    _remove(scope, [name for name in scope.values if name not in kept], "Select left out")
+    there = [*scope.values, *(name for name in scope.unread if name not in scope.absent)]
+    _remove(scope, [name for name in there if name not in kept], "Select left out")
 
 
 def _delete(scope: Scope, instruction: Instruction) -> None:
-    _remove(scope, scope.expand(instruction.inputs, keep_unmatched=False), "Delete took away")
+    meant = scope.expand(instruction.inputs, keep_unmatched=False)
+    _remove(scope, [name for name in meant if name in scope.values], "Delete took away")
 
 
 def _remove(scope: Scope, names: Sequence[str], what: str) -> None:
     for name in names:
-        if scope.values.pop(name, None) is not None:
-            scope.absent[name] = f"{what} {name!r}"
+        scope.values.pop(name, None)
+        scope.absent[name] = f"{what} {name!r}"
 
 
 def _group(scope: Scope, instruction: Instruction) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +37,7 @@ class Scope:
 
     Parameters
     ----------
-    clock, entities, hrf_model
+    clock, entities, hrf_model, unread
         See `bids_fx.transforms.apply.transform`.
     where : str
         The instruction that is being carried out.
@@ -50,6 +50,7 @@ class Scope:
     clock: Clock
     entities: Mapping[str, str]
     hrf_model: str
+    unread: Collection[str] = ()
     where: str = ""
     values: dict[str, Variable] = field(default_factory=dict)
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -219,3 +219,47 @@ def test_name_that_nothing_made_is_kept_with_its_place() -> None:
         {"Name": "Copy", "Input": ["own"], "Output": ["other"]},
     )
     assert made.unknown == {"gian": "instruction 1 (Copy)"}
+
+
+MOTION = {name: samples([1], confound=name, is_nuisance=True) for name in ("rot_x", "rot_y")}
+
+
+@pytest.mark.parametrize(
+    ("raw", "left", "reason"),
+    [
+        ({"Name": "Delete"}, [], "Delete took away {}"),
+        ({"Name": "Rename", "OutputSuffix": "_2"}, ["rot_x_2", "rot_y_2"], "{} was renamed to {}"),
+        ({"Name": "Select", "Input": "a"}, [], "Select left out {}"),
+        ({"Name": "Select", "Input": "z*"}, [], "Select left out {}"),
+    ],
+)
+def test_confounds_that_a_pattern_takes_away_are_absent(
+    raw: dict[str, Any], left: list[str], reason: str
+) -> None:
+    found = carry_out(MOTION, {"Input": "rot_?", **raw})
+    told = {name: reason.format(repr(name), repr(f"{name}_2")) for name in MOTION}
+    assert (list(found.values), found.absent) == (left, told)
+
+
+def test_select_leaves_out_what_no_instruction_names() -> None:
+    select = {"Name": "Select", "Input": "rot_x"}
+    found = carry_out(MOTION, select, unread=["csf", "rot_x"])
+    assert list(found.values) == ["rot_x"]
+    assert found.absent == {"rot_y": "Select left out 'rot_y'", "csf": "Select left out 'csf'"}
+
+
+def test_select_keeps_the_reason_of_what_is_absent_already() -> None:
+    delete, select = {"Name": "Delete", "Input": "rot_x"}, {"Name": "Select", "Input": "rot_y"}
+    found = carry_out(MOTION, delete, select, unread=MOTION)
+    assert found.absent == {"rot_x": "Delete took away 'rot_x'"}
+
+
+def test_other_instructions_leave_alone_what_they_do_not_name() -> None:
+    found = carry_out(MOTION, {"Name": "Delete", "Input": "rot_x"}, unread=["csf"])
+    assert found.absent == {"rot_x": "Delete took away 'rot_x'"}
+
+
+def test_confound_by_a_name_that_was_taken_away_is_there() -> None:
+    delete = {"Name": "Delete", "Input": "rot_x"}
+    found = carry_out(MOTION, delete, {"Name": "Copy", "Input": "rot_y", "Output": "rot_x"})
+    assert (list(found.values), found.absent) == (["rot_y", "rot_x"], {})
