@@ -44,7 +44,11 @@ def sample(variable: Dense, clock: Clock) -> FloatArray:
     ndarray of shape (n_scans,)
         The values as they are, if there is one per volume; else the value that holds at each frame
         time, NaN where none does. Nothing is interpolated: a block that begins with a volume is
-        1 in that volume, where a mean of neighbouring samples would be 1/2.
+        1 in that volume, where a mean of neighbouring samples would be 1/2. Nor is the mean of a
+        scan taken, which is what `resample` at the repetition time is for: a mean here would
+        leave a model no way to have what holds at the moment that slices were corrected to, and
+        make of an instant event a height that depends on the rate. What falls between the frame
+        times is therefore lost (`is_unseen`).
     """
     if is_per_scan(variable, clock):
         return variable.values
@@ -54,6 +58,25 @@ def sample(variable: Dense, clock: Clock) -> FloatArray:
     if not variable.values.size:
         return np.full(clock.n_scans, np.nan)
     return np.where(inside, variable.values[indices], np.nan)
+
+
+def is_unseen(variable: Dense, clock: Clock) -> bool:
+    """Return whether a variable has values other than 0, and none of them at a frame time.
+
+    Parameters
+    ----------
+    variable : Dense
+        At any rate; NaN counts as 0.
+    clock : Clock
+        Of the run.
+
+    Examples
+    --------
+    >>> clock = Clock(n_scans=2, repetition_time=2.0)
+    >>> is_unseen(Dense(values=np.array([0.0, 1.0, 0.0, 0.0]), start=0.0, step=1.0), clock)
+    True
+    """
+    return _any_felt(variable.values) and not _any_felt(sample(variable, clock))
 
 
 def to_dense(variable: Sparse, clock: Clock, sampling_rate: float | None = None) -> Dense:
@@ -160,6 +183,10 @@ def resample(variable: Dense, clock: Clock, sampling_rate: float | None) -> Dens
     seen = counts > _EDGE
     means = np.divide(sums, counts, out=np.full(n, np.nan), where=seen)
     return Dense(values=means, start=start, step=step, is_nuisance=variable.is_nuisance)
+
+
+def _any_felt(values: FloatArray) -> bool:
+    return bool((np.isfinite(values) & (values != 0)).any())
 
 
 def _grid(clock: Clock, sampling_rate: float | None) -> Dense:

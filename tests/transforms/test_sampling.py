@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_fx.transforms.records import Clock, TransformError
-from bids_fx.transforms.sampling import n_outside, resample, sample, to_dense
+from bids_fx.transforms.sampling import is_unseen, n_outside, resample, sample, to_dense
 from tests.small_runs import events, samples
 
 CLOCK = Clock(n_scans=4, repetition_time=2.0)
@@ -35,6 +35,45 @@ def test_frame_that_no_sample_holds_is_missing() -> None:
     found = sample(samples([1, 2], start=1.0, step=2.0), CLOCK)
     assert np.isnan(found).tolist() == [True, False, False, True]
     assert found[1:3].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("onset", "duration", "unseen"),
+    [
+        (2.0, 0.0, False),
+        (2.1, 0.0, True),
+        (2.1, 1.9, True),
+        (2.1, 2.0, False),
+        (-1.0, 1.0, False),  # no sample either
+    ],
+)
+def test_event_between_the_frames_is_unseen(onset: float, duration: float, unseen: bool) -> None:
+    variable = events([3.0], onsets=[onset], durations=[duration])
+    assert is_unseen(to_dense(variable, CLOCK, sampling_rate=10), CLOCK) is unseen
+
+
+def test_frame_times_of_the_clock_are_those_that_see() -> None:
+    variable = to_dense(events([3.0], onsets=[1.0], durations=[0]), CLOCK, sampling_rate=10)
+    assert (is_unseen(variable, CLOCK), is_unseen(variable, LATE)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("onsets", "unseen"), [([1.0, 3.0, 5.0], True), ([1.0, 3.0, 4.0], False), ([], False)]
+)
+def test_variable_is_unseen_if_all_of_it_is(onsets: list[float], unseen: bool) -> None:
+    variable = events([1.0] * len(onsets), onsets=onsets, durations=[0.0] * len(onsets))
+    assert is_unseen(to_dense(variable, CLOCK, sampling_rate=10), CLOCK) is unseen
+
+
+def test_missing_samples_are_neither_seen_nor_unseen() -> None:
+    assert not is_unseen(samples([0, np.nan, 0, 0, 0, 0, 0, 0], step=1.0), CLOCK)
+    assert is_unseen(samples([np.nan, 1, 0, 0, 0, 0, 0, 0], step=1.0), CLOCK)
+
+
+def test_event_at_the_rate_of_the_scans_is_always_seen() -> None:
+    fine = to_dense(events([1.0], onsets=[2.7], durations=[0]), CLOCK, sampling_rate=10)
+    assert is_unseen(fine, CLOCK)
+    assert not is_unseen(resample(fine, CLOCK, None), CLOCK)
 
 
 def test_block_covers_shares_of_samples() -> None:
