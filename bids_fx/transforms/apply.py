@@ -87,7 +87,8 @@ def transform(
         try:
             _carry_out(scope, instruction)
         except TransformError as error:
-            raise TransformError(f"{instruction.where}: {error}") from None
+            told = f"{instruction.where}: {error.found}"
+            raise TransformError(told, error.remedy) from None
     return scope.variables()
 
 

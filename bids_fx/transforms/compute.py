@@ -48,8 +48,8 @@ def scale(values: FloatArray, arguments: Arguments) -> FloatArray:
         if known.size < 2 or (known == known[0]).all():
             if when != "after":
                 raise TransformError(
-                    "has no two different values and cannot be rescaled; 'ReplaceNA' 'after' "
-                    "would give 0"
+                    "has no two different values and cannot be rescaled",
+                    "'ReplaceNA' 'after' would give 0",
                 )
             return np.zeros_like(values)
         result = result / known.std(ddof=1)

@@ -116,7 +116,7 @@ def convolve(name: str, variable: Variable, clock: Clock, hrf_model: str) -> dic
         If there is no such model.
     """
     if isinstance(variable, Sparse) and variable.is_text:
-        raise TransformError(f"{name!r} holds texts; take them apart by Factor first")
+        raise TransformError(f"{name!r} holds texts", "take them apart by Factor first")
     events = _events(variable)
     if not events.values.size:
         raise TransformError(f"{name!r} has no event that is not 0")

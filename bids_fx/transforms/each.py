@@ -28,8 +28,8 @@ def do_each(scope: Scope, instruction: Instruction) -> None:
     outputs = instruction.outputs or inputs
     if len(outputs) != len(inputs):
         raise TransformError(
-            f"the inputs are {listed(inputs)} in this run, but the outputs "
-            f"{listed(outputs)}; name one output for each input"
+            f"the inputs are {listed(inputs)} in this run, but the outputs {listed(outputs)}",
+            "name one output for each input",
         )
     if not instruction.outputs and instruction.name == "Assign":
         outputs = _targets(instruction, len(inputs))
@@ -48,8 +48,8 @@ def do_each(scope: Scope, instruction: Instruction) -> None:
         try:
             handler(scope, instruction.name, name, out, variable, arguments)
         except TransformError as error:
-            told = str(error)
-            raise TransformError(told if repr(name) in told else f"{name!r}: {told}") from None
+            found = error.found if repr(name) in str(error) else f"{name!r}: {error.found}"
+            raise TransformError(found, error.remedy) from None
 
 
 def _targets(instruction: Instruction, count: int) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def _computed(
         where = munge.holds(scope, name, variable, arguments) if "Query" in arguments else None
         return with_values([variable], compute.operate(kind, values, arguments, where))
     if kind == "Lag" and isinstance(variable, Sparse):
-        raise TransformError(f"{name!r} has events, and Lag works on samples; use ToDense first")
+        raise TransformError(f"{name!r} has events, and Lag works on samples", "use ToDense first")
     return with_values([variable], compute.NUMERIC[kind](values, arguments))
 
 
@@ -192,10 +192,10 @@ def _sampled(
     rate = float(given) if isinstance(given, (int, float)) else None
     if kind == "Resample":
         if isinstance(variable, Sparse):
-            raise TransformError(f"{name!r} has events; use ToDense first")
+            raise TransformError(f"{name!r} has events", "use ToDense first")
         return resample(variable, scope.clock, rate)
     if isinstance(variable, Dense):
-        raise TransformError(f"{name!r} has samples already; use Resample")
+        raise TransformError(f"{name!r} has samples already", "use Resample")
     return _sampled_events(scope, name, variable, rate)
 
 

@@ -216,4 +216,23 @@ class Clock:
 
 
 class TransformError(ValueError):
-    """An instruction that cannot be carried out; its text says why, without a full stop."""
+    """An instruction that cannot be carried out; its text says why, without a full stop.
+
+    Parameters
+    ----------
+    found : str
+        What is wrong.
+    remedy : str
+        What to do about it; stands behind a semicolon in the text. Empty if there is no more to
+        say than what was found.
+
+    Examples
+    --------
+    >>> print(TransformError("'a' has events", "use ToDense first"))
+    'a' has events; use ToDense first
+    """
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        super().__init__(f"{found}; {remedy}" if remedy else found)
+        self.found = found
+        self.remedy = remedy

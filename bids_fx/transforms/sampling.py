@@ -105,7 +105,7 @@ def to_dense(variable: Sparse, clock: Clock, sampling_rate: float | None = None)
         If the values are texts.
     """
     if variable.is_text:
-        raise TransformError("its values are texts; take them apart by Factor first")
+        raise TransformError("its values are texts", "take them apart by Factor first")
     grid = _grid(clock, sampling_rate)
     kept = np.isfinite(variable.values.astype(np.float64))
     onsets, durations, values = (

@@ -147,7 +147,7 @@ def numbers(name: str, variable: Variable) -> FloatArray:
         If they are texts.
     """
     if isinstance(variable, Sparse) and variable.is_text:
-        raise TransformError(f"{name!r} holds texts; make numbers of them by Factor first")
+        raise TransformError(f"{name!r} holds texts", "make numbers of them by Factor first")
     return variable.values.astype(np.float64)
 
 
@@ -189,14 +189,14 @@ def check_aligned(names: Sequence[str], variables: Sequence[Variable]) -> None:
         if isinstance(first, Sparse) != isinstance(other, Sparse):
             sparse, dense = (names[0], name) if isinstance(first, Sparse) else (name, names[0])
             raise TransformError(
-                f"{sparse!r} has events and {dense!r} has samples; use ToDense or Convolve on "
-                f"{sparse!r} first"
+                f"{sparse!r} has events and {dense!r} has samples",
+                f"use ToDense or Convolve on {sparse!r} first",
             )
         if isinstance(first, Sparse) and isinstance(other, Sparse):
             if not _same_events(first, other):
                 raise TransformError(
-                    f"{names[0]!r} and {name!r} have not the same events; use ToDense or "
-                    "Convolve on them first"
+                    f"{names[0]!r} and {name!r} have not the same events",
+                    "use ToDense or Convolve on them first",
                 )
         elif isinstance(first, Dense) and isinstance(other, Dense):
             same = first.values.size == other.values.size and np.allclose(
@@ -204,7 +204,7 @@ def check_aligned(names: Sequence[str], variables: Sequence[Variable]) -> None:
             )
             if not same:
                 raise TransformError(
-                    f"{names[0]!r} and {name!r} have not the same samples; use Resample first"
+                    f"{names[0]!r} and {name!r} have not the same samples", "use Resample first"
                 )
 
 
