@@ -16,6 +16,8 @@ from bids_fx.transforms.records import Clock, Dense, FloatArray, Sparse, Transfo
 #: A time this near to a sample's edge is on it, in samples: times are decimal numbers, whose sums
 #: are off by rounding.
 _EDGE = 1e-6
+#: Most samples of a variable: 80 MB.
+_MOST = 10_000_000
 #: Samples a second that `ToDense` and `Resample` make where they say nothing, as in pybids.
 DEFAULT_SAMPLING_RATE = 10.0
 
@@ -102,7 +104,7 @@ def to_dense(variable: Sparse, clock: Clock, sampling_rate: float | None = None)
     Raises
     ------
     TransformError
-        If the values are texts.
+        If the values are texts, or the rate gives no sample or more than can be held.
     """
     if variable.is_text:
         raise TransformError("its values are texts", "take them apart by Factor first")
@@ -163,12 +165,17 @@ def resample(variable: Dense, clock: Clock, sampling_rate: float | None) -> Dens
         Each sample is the mean of the old ones over its time, missing ones left out; NaN where
         there is none. A mean neither rings nor aliases as the low-pass filter does that pybids
         applies, and keeps the area. Unchanged where the samples are the same.
+
+    Raises
+    ------
+    TransformError
+        If the rate gives no sample or more than can be held.
     """
     if sampling_rate is None:
         start, step, n = clock.slice_time, clock.repetition_time, clock.n_scans
     else:
         start, step = variable.start, 1 / sampling_rate
-        n = math.ceil(variable.values.size * variable.step / step - _EDGE)
+        n = _n_samples(variable.values.size * variable.step * sampling_rate, sampling_rate)
     is_same = n == variable.values.size and math.isclose(step, variable.step, rel_tol=1e-9)
     if is_same and abs(start - variable.start) <= _EDGE * step:
         return variable
@@ -194,7 +201,18 @@ def _grid(clock: Clock, sampling_rate: float | None) -> Dense:
         zeros = np.zeros(clock.n_scans)
         return Dense(values=zeros, start=clock.slice_time, step=clock.repetition_time)
     length = clock.n_scans * clock.repetition_time * sampling_rate
-    return Dense(values=np.zeros(math.ceil(length - _EDGE)), start=0.0, step=1 / sampling_rate)
+    n = _n_samples(length, sampling_rate)
+    return Dense(values=np.zeros(n), start=0.0, step=1 / sampling_rate)
+
+
+def _n_samples(length: float, sampling_rate: float) -> int:
+    """Return how many samples hold a length in samples, unless they are none or too many."""
+    if not _EDGE < length <= _MOST:
+        raise TransformError(
+            f"a 'SamplingRate' of {sampling_rate:g} would make {length:g} samples",
+            f"give one that makes from 1 to {_MOST} of them",
+        )
+    return math.ceil(length - _EDGE)
 
 
 def _snapped(places: npt.NDArray[np.float64]) -> FloatArray:

@@ -120,6 +120,19 @@ def test_texts_cannot_be_sampled() -> None:
         to_dense(events(["x"]), CLOCK)
 
 
+@pytest.mark.parametrize("rate", [1e-320, 1e-8, 2e6, 1e300, 1e308])
+def test_rate_that_gives_no_sample_or_too_many_is_refused(rate: float) -> None:
+    with pytest.raises(TransformError, match=r"a 'SamplingRate' of .* would make .* samples"):
+        to_dense(events([1.0]), CLOCK, sampling_rate=rate)
+    with pytest.raises(TransformError, match=r"a 'SamplingRate' of .* would make .* samples"):
+        resample(samples([1, 2, 3, 4]), CLOCK, rate)
+
+
+def test_lowest_rate_gives_one_sample() -> None:
+    assert to_dense(events([1.0]), CLOCK, sampling_rate=1e-3).values.size == 1
+    assert resample(samples([1, 2, 3, 4]), CLOCK, 1e-3).values.tolist() == [2.5]
+
+
 def test_coarser_samples_are_means() -> None:
     found = resample(samples([1, 3, 5, 9], step=1.0), CLOCK, 0.5)
     assert (found.start, found.step, found.values.tolist()) == (0.0, 2.0, [2.0, 7.0])
