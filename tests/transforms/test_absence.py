@@ -254,6 +254,12 @@ def test_select_keeps_the_reason_of_what_is_absent_already() -> None:
     assert found.absent == {"rot_x": "Delete took away 'rot_x'"}
 
 
+def test_delete_takes_away_only_what_is_there() -> None:
+    delete = {"Name": "Delete", "Input": ["RT", "own", "rot_x"]}
+    found = carry_out(MOTION, {"Name": "Copy", "Input": "RT", "Output": "own"}, delete)
+    assert found.absent == {"own": NO_RT, "rot_x": "Delete took away 'rot_x'"}
+
+
 def test_other_instructions_leave_alone_what_they_do_not_name() -> None:
     found = carry_out(MOTION, {"Name": "Delete", "Input": "rot_x"}, unread=["csf"])
     assert found.absent == {"rot_x": "Delete took away 'rot_x'"}

@@ -123,6 +123,19 @@ def test_renamed_response_is_that_of_the_new_name_with_its_derivative() -> None:
     assert kinds == {"a_derivative": ("b", 1), "b": ("b", 0)}
 
 
+def test_derivative_by_a_new_name_is_of_its_condition_still() -> None:
+    derivative = samples([2], condition="a", basis=1)
+    raw = {"Name": "Rename", "Input": "a_derivative", "Output": "b"}
+    assert carry_out({"a_derivative": derivative}, raw).values == {"b": derivative}
+
+
+def test_derivative_does_not_follow_what_is_no_response() -> None:
+    values = {"a": samples([1]), "a_derivative": samples([2], condition="a", basis=1)}
+    found = carry_out(values, {"Name": "Rename", "Input": "a", "Output": "b"}).values
+    kinds = {name: item.condition for name, item in found.items() if isinstance(item, Dense)}
+    assert kinds == {"a_derivative": "a", "b": None}
+
+
 def test_copied_response_is_one_of_its_own() -> None:
     values = {"a": samples([1], condition="a"), "a_dispersion": samples([2], condition="a")}
     found = carry_out(values, {"Name": "Copy", "Input": "a", "Output": "b"}).values
@@ -144,7 +157,7 @@ def test_confound_by_a_new_name_is_that_column_no_longer(raw: dict[str, Any], ne
     values = {"rot_x": samples(range(10), confound="rot_x", is_nuisance=True)}
     found = carry_out(values, {"Input": "rot_x", **raw}, entities={"ses": "a"}).values[new]
     assert isinstance(found, Dense)
-    assert (found.confound, found.is_nuisance) == (None, True)
+    assert (found.confound, found.is_nuisance, found.condition) == (None, True, None)
     assert found.values.tolist() == list(range(10))
 
 
