@@ -23,7 +23,7 @@ from bids_fx.transforms.records import (
     Variable,
     Variables,
 )
-from bids_fx.transforms.sampling import sample, to_dense
+from bids_fx.transforms.sampling import is_unseen, sample, to_dense
 from bids_fx.transforms.scope import is_pattern
 
 #: What is remarked of variables of events; the last is warned of.
@@ -100,7 +100,7 @@ def apply_model(source: BoldRun, root: Node, *, hrf_model: str) -> Applied:
     try:
         run.transform()
     except TransformError as error:
-        run.refuse(str(error), "see bids_fx-model for what the instruction does")
+        run.refuse(error.found, error.remedy or "see bids_fx-model for what the instruction does")
         return run.result()
     for entry in root.x:
         run.enter(entry)
@@ -253,6 +253,12 @@ class _Run:
     def _enter_dense(self, name: str, variable: Dense) -> None:
         """Enter a variable as a column of the design."""
         values = sample(variable, self._clock)
+        if is_unseen(variable, self._clock):
+            self.refuse(
+                f"'{name}' is 0 at all frame times, though its samples between them are not",
+                "use ToDense with the SamplingRate 'TR', or Convolve",
+            )
+            return
         gaps = np.flatnonzero(~np.isfinite(values))
         if gaps.size:
             self.refuse(

@@ -57,7 +57,13 @@ def run_variables(
     instructions, where they name such values, else behind them, so that what they make of the
     column counts. The column itself stays for the instructions.
     """
-    do = partial(transform, clock=clock, entities=source.entities, hrf_model=hrf_model)
+    do = partial(
+        transform,
+        clock=clock,
+        entities=source.entities,
+        hrf_model=hrf_model,
+        unread=source.confounds.values if source.confounds is not None else (),
+    )
     variables = Variables(values=_given(source, root.instructions, clock))
     column = variables.values.get(_COLUMN)
     is_factored = any(i.name == "Factor" and _COLUMN in i.inputs for i in root.instructions)

@@ -299,9 +299,8 @@ def test_an_instruction_that_cannot_be_carried_out_is_refused():
     steps = ({"Name": "Demean", "Input": ["trial_type"]},)
     (problem,) = applied(a_run(), a_node("face", instructions=steps)).problems
     assert problem.where == NAME
-    assert problem.found == (
-        "instruction 1 (Demean): 'trial_type' holds texts; make numbers of them by Factor first"
-    )
+    assert problem.found == "instruction 1 (Demean): 'trial_type' holds texts"
+    assert problem.remedy == "make numbers of them by Factor first"
 
 
 # ---- values of trial_type that no Factor names
@@ -372,3 +371,18 @@ def test_displacement_of_the_first_scan_is_none_where_instructions_use_it():
     over = {"Name": "Threshold", "Input": ["framewise_displacement"], "Threshold": 0.5}
     node = a_node("face", "out", instructions=(over | {"Output": ["out"], "Binarize": True},))
     assert matrix(applied(run, node))[:, 1].tolist() == [0.0] * N_SCANS
+
+
+def test_impulse_that_no_frame_time_sees_is_refused():
+    run = a_run()
+    run = replace(run, events=replace(run.events, onsets=run.events.onsets + 0.5))
+    run = replace(run, events=replace(run.events, durations=np.zeros(3)))
+    dense = {"Name": "ToDense", "Input": ["trial_type.house"], "SamplingRate": 10}
+    (problem,) = applied(run, a_node("house", instructions=(FACTOR, dense))).problems
+    assert "is 0 at all frame times" in problem.found
+    assert "SamplingRate 'TR'" in problem.remedy
+
+
+def test_confound_that_select_leaves_out_is_not_brought_back_by_a_pattern():
+    select = {"Name": "Select", "Input": ["trial_type"]}
+    assert applied(a_run(), a_node("face", "trans_?", instructions=(select,))).confounds == ()
