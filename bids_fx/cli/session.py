@@ -22,6 +22,7 @@ from bids_fx.derivatives.status import (
     contradicted,
     is_outdated,
     recorded_hashes,
+    remove_contradicted,
     run_inputs,
     stamp_of,
     unfinished,
@@ -192,13 +193,8 @@ class Session:
             for file in (*run_inputs(plan.run(key)).values(), *self._witness(plan.run(key)))
         }
         due = [(plan, todo) for plan, todo in work if todo]
-        for plan, todo in due:
-            for path in contradicted(plan, todo, self.out_dir):
-                logger.warning(
-                    "sub-%s: %s is of another test or noise model and will be removed.",
-                    plan.participant,
-                    path.name,
-                )
+        if not self.invocation.execution.reports_only:
+            self._remove_contradicted(work)
         failures = self._run_workflow(due) if due else ()
         outcomes = []
         for (plan, todo), cache in zip(work, caches, strict=True):
@@ -207,6 +203,17 @@ class Session:
             own = [item for item in failures if item.participant == plan.participant]
             outcomes.append(self._conclude(plan, todo, own, cache))
         return outcomes
+
+    def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
+        """Warn of what earlier calls left that contradicts the plans; remove what nodes do not."""
+        for plan, todo in work:
+            for path in contradicted(plan, self.out_dir):
+                logger.warning(
+                    "sub-%s: %s is of another model, test or choice of runs and will be removed.",
+                    plan.participant,
+                    path.name,
+                )
+            remove_contradicted(plan, todo, self.out_dir)
 
     def _witness(self, run: RunPlan) -> tuple[Path, ...]:
         """Return the sidecar of a run's mask, if there is one: a fit always writes it anew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
@@ -194,29 +194,54 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
 
 
 def superseded_by_run(run: RunPlan) -> Iterator[PurePosixPath]:
-    """Iterate over images that contradict what a run's node writes, if an earlier call left any.
+    """Iterate over files that contradict what is planned of a run, if an earlier call left any.
 
-    They are of another test under the name of a contrast, or of another noise model's parameters.
+    They are of another test under the name of a contrast, of a contrast that the run cannot
+    estimate now, or of another noise model's parameters.
     """
+    if isinstance(run.source, RunMaps):
+        return
     written = set(run_images(run))
-    labels = [item.contrast.label for item in run.estimable]
-    yield from (path for path in _of_any_test(run.entities, labels) if path not in written)
+    for item in run.contrasts:
+        files = _of_any_test(run.entities, item.contrast.label)
+        yield from (path for path in files if path not in written)
     for stat in dict.fromkeys(stat for stats in NOISE_STATS.values() for stat in stats):
         if model_map(run.entities, stat) not in written:
             yield model_map(run.entities, stat)
 
 
 def superseded_by_group(group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
-    """Iterate over images that contradict those of a combined contrast, as for a run."""
-    written = set(group_images(group))
-    labels = [item.contrast.label]
-    yield from (path for path in _of_any_test(group.entities, labels) if path not in written)
+    """Iterate over files that contradict those of a combined contrast, as for a run.
+
+    They are also what is told of several runs, where one alone is left.
+    """
+    written = {*group_images(group), *influence_tables(group).values()}
+    files = _of_any_test(group.entities, item.contrast.label)
+    yield from (path for path in files if path not in written)
 
 
-def _of_any_test(entities: Entities, labels: Sequence[str]) -> Iterator[PurePosixPath]:
+def unfounded_by_group(group: GroupPlan) -> Iterator[PurePosixPath]:
+    """Iterate over what a group has besides maps of contrasts that no input can estimate.
+
+    They are figures and cluster tables; where it has no other contrast, also what is of all.
+    """
+    is_alone = (True,) if group.shows_runs_alone else (True, False)
+    for item in group.contrasts:
+        if not item.input_keys:
+            for runs_alone in is_alone:
+                label = item.contrast.label
+                yield statmap_figure(group.entities, label, runs_alone=runs_alone)
+                yield clusters(group.entities, label, runs_alone=runs_alone)
+    if group.not_written is None and not group.estimable:
+        yield mask(group.entities, group.mask_desc)
+        yield group_contrasts_table(group)
+
+
+def _of_any_test(entities: Entities, label: str) -> Iterator[PurePosixPath]:
+    """Iterate over the maps that a contrast of any test may have, and its table of influence."""
     stats = (*T_STATS, *F_STATS, *COVERAGE_STATS, *HETEROGENEITY_STATS, *INFLUENCE_STATS)
-    for label in labels:
-        yield from (statmap(entities, label, stat) for stat in dict.fromkeys(stats))
+    yield from (statmap(entities, label, stat) for stat in dict.fromkeys(stats))
+    yield influence(entities, label)
 
 
 def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:

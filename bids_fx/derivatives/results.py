@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,14 @@ from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.contrasts import write_contrasts, write_group_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.meanings import said_of
-from bids_fx.derivatives.write import sha256, six_digits, write_image, write_json, write_table
+from bids_fx.derivatives.write import (
+    remove_outputs,
+    sha256,
+    six_digits,
+    write_image,
+    write_json,
+    write_table,
+)
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, FloatArray, Grid, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
@@ -197,7 +204,7 @@ def write_run(
     """
     assert isinstance(run.source, BoldRun)
     writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
-    _remove(paths.superseded_by_run(run), out_dir)
+    remove_outputs(paths.superseded_by_run(run), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     medians: dict[str, float | None] = {}
     published: dict[str, Path] = {}
@@ -266,15 +273,8 @@ def _write_mean_image(
 
 
 def clear_group_contrast(group: GroupPlan, item: GroupContrast, out_dir: Path) -> None:
-    """Remove the maps of an earlier call that those of a combined contrast will contradict."""
-    _remove(paths.superseded_by_group(group, item), out_dir)
-
-
-def _remove(images: Iterable[PurePosixPath], out_dir: Path) -> None:
-    for path in images:
-        # The sidecar goes first: an image without one vouches for nothing.
-        (out_dir / paths.sidecar(path)).unlink(missing_ok=True)
-        (out_dir / path).unlink(missing_ok=True)
+    """Remove the files of an earlier call that those of a combined contrast will contradict."""
+    remove_outputs(paths.superseded_by_group(group, item), out_dir)
 
 
 def write_group_contrast(

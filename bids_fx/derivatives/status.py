@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
-from bids_fx.derivatives.write import sha256, write_json
+from bids_fx.derivatives.write import remove_outputs, sha256, write_json
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
 from bids_fx.settings import WORK_AREA
@@ -137,29 +137,53 @@ def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashC
     )
 
 
-def contradicted(plan: Plan, todo: Todo, out_dir: Path) -> list[Path]:
-    """Return maps of an earlier call that what is to be done replaces by others.
+def contradicted(plan: Plan, out_dir: Path) -> list[Path]:
+    """Return files of an earlier call that contradict a plan.
 
     Parameters
     ----------
     plan : Plan
         The participant's plan.
-    todo : Todo
-        What of it is to be done.
     out_dir : Path
         The output folder.
 
     Returns
     -------
     list of Path
-        Of another test under the name of a contrast, or of another noise model's parameters.
+        Without sidecars. They are under the name of a contrast and of another test, of one that
+        cannot be estimated now or of runs that enter it no more; or of another noise model.
     """
-    images = [path for key in todo.runs for path in paths.superseded_by_run(plan.run(key))]
+    files = {path for run in plan.runs for path in paths.superseded_by_run(run)}
+    for group in plan.groups:
+        files.update(paths.unfounded_by_group(group))
+    for group in plan.written_groups:
+        for item in group.contrasts:
+            files.update(paths.superseded_by_group(group, item))
+    # What one result has no more may be the name of another's.
+    files.difference_update(paths.expected_outputs(plan))
+    return [out_dir / path for path in sorted(files) if (out_dir / path).exists()]
+
+
+def remove_contradicted(plan: Plan, todo: Todo, out_dir: Path) -> None:
+    """Remove what contradicts a plan, but for what is removed where maps take its place.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    todo : Todo
+        What of it is to be done; a run that cannot be fitted keeps its old maps together.
+    out_dir : Path
+        The output folder.
+    """
+    later = {path for key in todo.runs for path in paths.superseded_by_run(plan.run(key))}
     for group in plan.written_groups:
         if group.key in todo.groups:
             for item in group.estimable:
-                images += paths.superseded_by_group(group, item)
-    return [out_dir / path for path in sorted(set(images)) if (out_dir / path).exists()]
+                later.update(paths.superseded_by_group(group, item))
+    kept = {out_dir / path for path in later}
+    files = (path for path in contradicted(plan, out_dir) if path not in kept)
+    remove_outputs((PurePosixPath(path.relative_to(out_dir)) for path in files), out_dir)
 
 
 def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
@@ -177,9 +201,15 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
         Hashes of the run maps.
     """
     inputs = group_inputs(plan, group, out_dir)
-    for item in group.estimable:
+    for item in group.contrasts:
         effect = paths.statmap(group.entities, item.contrast.label, "effect")
         recorded = recorded_hashes(effect, out_dir)
+        without = (
+            paths.statmap(plan.result(key).entities, item.source_label, "effect")
+            for key in item.dropped
+        )
+        if not recorded.keys().isdisjoint(map(output_uri, without)):
+            return True
         shared = recorded.keys() & inputs.keys()
         if any(inputs[u].exists() and hashes.digest(inputs[u]) != recorded[u] for u in shared):
             return True

@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.derivatives.paths import sidecar
 from bids_fx.errors import output_error
 from bids_fx.inputs import Grid
 from bids_fx.settings import WORK_AREA
@@ -174,6 +175,22 @@ def _compressed(content: npt.NDArray[np.uint8]) -> bytes:
     while found != (again := igzip.compress(content, compresslevel=2, mtime=0)):
         found = again
     return found
+
+
+def remove_outputs(files: Iterable[PurePosixPath], out_dir: Path) -> None:
+    """Remove outputs of an earlier call, and what is said of them, as far as they are there.
+
+    Parameters
+    ----------
+    files : iterable of PurePosixPath
+        Relative to the output folder, without sidecars.
+    out_dir : Path
+        The output folder.
+    """
+    for path in files:
+        # The sidecar goes first: an image without one vouches for nothing.
+        (out_dir / sidecar(path)).unlink(missing_ok=True)
+        (out_dir / path).unlink(missing_ok=True)
 
 
 def remove_unfinished(out_dir: Path, participant: str) -> None:

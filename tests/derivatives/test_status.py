@@ -16,18 +16,32 @@ from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
+    is_outdated,
     is_whole,
+    remove_contradicted,
     stamp_of,
     unfinished,
 )
-from bids_fx.derivatives.write import sha256, write_image
+from bids_fx.derivatives.write import sha256, write_image, write_json
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
 from bids_fx.settings import AnalysisSettings, DataSelection
-from tests.small_plans import GRID
+from tests.small_plans import (
+    FACE,
+    FACE_HOUSE,
+    GRID,
+    make_group,
+    make_run,
+    make_run_maps,
+    publish_all,
+)
+from tests.small_plans import (
+    make_plan as small_plan,
+)
 from tests.synthetic import DatasetSpec, make_dataset
 
 SETTINGS = AnalysisSettings(contrasts=("face",))
@@ -235,10 +249,131 @@ def test_a_damaged_cache_is_no_cache(tmp_path):
 
 def test_maps_that_a_new_fit_replaces_by_others_are_named_before(done):
     truth, out = done
-    assert contradicted(plan_of(truth), todo(truth, out, force=True), out) == []
+    assert contradicted(plan_of(truth), out) == []
     joint = replace(SETTINGS, contrasts=("face = F(face)",), noise_model="ols")
-    left = todo(truth, out, joint)
-    names = {path.name for path in contradicted(plan_of(truth, joint), left, out)}
+    names = {path.name for path in contradicted(plan_of(truth, joint), out)}
     stats = {name.split("_stat-")[1].removesuffix("_statmap.nii.gz") for name in names}
     assert stats == {"variance", "t", "q", "qp", "isq", "tau2", "ar1"}
     assert sum("run-" not in name for name in names) == 6
+
+
+def two_runs_of_which(*lacking):
+    """Return a plan of two runs, some of which cannot estimate the face contrast."""
+    runs = [
+        make_run(f"sub-01_task-x_run-{i}", reasons={"face": "no event"} if i in lacking else None)
+        for i in (1, 2)
+    ]
+    return small_plan(runs, [make_group("sub-01_task-x", runs)])
+
+
+def cleared(plan, out, todo=None):
+    """Return which of the files of two whole runs a plan removes before anything is computed."""
+    publish_all(two_runs_of_which(), out)
+    before = {path.name for path in out.rglob("*") if path.is_file()}
+    remove_contradicted(plan, todo or Todo(), out)
+    return before - {path.name for path in out.rglob("*") if path.is_file()}
+
+
+def test_maps_of_a_contrast_that_a_run_cannot_estimate_any_more_are_removed(tmp_path):
+    gone = cleared(two_runs_of_which(2), tmp_path)
+    stem = "sub-01_task-x_run-2_contrast-face_stat-"
+    of_run = {f"{stem}{s}_statmap.{e}" for s in paths.T_STATS for e in ("nii.gz", "json")}
+    assert {name for name in gone if "_run-2_" in name} == of_run
+    assert not any("_run-1_" in name or "faceGthouse" in name for name in gone)
+
+
+def test_a_run_that_is_to_be_fitted_keeps_its_maps_until_then(tmp_path):
+    plan = two_runs_of_which(2)
+    gone = cleared(plan, tmp_path, Todo(runs=frozenset({plan.runs[1].key})))
+    assert not any("_run-2_" in name for name in gone)
+    assert any("_run-2_contrast-face_" in path.name for path in contradicted(plan, tmp_path))
+
+
+def test_what_is_told_of_several_runs_goes_where_one_alone_enters(tmp_path):
+    gone = cleared(two_runs_of_which(2), tmp_path)
+    stem = "sub-01_task-x_contrast-face"
+    combined = {name for name in gone if name.startswith(stem)}
+    stats = (*paths.HETEROGENEITY_STATS, *paths.INFLUENCE_STATS)
+    assert combined == {
+        *(f"{stem}_stat-{stat}_statmap.{end}" for stat in stats for end in ("nii.gz", "json")),
+        f"{stem}_influence.tsv",
+        f"{stem}_influence.json",
+    }
+
+
+def test_of_a_contrast_that_no_run_can_estimate_nothing_is_left(tmp_path):
+    plan = two_runs_of_which(1, 2)
+    everything = {path.name for path in paths.expected_outputs(two_runs_of_which())}
+    # The plan that lacks it says which names are of the other contrast or of all.
+    promised = {path.name for path in paths.expected_outputs(plan)}
+    gone = cleared(plan, tmp_path)
+    assert {name.rpartition(".")[2] for name in gone} == {"gz", "json", "tsv", "png"}
+    assert gone == everything - promised
+
+
+def test_a_group_without_any_contrast_left_has_no_mask_and_no_table(tmp_path):
+    plan = two_runs_of_which(1, 2)
+    runs = [replace(run, contrasts=run.contrasts[:1]) for run in plan.runs]
+    gone = cleared(small_plan(runs, [make_group("sub-01_task-x", runs)]), tmp_path)
+    mask = "sub-01_task-x_desc-brain_mask"
+    assert {f"{mask}.nii.gz", f"{mask}.json", "sub-01_task-x_contrasts.tsv"} <= gone
+    assert not any("_desc-brain_mask" in name and "_run-" in name for name in gone)
+
+
+def test_combined_maps_stay_where_filters_leave_runs_out(tmp_path):
+    (run,) = two_runs_of_which(1).runs[:1]
+    group = make_group("sub-01_task-x", [run], not_written="filters leave runs out")
+    gone = cleared(small_plan([run], [group]), tmp_path)
+    assert gone
+    assert all("_run-1_contrast-face_" in name for name in gone)
+
+
+def test_combined_maps_of_a_run_that_cannot_estimate_it_any_more_are_outdated(tmp_path):
+    (run,) = two_runs_of_which(1).runs[:1]
+    group = make_group("sub-01_task-x", [run], not_written="filters leave runs out")
+    effect = paths.statmap(group.entities, "face", "effect")
+    plan = small_plan([run], [group])
+    hashes = HashCache(tmp_path / "hashes.json")
+    for entered, outdated in ((run, True), (two_runs_of_which(1).runs[1], False)):
+        source = output_uri(paths.statmap(entered.entities, "face", "effect"))
+        write_json(tmp_path / paths.sidecar(effect), {"InputHashes": {source: "0"}})
+        assert is_outdated(plan, group, tmp_path, hashes) is outdated
+
+
+def test_a_plan_removes_nothing_that_it_promises(tmp_path):
+    assert cleared(two_runs_of_which(), tmp_path) == set()
+
+
+def test_a_file_that_another_result_has_is_not_removed(tmp_path):
+    """A lone run and what is made of it by a node of other contrasts may have one name."""
+    run = make_run("sub-01_task-x", contrasts=(FACE_HOUSE,))
+    other = make_group("sub-01_task-x", [make_run("sub-01_task-x", contrasts=(FACE,))])
+    lacking = replace(other.contrasts[0], input_keys=())
+    plan = small_plan([run], [replace(other, contrasts=(lacking,))])
+    publish_all(plan, tmp_path)
+    remove_contradicted(plan, Todo(), tmp_path)
+    assert all((tmp_path / image).exists() for image in paths.run_images(run))
+
+
+def test_maps_made_beforehand_are_never_removed(tmp_path):
+    run = make_run_maps(
+        tmp_path / "sub-01/func", "sub-01_task-x", effect=1.0, variance=1.0, dof=9.0
+    )
+    other = tmp_path / paths.statmap(run.entities, "face", "t")
+    other.write_bytes(b"made beforehand")
+    remove_contradicted(small_plan([run], []), Todo(), tmp_path)
+    assert other.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--reports-only",)])
+def test_what_is_contradicted_is_named_and_removed_but_not_where_reports_alone_are_made(
+    done, capsys, options
+):
+    truth, out = done
+    stale = next(out.rglob("*_task-*run-1*contrast-face_stat-t_statmap.nii.gz"))
+    stale = stale.with_name(stale.name.replace("stat-t_", "stat-F_"))
+    stale.write_bytes(b"of an F test")
+    command = [str(truth.bids_dir), str(out), "participant", "--contrast", "face", *options]
+    assert main([*command, "--nprocs", "1", "--skip-bids-validation"]) == 0
+    assert stale.exists() is bool(options)
+    assert (f"{stale.name} is of another model" in capsys.readouterr().err) is not bool(options)
