@@ -169,6 +169,7 @@ def _tiles(
     )
     n_outputs = len(paths.expected_outputs(plan)) - 1
     contrasts = {item.contrast.label for run in plan.runs for item in run.contrasts}
+    contrasts |= {item.contrast.label for group in plan.groups for item in group.contrasts}
     return (
         (str(used), "runs used"),
         (str(len(plan.runs) - used), "runs incomplete"),

@@ -9,8 +9,10 @@ from pathlib import Path
 from bids_fx.cli import dry_run
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.grouping import collapse_lone_runs, group_runs
+from bids_fx.methods import render_methods
 from bids_fx.records import Plan
 from bids_fx.reports.figures.clusters import read_clusters
+from bids_fx.reports.html import write_report
 from bids_fx.reports.page import ContrastPart
 from bids_fx.reports.reportlets import draw_group_contrast
 from bids_fx.reports.results import group_part
@@ -68,6 +70,15 @@ def test_a_group_tells_its_node_and_its_sessions(tmp_path: Path) -> None:
     assert part.picture is not None
     assert part.picture.caption.startswith("Rows: the combined map, then each session, at")
     assert "the mean image of its first run" in part.picture.caption
+
+
+def test_contrasts_of_nodes_are_counted_with_those_of_runs(tmp_path: Path) -> None:
+    plan = plan_of("a", "b")
+    publish_all(plan, tmp_path)
+    methods = render_methods([plan], {})
+    page = write_report(plan, tmp_path, failures=(), software={}, methods=methods).read_text()
+    # face and face - house of the runs, and what the node 'change' makes
+    assert "<dt>contrasts</dt><dd>3</dd>" in page
 
 
 def test_a_contrast_between_sessions_shows_what_it_is_made_from(tmp_path: Path) -> None:
