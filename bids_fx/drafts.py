@@ -142,9 +142,10 @@ def _draft_run(
     columns = applied.confounds if applied is not None else ()
     if further := _not_chosen(columns, resolved.choice, source.confounds):
         resolved = choose((*settings.confounds, *further))
+    choice = resolved.choice if applied is None else _with_made(resolved.choice, applied)
     return DraftRun(
-        source=_slim(source, resolved.choice),
-        confounds=resolved.choice,
+        source=_slim(source, choice),
+        confounds=choice,
         unmet={request: _of_run(source, fault) for request, fault in resolved.unmet.items()},
         problems=(
             *(applied.problems if applied is not None else ()),
@@ -170,9 +171,17 @@ def _modelled(source: BoldRun, root: Node, settings: AnalysisSettings) -> tuple[
         responses=applied.responses,
         conditions=applied.conditions,
         hrf_models=applied.hrf_models,
+        hrf_of=applied.hrf_of,
         absent=applied.absent,
     )
     return run, applied
+
+
+def _with_made(choice: ConfoundChoice, applied: Applied) -> ConfoundChoice:
+    """Return the confounds with the regressors that a model's instructions make of the table."""
+    columns = [column for response in applied.responses for column in response.columns]
+    made = tuple(column.name for column in columns if column.role == "confound")
+    return replace(choice, made=made, is_read=applied.reads_confounds)
 
 
 def _not_chosen(

@@ -65,6 +65,7 @@ def _data_fragments(fitted: Sequence[RunPlan]) -> list[str]:
 def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
     """Return the fragments about the design matrices."""
     names = ["21-conditions"] if condition_names(fitted) else []
+    names += ["23-unconvolved"] if unconvolved_names(fitted) else []
     names += ["25-scans-censored"] if _has_censored(fitted) else []
     if _has_given_design(fitted):
         return [*names, "21-design-file"]
@@ -73,12 +74,14 @@ def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> 
     if any((condition.durations == 0).any() for condition in conditions):
         names.append("23-impulses")
     if any((condition.amplitudes != 1).any() for condition in conditions):
-        names.append("23-modulation")
+        names.append("23-modulation-model" if settings.model_name else "23-modulation")
     names.append("24-confounds" if confound_phrases(fitted, settings) else "24-confounds-none")
     names += ["24-confounds-lacking"] if runs_lacking_confounds(fitted) else []
     names += ["25-displacement"] if settings.fd_threshold_mm is not None else []
     names += ["25-dummies"] if settings.dummy_scans else []
-    return [*names, f"26-drift-{settings.drift_model.partition(':')[0]}"]
+    is_own = settings.drift_model == "none" and settings.model_name and _has_cosines(fitted)
+    drift = "columns" if is_own else settings.drift_model.partition(":")[0]
+    return [*names, f"26-drift-{drift}"]
 
 
 def _hrf_fragments(models: Iterable[str]) -> list[str]:
@@ -89,12 +92,20 @@ def _hrf_fragments(models: Iterable[str]) -> list[str]:
         family, *derivatives = model.split(" + ")
         names.append(f"22-hrf-{family.partition(':')[0]}")
         extras.add("dispersion" if "dispersion" in derivatives else (derivatives or [""])[0])
+    names += ["22-hrf-several"] if len(names) > 1 else []
     return [*dict.fromkeys(names), *(f"23-{extra}" for extra in sorted(extras) if extra)]
 
 
 def hrf_models(runs: Iterable[RunPlan], settings: AnalysisSettings) -> list[str]:
-    """Return the HRF models of all designs, sorted."""
-    return sorted({name for run in runs for name in run.hrf_models(settings)})
+    """Return the HRF models of the conditions of all designs, sorted."""
+    found: set[str | None] = set()
+    for run in runs:
+        source = run.source
+        if isinstance(source, BoldRun) and source.responses is not None:
+            found.update(source.hrf_of.values())
+        else:
+            found.update(run.hrf_models(settings))
+    return sorted(name for name in found if name is not None)
 
 
 def _noise_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> list[str]:
@@ -177,6 +188,11 @@ def _has_censored(fitted: Iterable[RunPlan]) -> bool:
     return any(run.confounds.censored for run in fitted)
 
 
+def _has_cosines(fitted: Iterable[RunPlan]) -> bool:
+    """Tell whether the confounds have columns of a drift."""
+    return any(name.startswith("cosine") for run in fitted for name in run.confounds.columns)
+
+
 def runs_lacking_confounds(runs: Iterable[RunPlan]) -> list[RunPlan]:
     """Return the runs whose tables do not have all confounds that were asked for."""
     return [run for run in runs if run.confounds.missing]
@@ -188,9 +204,23 @@ def bold_sources(runs: Iterable[RunPlan]) -> Iterable[BoldRun]:
 
 
 def condition_names(runs: Iterable[RunPlan]) -> list[str]:
-    """Return the conditions of all designs, sorted."""
+    """Return the conditions of all designs, sorted, but for those that a model enters as is."""
+    runs = list(runs)
     columns = [column for run in runs if run.design is not None for column in run.design.columns]
-    return sorted({column.condition for column in columns if column.condition is not None})
+    names = {column.condition for column in columns if column.condition is not None}
+    return sorted(names.difference(unconvolved_names(runs)))
+
+
+def unconvolved_names(runs: Iterable[RunPlan]) -> list[str]:
+    """Return the conditions of a model that enter a design as they are, sorted."""
+    pairs = (pair for source in bold_sources(runs) for pair in source.hrf_of.items())
+    return sorted({name for name, model in pairs if model is None})
+
+
+def responses_told(runs: Iterable[RunPlan]) -> list[str]:
+    """Return the conditions of a model with their HRF models, sorted."""
+    pairs = (pair for source in bold_sources(runs) for pair in source.hrf_of.items())
+    return sorted({f"{escape(name)} {model}" for name, model in pairs if model is not None})
 
 
 def confound_phrases(runs: Iterable[RunPlan], settings: AnalysisSettings) -> list[str]:
@@ -201,6 +231,7 @@ def confound_phrases(runs: Iterable[RunPlan], settings: AnalysisSettings) -> lis
     strategies = strategy_texts()
     phrases = []
     patterns = []
+    runs = list(runs)
     by_model = [name for run in runs for name in run.confounds.by_request if settings.model_name]
     for request in dict.fromkeys((*settings.confounds, *by_model)):
         if request not in strategies:
@@ -210,6 +241,8 @@ def confound_phrases(runs: Iterable[RunPlan], settings: AnalysisSettings) -> lis
             phrases.append(strategies[request].phrase)
     if patterns:
         phrases.append(f"the columns {listed(patterns)} of the confounds tables")
+    if made := sorted({escape(name) for run in runs for name in run.confounds.made}):
+        phrases.append(f"what its instructions made of the confounds tables ({listed(made)})")
     return phrases
 
 

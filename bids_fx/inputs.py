@@ -124,6 +124,8 @@ class BoldRun:
         The regressors that a model file makes; None without one.
     hrf_models : tuple of str
         The HRF models of `responses`, sorted.
+    hrf_of : mapping of str to str or None
+        The HRF model of each condition in `responses`; None of one that entered as it is.
     absent : mapping of str to str
         Regressors that the model file names and this run does not have, and why.
     confounds : ConfoundTable or None
@@ -158,6 +160,7 @@ class BoldRun:
     events: EventTable | None = None
     responses: tuple[Response, ...] | None = None
     hrf_models: tuple[str, ...] = ()
+    hrf_of: Mapping[str, str | None] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     confounds: ConfoundTable | None = None
     design: Design | None = None

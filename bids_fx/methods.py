@@ -17,7 +17,9 @@ from bids_fx.fragments import (
     hrf_models,
     largest_inflation,
     listed,
+    responses_told,
     runs_lacking_confounds,
+    unconvolved_names,
 )
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.settings import (
@@ -51,8 +53,10 @@ class MethodsContext:
         The data, with their numbers and names; `spaces` begins with a space or is empty.
     scans, repetition_time, slice_time : str
         Numbers, or their range over the runs; seconds.
-    model_name, conditions, contrasts, confounds : str
+    model_name, conditions, unconvolved, contrasts, confounds : str
         Names, escaped for Markdown.
+    responses : str
+        Conditions with their HRF models.
     fir_delays, dummy_scans : str
         Number and noun.
     fd_threshold_mm, high_pass_s, smoothing_fwhm_mm : str
@@ -84,6 +88,8 @@ class MethodsContext:
     slice_time: str
     model_name: str
     conditions: str
+    unconvolved: str
+    responses: str
     contrasts: str
     confounds: str
     fir_delays: str
@@ -200,6 +206,8 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         slice_time=_range(source.slice_time for source in sources),
         model_name=escape(settings.model_name),
         conditions=listed(map(escape, condition_names(runs))),
+        unconvolved=listed(map(escape, unconvolved_names(runs))),
+        responses=listed(responses_told(runs)),
         contrasts=_contrast_names(runs),
         confounds=listed(confound_phrases(runs, settings)),
         fir_delays=_fir_delays(hrf_models(runs, settings)),
@@ -246,7 +254,10 @@ def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
     settings = _common_settings(plans)
     first = plans[0] if plans else Plan(participant="", settings=settings)
     idle = idle_settings(
-        settings, given_designs=first.has_given_designs, given_maps=first.has_given_maps
+        settings,
+        given_designs=first.has_given_designs,
+        given_maps=first.has_given_maps,
+        hrf_models=[name for plan in plans for name in plan.hrf_models],
     )
     chosen = chosen_settings(settings)
     texts = {

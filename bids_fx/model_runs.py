@@ -10,7 +10,7 @@ import numpy as np
 from bids_fx.errors import Notice, Problem
 from bids_fx.glm.design import Column, Condition, Response
 from bids_fx.inputs import BoldRun
-from bids_fx.model_variables import matching, run_variables
+from bids_fx.model_variables import confounds_read, matching, run_variables
 from bids_fx.stats_models.names import is_held, plain_name
 from bids_fx.stats_models.records import Node
 from bids_fx.suggest import did_you_mean
@@ -44,8 +44,12 @@ class Applied:
         The events of those that are responses to events.
     hrf_models : tuple of str
         The HRF models of the responses, sorted.
+    hrf_of : mapping of str to str or None
+        By condition its HRF model; None where it enters as it is.
     confounds : tuple of str
         Columns of the confounds table that X names, or shell patterns of them.
+    reads_confounds : bool
+        Whether instructions read columns of the confounds table.
     absent : mapping of str to str
         What X names and the run does not have, by plain name, and why.
     problems : tuple of Problem
@@ -68,7 +72,9 @@ class Applied:
     responses: tuple[Response, ...] = ()
     conditions: tuple[Condition, ...] = ()
     hrf_models: tuple[str, ...] = ()
+    hrf_of: Mapping[str, str | None] = field(default_factory=dict)
     confounds: tuple[str, ...] = ()
+    reads_confounds: bool = False
     absent: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -124,6 +130,7 @@ class _Run:
         self._entered: dict[str, Response] = {}
         self._conditions: dict[str, Condition] = {}
         self._hrf_models: set[str] = set()
+        self._hrf_by_condition: dict[str, str | None] = {}
         self._confounds: dict[str, None] = {}
         self._absent: dict[str, str] = {}
         self._problems: list[Problem] = []
@@ -176,7 +183,9 @@ class _Run:
             responses=tuple(self._entered.values()),
             conditions=tuple(self._conditions.values()),
             hrf_models=tuple(sorted(self._hrf_models)),
+            hrf_of=self._hrf_by_condition,
             confounds=tuple(self._confounds),
+            reads_confounds=bool(confounds_read(self._source, self._root.instructions)),
             absent=self._absent,
             problems=tuple(self._problems),
             notices=tuple(self._notices),
@@ -284,6 +293,8 @@ class _Run:
                 condition=plain_name(variable.condition),
                 basis=variable.basis,
             )
+        if column.condition is not None:
+            self._hrf_by_condition[column.condition] = variable.hrf_model
         self._entered[plain] = Response(matrix=values[:, np.newaxis], columns=(column,))
 
     def _miss(self, entry: str) -> None:

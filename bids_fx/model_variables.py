@@ -120,6 +120,17 @@ def matching(entry: str, variables: Variables, table: ConfoundTable | None) -> l
     return every or [name for name in columns if name == entry]
 
 
+def confounds_read(source: BoldRun, instructions: Sequence[Instruction]) -> tuple[str, ...]:
+    """Return the columns of a run's confounds table that instructions name."""
+    named = _named_by(instructions)
+    of_events = source.events.columns if source.events is not None else ()
+    return tuple(
+        name
+        for name in (source.confounds.values if source.confounds is not None else ())
+        if name not in of_events and any(fnmatchcase(name, one) for one in named)
+    )
+
+
 def _given(
     source: BoldRun, instructions: Sequence[Instruction], clock: Clock
 ) -> dict[str, Variable]:
@@ -136,19 +147,17 @@ def _given(
         }
     if table is None:
         return variables
-    named = _named_by(instructions)
-    for name in table.values:
-        if name not in variables and any(fnmatchcase(name, one) for one in named):
-            values = table.values[name]
-            if name in table.filled and name in _DISPLACEMENT:
-                values = np.concatenate([[0.0], values[1:]])
-            variables[name] = Dense(
-                values=values,
-                start=clock.slice_time,
-                step=clock.repetition_time,
-                confound=name,
-                is_nuisance=True,
-            )
+    for name in confounds_read(source, instructions):
+        values = table.values[name]
+        if name in table.filled and name in _DISPLACEMENT:
+            values = np.concatenate([[0.0], values[1:]])
+        variables[name] = Dense(
+            values=values,
+            start=clock.slice_time,
+            step=clock.repetition_time,
+            confound=name,
+            is_nuisance=True,
+        )
     return variables
 
 

@@ -70,6 +70,10 @@ class ConfoundChoice:
         Of each of these that the run's table cannot meet fully, what there is of it.
     fd_threshold_mm : float or None
         Framewise displacement above which scans were censored; None where none were for it.
+    made : tuple of str
+        Regressors without interest that instructions of a model made of the table's columns.
+    is_read : bool
+        Whether instructions of a model read the table, for whatever they made.
     """
 
     columns: tuple[str, ...] = ()
@@ -78,6 +82,13 @@ class ConfoundChoice:
     by_request: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     fd_threshold_mm: float | None = None
+    made: tuple[str, ...] = ()
+    is_read: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all regressors that come from the table alone."""
+        return (*self.columns, *self.made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +263,11 @@ class Plan:
         """Whether there are fitted runs and the designs of all were made beforehand."""
         files = [run.source.design_file for run in self.runs if isinstance(run.source, BoldRun)]
         return bool(files) and all(file is not None for file in files)
+
+    @property
+    def hrf_models(self) -> tuple[str, ...]:
+        """The HRF models of all designs, sorted."""
+        return tuple(sorted({name for run in self.runs for name in run.hrf_models(self.settings)}))
 
     def run(self, key: str) -> RunPlan:
         """Return the run of a key."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -247,7 +248,11 @@ def chosen_settings(analysis: AnalysisSettings) -> tuple[str, ...]:
 
 
 def idle_settings(
-    analysis: AnalysisSettings, *, given_designs: bool, given_maps: bool
+    analysis: AnalysisSettings,
+    *,
+    given_designs: bool,
+    given_maps: bool,
+    hrf_models: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the settings that are not in force, and why.
 
@@ -257,6 +262,8 @@ def idle_settings(
         The choices.
     given_designs, given_maps : bool
         Whether all designs, or all run maps, were made beforehand.
+    hrf_models : collection of str
+        Those of the designs; a model file may leave the choice to the settings.
 
     Examples
     --------
@@ -276,6 +283,8 @@ def idle_settings(
             for name in _MODEL_SETTINGS
             if name in {"hrf_model", "combine_over"} or not getattr(analysis, name)
         }
+        if analysis.hrf_model in hrf_models:
+            del idle["hrf_model"]
     if analysis.drift_model != "cosine":
         idle |= {"high_pass_s": "no cosine drift"}
     return idle

@@ -12,9 +12,11 @@ from bids_fx.dataset.confounds import load_strategies
 from bids_fx.drafts import draft_plan
 from bids_fx.entities import parse_name
 from bids_fx.glm.design import Condition
-from bids_fx.inputs import BoldRun, ConfoundTable, Found, Grid
+from bids_fx.inputs import BoldRun, ConfoundTable, EventTable, Found, Grid
 from bids_fx.plan import finish_plan, make_plan
 from bids_fx.settings import AnalysisSettings
+from bids_fx.stats_models.records import Node
+from bids_fx.transforms.records import Instruction
 
 N_SCANS = 60
 NAMES = (
@@ -57,6 +59,33 @@ def kept(found: Found, settings: AnalysisSettings) -> set[str]:
 def test_columns_of_the_design_and_of_the_motion_figure_are_kept(found: Found) -> None:
     assert kept(found, replace(SETTINGS, confounds=("csf",))) == {*NAMES[:7], "csf"}
     assert kept(found, replace(SETTINGS, confounds=())) == {*NAMES[:7]}
+
+
+def test_regressors_that_a_model_makes_of_the_table_are_confounds_but_not_its_columns(
+    found: Found,
+) -> None:
+    (run,) = found.runs
+    root = Node(
+        name="run",
+        level="run",
+        x=("face", "csf", "moved"),
+        instructions=(
+            Instruction(name="Threshold", inputs=("framewise_displacement",), outputs=("moved",)),
+        ),
+    )
+    events = EventTable(
+        path=Path("e.tsv"),
+        onsets=np.array([10.0]),
+        durations=np.ones(1),
+        columns={"face": np.ones(1)},
+    )
+    modelled = replace(found, runs=(replace(run, events=events),))
+    settings = replace(SETTINGS, confounds=(), model_name="m")
+    (drafted,) = draft_plan(modelled, settings, load_strategies(), root).runs
+    choice = drafted.confounds
+    assert (choice.columns, choice.made, choice.is_read) == (("csf",), ("moved",), True)
+    assert choice.names == ("csf", "moved")
+    assert drafted.source.hrf_of == {"face": "spm"}
 
 
 def test_a_plan_of_a_draft_is_the_plan_of_what_was_found(found: Found) -> None:

@@ -25,7 +25,7 @@ from bids_fx.methods import (
     software_versions,
 )
 from bids_fx.model import Contrast
-from bids_fx.records import MethodsText, Plan, RunPlan
+from bids_fx.records import ConfoundChoice, MethodsText, Plan, RunPlan
 from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
 from bids_fx.steps import Cell, Step, StepContrast
 from tests.small_plans import (
@@ -217,6 +217,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
             for noise in NOISE_MODELS
             for combination in COMBINATIONS
         ),
+        model_of_own_drift(),
         one_run(design_file=folder / "a_design.tsv", design=make_plan().runs[0].design),
         make_plan(maps),
         make_plan(maps, settings=AnalysisSettings(hrf_model="glover")),  # not in force
@@ -343,6 +344,84 @@ def test_columns_asked_for_by_pattern_are_told() -> None:
     assert "the columns csf and a\\_comp\\* of the confounds tables" in text_with(
         confounds=("csf", "a_comp*")
     )
+
+
+def modelled(hrf_of: dict[str, str | None]) -> RunPlan:
+    """Return a run of face and house with the responses of a model file."""
+    models = tuple(sorted({model for model in hrf_of.values() if model}))
+    return make_run("sub-01_task-x", responses=(), hrf_models=models, hrf_of=hrf_of)
+
+
+def model_of_own_drift() -> Plan:
+    """Return the plan of a model with regressors of many kinds and cosine columns."""
+    run = modelled({"face": "spm", "house": "glover", "ppi": None})
+    condition = replace(run.source.conditions[0], amplitudes=np.array([1.0, 2.0]))
+    run = replace(
+        run,
+        source=replace(run.source, conditions=(condition,)),
+        confounds=ConfoundChoice(columns=("cosine00",)),
+    )
+    settings = AnalysisSettings(model_name="m", drift_model="none", confounds=())
+    return make_plan((run,), settings=settings)
+
+
+def text_under(run: RunPlan, **settings: object) -> str:
+    """Return the text of a run under a model file."""
+    chosen = AnalysisSettings(model_name="m", **{"confounds": (), **settings})
+    return render(make_plan((run,), settings=chosen)).markdown
+
+
+def test_regressors_that_a_model_makes_of_confounds_are_told() -> None:
+    run = modelled({"face": "spm", "house": "spm"})
+    made = replace(run, confounds=ConfoundChoice(made=("fd_out", "jumps"), is_read=True))
+    text = text_under(made)
+    said = r"what its instructions made of the confounds tables (fd\_out and jumps)"
+    assert said in text
+    assert "No confounds" not in text
+    assert "No confounds were modelled." in text_under(replace(run, confounds=ConfoundChoice()))
+
+
+def test_conditions_that_are_not_convolved_are_told_apart() -> None:
+    text = text_under(modelled({"face": "glover", "house": None}))
+    assert "The conditions were face. Their events were convolved" in text
+    assert "entered the model as it is, not convolved: house." in text
+    assert "Each condition has" not in text
+    assert "not convolved" not in text_under(modelled({"face": "glover", "house": "glover"}))
+
+
+def test_where_nothing_is_convolved_no_response_is_told() -> None:
+    text = text_under(modelled({"face": None, "house": None}))
+    assert "not convolved: face and house." in text
+    assert "The conditions were" not in text
+    assert "haemodynamic" not in text
+
+
+def test_of_several_responses_it_is_told_which_condition_has_which() -> None:
+    text = text_under(modelled({"face": "glover", "house": "spm"}))
+    assert "one of these responses: face glover and house spm." in text
+
+
+def test_heights_of_events_are_told_as_those_of_the_model() -> None:
+    (run,) = model_of_own_drift().runs
+    assert "by the values that the model gives them" in text_under(run)
+    assert "`modulation`" not in text_under(run)
+
+
+def test_cosine_columns_of_a_model_are_told_as_its_drift() -> None:
+    run = modelled({"face": "spm", "house": "spm"})
+    assert "No drift was modelled." in text_under(run, drift_model="none")
+    (own,) = model_of_own_drift().runs
+    assert "the cosine functions among the confounds" in text_under(own, drift_model="none")
+    assert "No drift" not in text_under(own, drift_model="none")
+    assert "among the confounds" not in text_under(own)
+
+
+@pytest.mark.parametrize(("model", "told"), [("spm", True), ("glover", False)])
+def test_hrf_of_the_settings_is_told_where_the_model_leaves_it_to_them(
+    model: str, told: bool
+) -> None:
+    text = text_under(modelled({"face": model, "house": model}))
+    assert ("`hrf_model` = spm" in text) is told
 
 
 def test_displacement_threshold_replaces_what_scrubbing_says() -> None:

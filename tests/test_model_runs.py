@@ -208,6 +208,20 @@ def test_two_hrf_models_are_both_told():
     assert found.hrf_models == ("glover", "spm")
 
 
+def test_each_condition_has_its_hrf_model_or_none_if_it_enters_as_it_is():
+    product = {"Name": "Product", "Input": ["trial_type.face", "trans_x"], "Output": ["ppi"]}
+    steps = (FACTOR, convolve("trial_type.face", Model="spm + derivative"), product)
+    found = applied(a_run(), a_node("face", "house", "ppi", "trans_x", instructions=steps))
+    assert found.hrf_of == {"face": "spm + derivative", "house": None, "ppi": None}
+
+
+def test_it_is_told_whether_instructions_read_the_confounds_table():
+    scale = {"Name": "Scale", "Input": ["trans_*"], "Output": ["moved"]}
+    assert applied(a_run(), a_node("face", instructions=(scale,))).reads_confounds
+    found = applied(a_run(), a_node("face", "trans_x", instructions=(FACTOR, convolve("face"))))
+    assert not found.reads_confounds
+
+
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [

@@ -114,7 +114,7 @@ def _run_json(run: RunPlan) -> dict[str, object]:
             "repetition_time": source.repetition_time,
             "slice_time": source.slice_time,
             "conditions": {item.name: len(item.onsets) for item in source.conditions},
-            "confounds": list(run.confounds.columns),
+            "confounds": list(run.confounds.names),
             "confounds_missing": run.confounds.missing,
             "censored": {str(item.scan): item.reason for item in run.confounds.censored},
             "columns": len(run.design.names),
@@ -231,7 +231,7 @@ def _run_lines(run: RunPlan) -> Iterator[str]:
         is_given = isinstance(run.source, BoldRun) and run.source.design_file is not None
         there = "those of a design made beforehand" if is_given else "none"
         yield f"    conditions (events): {shown or there}"
-        yield f"    confounds: {', '.join(run.confounds.columns) or 'none'}"
+        yield f"    confounds: {', '.join(run.confounds.names) or 'none'}"
         for request, found in run.confounds.missing.items():
             yield f"    MISSING confounds {request}: {found}"
         censored = [f"{item.scan} ({item.reason})" for item in run.confounds.censored]

@@ -132,7 +132,7 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
     return {
         "NoiseModel": settings.noise_model,
         "NoiseEstimator": noise_text(settings.noise_model)["NoiseEstimator"],
-        "HRFModel": ", ".join(run.hrf_models(settings)) or None,
+        **_convolution(run, settings),
         "DriftModel": settings.drift_model if source.design_file is None else None,
         "HighPassSeconds": (
             settings.high_pass_s
@@ -143,7 +143,7 @@ def run_model(run: RunPlan, settings: AnalysisSettings) -> Json:
         "SignalScaling": settings.signal_scaling,
         "RepetitionTime": source.repetition_time,
         "SliceTime": source.slice_time if source.design_file is None else None,
-        "Confounds": list(run.confounds.columns),
+        "Confounds": list(run.confounds.names),
         "FilledConfounds": run.confounds.filled,
         **_missing_confounds(run),
         "CensoredScans": [
@@ -312,7 +312,8 @@ def table_inputs(run: RunPlan) -> tuple[Path, ...]:
     assert isinstance(source, BoldRun)
     if source.design_file is not None:
         return (source.design_file,)
-    uses_confounds = run.confounds.columns or run.confounds.censored
+    choice = run.confounds
+    uses_confounds = choice.columns or choice.censored or choice.is_read
     confounds = (source.confounds_file,) if uses_confounds and source.confounds_file else ()
     return (*source.events_files, *confounds)
 
@@ -336,9 +337,22 @@ def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) 
         **_missing_confounds(run),
         "RepetitionTime": source.repetition_time,
         "SliceTime": source.slice_time if source.design_file is None else None,
-        "HRFModel": ", ".join(run.hrf_models(settings)) or None,
+        **_convolution(run, settings),
         "Sources": sorted(source.uris[file] for file in table_inputs(run)),
         "InputHashes": dict(hashes),
+    }
+
+
+def _convolution(run: RunPlan, settings: AnalysisSettings) -> Json:
+    """Return the HRF models, which condition has which of several, and which have none."""
+    models = run.hrf_models(settings)
+    hrf_of = run.source.hrf_of if isinstance(run.source, BoldRun) else {}
+    own = {name: model for name, model in hrf_of.items() if model is not None}
+    unconvolved = [name for name, model in hrf_of.items() if model is None]
+    return {
+        "HRFModel": ", ".join(models) or None,
+        **({"HRFModelOfCondition": own} if len(models) > 1 else {}),
+        **({"Unconvolved": unconvolved} if unconvolved else {}),
     }
 
 

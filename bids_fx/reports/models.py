@@ -134,7 +134,10 @@ def settings_table(plan: Plan) -> Table:
     """Return all settings, and whether each was chosen, is a default or is not in force."""
     chosen = chosen_settings(plan.settings)
     idle = idle_settings(
-        plan.settings, given_designs=plan.has_given_designs, given_maps=plan.has_given_maps
+        plan.settings,
+        given_designs=plan.has_given_designs,
+        given_maps=plan.has_given_maps,
+        hrf_models=plan.hrf_models,
     )
     rows = []
     for name, value in plan.settings.to_json().items():
@@ -198,8 +201,8 @@ def _overview_cells(run: RunPlan) -> tuple[str, ...]:
     return (
         str(source.n_scans),
         brief(source.repetition_time),
-        str(len(source.conditions) or len(_condition_names(run))),
-        str(len(run.confounds.columns)),
+        str(len(_condition_names(run)) or len(source.conditions)),
+        str(len(run.confounds.names)),
         str(len(run.confounds.censored)),
         "n/a" if run.rank is None else str(source.n_scans - run.rank),
         contrasts,
@@ -228,6 +231,9 @@ def _run_text(run: RunPlan) -> str:
         sentences.append("Its design matrix was made beforehand and used as it is.")
     for name, columns in run.confounds.by_request.items():
         sentences.append(f"Confounds {name}: {', '.join(columns) or 'no column enters'}.")
+    if run.confounds.made:
+        made = ", ".join(run.confounds.made)
+        sentences.append(f"Confounds that the model's instructions made: {made}.")
     for name, there in run.confounds.missing.items():
         sentences.append(f"Missing confounds: of {name}, {there} in its table.")
     if run.confounds.filled:

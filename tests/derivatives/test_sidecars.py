@@ -9,7 +9,7 @@ import pytest
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.contrasts import write_group_contrasts
 from bids_fx.glm.names import COMBINATIONS, NOISE_MODELS
-from bids_fx.records import GroupContrast
+from bids_fx.records import ConfoundChoice, GroupContrast
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import ANY, FACE, make_group, make_plan, make_run, make_run_maps
 
@@ -185,6 +185,41 @@ def test_model_and_design_name_the_confounds_that_are_missing_and_only_those():
         assert facts["MissingConfounds"] == {"csf": "no column"}
     for facts in (sidecars.run_model(run, OLS), sidecars.design(run, OLS, {})):
         assert "MissingConfounds" not in facts
+
+
+def test_regressors_that_instructions_made_of_the_confounds_table_are_confounds():
+    run = make_run("sub-01_task-x_run-1")
+    made = replace(run, confounds=ConfoundChoice(made=("moved",), is_read=True))
+    assert sidecars.run_model(made, OLS)["Confounds"] == ["moved"]
+    assert sidecars.run_model(run, OLS)["Confounds"] == ["trans_x"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "used"), [(ConfoundChoice(), False), (ConfoundChoice(is_read=True), True)]
+)
+def test_confounds_table_is_a_source_where_instructions_read_it(choice, used):
+    run = replace(make_run("sub-01_task-x_run-1"), confounds=choice)
+    table = "bids:preproc:sub-01/func/sub-01_task-x_run-1_confounds.tsv"
+    assert (table in sidecars.run_image(run, OLS, {})["Sources"]) is used
+    assert (table in sidecars.design(run, OLS, {})["Sources"]) is used
+
+
+def test_model_and_design_name_the_conditions_that_are_not_convolved_and_only_those():
+    face = {"face": "spm", "house": None}
+    some = make_run("sub-01_task-x", responses=(), hrf_models=("spm",), hrf_of=face)
+    for facts in (sidecars.run_model(some.outline(), OLS), sidecars.design(some, OLS, {})):
+        assert (facts["HRFModel"], facts["Unconvolved"]) == ("spm", ["house"])
+        assert "HRFModelOfCondition" not in facts
+    run = make_run("sub-01_task-x")
+    for facts in (sidecars.run_model(run, OLS), sidecars.design(run, OLS, {})):
+        assert "Unconvolved" not in facts
+
+
+def test_of_several_hrf_models_it_is_said_which_condition_has_which():
+    both = {"face": "glover", "house": "spm"}
+    run = make_run("sub-01_task-x", responses=(), hrf_models=("glover", "spm"), hrf_of=both)
+    facts = sidecars.run_model(run, OLS)
+    assert (facts["HRFModel"], facts["HRFModelOfCondition"]) == ("glover, spm", both)
 
 
 def test_table_of_a_group_says_which_runs_enter_and_why_the_others_do_not(tmp_path):
