@@ -208,7 +208,7 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         conditions=listed(map(escape, condition_names(runs))),
         unconvolved=listed(map(escape, unconvolved_names(runs))),
         responses=listed(responses_told(runs)),
-        contrasts=_contrast_names(runs),
+        contrasts=_contrast_names(plans),
         confounds=listed(confound_phrases(runs, settings)),
         fir_delays=_fir_delays(hrf_models(runs, settings)),
         dummy_scans="scan" if settings.dummy_scans == 1 else f"{settings.dummy_scans} scans",
@@ -271,9 +271,15 @@ def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
     )
 
 
-def _contrast_names(runs: Iterable[RunPlan]) -> str:
-    """Return each contrast's name, and its formula where that says more."""
-    contrasts = {item.contrast.label: item.contrast for run in runs for item in run.contrasts}
+def _contrast_names(plans: Sequence[Plan]) -> str:
+    """Return each contrast's name, and its formula where that says more; but for sums of means."""
+    items = [item for plan in plans for run in plan.runs for item in run.contrasts]
+    contrasts = {item.contrast.label: item.contrast for item in items}
+    contrasts |= {
+        item.contrast.label: item.contrast
+        for _, _, item in combined_contrasts(plans)
+        if item.is_mean and item.contrast.label not in contrasts
+    }
     return listed(
         escape(item.name)
         + (f" ({escape(item.formula)})" if item.formula not in {"", item.name} else "")

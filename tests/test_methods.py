@@ -253,6 +253,16 @@ def test_steps_are_told_with_their_combinations_and_contrasts() -> None:
     assert "parts' means (changed (face\\[ses-a\\] - face\\[ses-b\\]))" in text
 
 
+def test_a_mean_that_a_node_calls_otherwise_is_told_among_the_contrasts() -> None:
+    runs = [make_run(f"sub-01_ses-{s}_task-x_run-1") for s in "ab"]
+    cells = (Cell(weight=-1.0),)
+    made = (StepContrast(name="less", label="less", source="face", cells=cells),)
+    steps = (Step(name="subject", level="subject", over=("run", "ses"), contrasts=made),)
+    groups, _, _ = group_runs(runs, (), DEFAULTS, steps)
+    text = render(make_plan(runs, groups, steps=steps)).markdown
+    assert "The contrasts were face, face - house and less (-face)." in text
+
+
 def test_a_contrast_of_single_results_tells_of_no_mean() -> None:
     plan = chained_plan()
     groups = tuple(group for group in plan.groups if group.step == "change")
