@@ -10,6 +10,7 @@ import pytest
 
 from bids_fx.cli.run import main
 from tests.synthetic import DatasetSpec, Truth, make_dataset
+from tests.validator import bids_errors
 
 pytestmark = pytest.mark.e2e
 
@@ -102,6 +103,7 @@ def test_automatic_model_is_written_and_gives_the_plain_results(tmp_path: Path) 
     (model,) = models(tmp_path / "auto")
     assert model.name == "model-auto_smdl.json"
     assert results(tmp_path / "auto") == results(tmp_path / "plain")
+    assert bids_errors(tmp_path / "auto") == []
 
 
 def test_each_task_has_a_model_of_its_own(tmp_path: Path) -> None:
