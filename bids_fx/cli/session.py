@@ -129,6 +129,9 @@ class Session:
         self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
         write_dataset_files(self.out_dir, self.invocation.data)
         write_text(self.log_dir / "config.toml", format_presets(self.invocation))
+        model = self.invocation.data.model_file
+        if model is not None:
+            write_text(self.log_dir / "model_smdl.json", model.read_text("utf-8-sig"))
         self.write_citation(plans)
         for plan in plans:
             write_state(self.out_dir, plan.participant, "planned")

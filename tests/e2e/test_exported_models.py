@@ -51,6 +51,8 @@ def assert_same(truth: Truth, tmp_path: Path, *options: str, file: str) -> None:
     asked, modelled = results(tmp_path / "asked"), results(tmp_path / "model")
     assert asked.keys() == modelled.keys()
     assert [name for name in asked if asked[name] != modelled[name]] == []
+    (kept,) = (tmp_path / "model" / "logs").glob("*/model_smdl.json")
+    assert kept.read_bytes() == model.read_bytes()
 
 
 @pytest.mark.parametrize(
