@@ -30,7 +30,7 @@ from bids_fx.missing import (
 )
 from bids_fx.model import Contrast
 from bids_fx.model_contrasts import asked_contrasts
-from bids_fx.places import default_steps, steps_that_apply, ways_of
+from bids_fx.places import ways_of
 from bids_fx.records import ConfoundChoice, Plan, RunContrast, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.stats_models.analysis import Analysis
@@ -117,7 +117,7 @@ def finish_plan(
         runs.append(run)
         problems += (*drafted.problems, *run_problems)
         notices += (*source.notices, *drafted.notices, *run_notices)
-    steps = _further_steps(analysis, runs, settings) if steps is None else steps
+    steps = _steps_of(analysis, runs) if steps is None else steps
     collapsed = collapse_lone_runs(runs, settings, draft.left_out, steps)
     groups, group_problems, group_notices = group_runs(collapsed, draft.left_out, settings, steps)
     holes, holes_told = judge(lacking_maps(collapsed, groups), settings)
@@ -138,26 +138,17 @@ def finish_plan(
     return replace(plan, problems=_about(plan, (*plan.problems, *_collisions(plan))))
 
 
-def _further_steps(
-    analysis: Analysis | None, runs: Sequence[RunPlan], settings: AnalysisSettings
-) -> tuple[Step, ...] | None:
-    """Return the steps of a model; None where they are those that are taken without one."""
+def _steps_of(analysis: Analysis | None, runs: Sequence[RunPlan]) -> tuple[Step, ...] | None:
+    """Return the steps of a model; None without one."""
     if analysis is None:
         return None
-    has_sessions = any("ses" in run.entities for run in runs)
-    usual = steps_that_apply(default_steps(settings), has_sessions=has_sessions)
-    combination = settings.combination
-    steps = tuple(
-        replace(step, combination=None) if step.combination == combination else step
-        for step in analysis.steps
+    if any("ses" in run.entities for run in runs):
+        return analysis.steps
+    # Results of a session that nothing combines further are the participant's.
+    sources = {step.source for step in analysis.steps}
+    return tuple(
+        step if step.name in sources else replace(step, level="subject") for step in analysis.steps
     )
-    if not has_sessions:
-        # Results of a session that nothing combines further are the participant's.
-        sources = {step.source for step in steps}
-        steps = tuple(
-            step if step.name in sources else replace(step, level="subject") for step in steps
-        )
-    return None if steps == usual else steps
 
 
 def _renamed(sources: Sequence[BoldRun | RunMaps], entities: Sequence[Entities]) -> list[Notice]:

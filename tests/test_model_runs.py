@@ -344,6 +344,15 @@ def test_values_that_instructions_name_are_there_before_them():
     )  # fmt: skip
 
 
+def test_column_itself_stays_for_instructions_beside_its_values():
+    either = {"Name": "Or", "Input": ["face", "house"], "Output": ["any"]}
+    by_face = {"Name": "Filter", "Input": ["rt"], "Query": "trial_type == 'face'"}
+    node = a_node("any", "rt", instructions=(either, by_face | {"By": ["trial_type"]}))
+    found = applied(a_run(rt=[1.0, 2.0, 3.0]), node)
+    assert (names(found), found.problems) == (["any", "rt"], ())
+    np.testing.assert_allclose(matrix(found)[:, 1], response_at([0.0, 8.0], [1, 3]), **PRECISION)
+
+
 # ---- the HRF of the model, and confounds
 
 

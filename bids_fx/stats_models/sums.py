@@ -90,6 +90,8 @@ def as_written(weight: float) -> Fraction:
     --------
     >>> as_written(1 / 3), 1 - as_written(1 / 3)
     (Fraction(1, 3), Fraction(2, 3))
+    >>> float(as_written(0.123456789)) == 0.123456789
+    True
     """
     short = Fraction(weight).limit_denominator(1000)
     return short if float(short) == weight else Fraction(weight)
