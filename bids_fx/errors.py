@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -81,6 +81,24 @@ class Notice:
     text: str
     warning: bool = True
     participant: str | None = None
+
+
+def problem_list(program: str, problems: Sequence[Problem]) -> str:
+    """Return problems as a program shows them: one list, with the participants they cost.
+
+    Examples
+    --------
+    >>> problem = Problem(where="a.tsv", found="it is empty", remedy="fill it")
+    >>> print(problem_list("bids_fx", [problem]))
+    bids_fx: 1 problem:
+      - a.tsv: it is empty; fill it.
+    """
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"{program}: {count}:"]
+    for problem in problems:
+        who = f"sub-{problem.participant}: " if problem.participant is not None else ""
+        lines.append(f"  - {who}{problem}")
+    return "\n".join(lines)
 
 
 class BIDSFXError(Exception):

@@ -13,6 +13,7 @@ from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.expressions import Terms
 from bids_fx.f_tests import Test
 from bids_fx.glm.design import Column
+from bids_fx.glm.names import delay_ending
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast, write_rows
 from bids_fx.settings import AnalysisSettings
@@ -52,7 +53,7 @@ class _Names:
             return plain, None
         for condition in self.conditions:
             ending = plain.removeprefix(condition)
-            ending = _SHORT_DELAY.sub(r"_delay_\1", ending) if ending != plain else ""
+            ending = _SHORT_DELAY.sub(delay_ending(r"\1"), ending) if ending != plain else ""
             if ending in self.endings:
                 return condition, self.endings[ending]
         return None

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from bids_fx.glm.names import delay_ending
 from bids_fx.inputs import BoldRun, ConfoundTable
 from bids_fx.stats_models.names import TRIAL_TYPE, plain_name
 from bids_fx.stats_models.records import Node
@@ -111,11 +112,12 @@ def matching(entry: str, variables: Variables, table: ConfoundTable | None) -> l
         found = [n for n in there if fnmatchcase(n, entry) or fnmatchcase(plain_name(n), entry)]
         return found + [name for name in columns if fnmatchcase(name, entry)]
     # pybids calls the delay of two scans ``face_2``.
-    short = f"{entry.rpartition('_')[0]}_delay_{entry.rpartition('_')[2]}"
+    condition, _, number = entry.rpartition("_")
+    short = condition + delay_ending(number)
     for name in (entry, TRIAL_TYPE + entry, short, TRIAL_TYPE + short):
         if name in there:
             return [name]
-    delay = f"{entry}_delay_"
+    delay = entry + delay_ending("")
     every = [name for name in there if name.startswith((delay, TRIAL_TYPE + delay))]
     return every or [name for name in columns if name == entry]
 

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
-        "suggest",
+        *("glm.names", "suggest"),
         "glm.contrasts",  # degrees of freedom of run maps come from the one rank
         "glm.smoothing",  # a series is smoothed while it is read, volume by volume
     ),
@@ -81,14 +81,14 @@ MAY_IMPORT = {
         *("censoring", "confounds", "entities", "records", "inputs", "settings"),
         *("model_runs", "stats_models.records"),
     ),
-    "model_variables": ("inputs", "stats_models", "transforms"),
+    "model_variables": ("inputs", "glm.names", "stats_models", "transforms"),
     "model_runs": (
         *("model_variables", "inputs", "glm.design", "stats_models", "suggest", "transforms"),
     ),
     "model_checks": ("drafts", "entities", "model_runs", "stats_models", "suggest"),
     "model_contrasts": (
         *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),
-        *("stats_models", "transforms.scope", "glm.design", "suggest"),
+        *("stats_models", "transforms.scope", "glm.design", "glm.names", "suggest"),
     ),
     "memory": ("records", "inputs", "glm", "dataset.estimates", "reports.figures", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),

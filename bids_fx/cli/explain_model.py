@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bids_fx import __version__
 from bids_fx.cli.values import to_path
-from bids_fx.errors import BIDSFXError, Problem
+from bids_fx.errors import BIDSFXError, Problem, problem_list
 from bids_fx.values import BadValueError
 
 DESCRIPTION = """\
@@ -46,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(texts), end="")
     if not problems:
         return 0
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    print(f"bids_fx-model: {count}:", *(f"  - {p}" for p in problems), sep="\n", file=sys.stderr)
+    print(problem_list("bids_fx-model", problems), file=sys.stderr)
     return int(BIDSFXError(problems).exit_code)
 
 

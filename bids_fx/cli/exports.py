@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_fx.inputs import BoldRun
 from bids_fx.values import COMBINABLE
 
 if TYPE_CHECKING:
@@ -80,5 +81,7 @@ def _keys(runs: Sequence[DraftRun]) -> tuple[str, ...]:
 
 def _is_modulated(run: DraftRun) -> bool:
     """Tell whether any event of a run has another height than 1."""
-    conditions = getattr(run.source, "conditions", ())
-    return any(bool(np.any(condition.amplitudes != 1)) for condition in conditions)
+    source = run.source
+    return isinstance(source, BoldRun) and any(
+        bool(np.any(condition.amplitudes != 1)) for condition in source.conditions
+    )

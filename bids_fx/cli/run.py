@@ -14,7 +14,7 @@ from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse
 from bids_fx.cli.planning import Planner
 from bids_fx.cli.resources import keep_libraries_single
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem, problem_list
 
 if TYPE_CHECKING:
     from bids_fx.records import Plan
@@ -172,10 +172,5 @@ def _log_notices(notices: Iterable[Notice]) -> None:
 
 def _show_problems(problems: Sequence[Problem]) -> None:
     """Print all problems as one list on standard error."""
-    if not problems:
-        return
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    print(f"bids_fx: {count}:", file=sys.stderr)
-    for problem in problems:
-        who = f"sub-{problem.participant}: " if problem.participant is not None else ""
-        print(f"  - {who}{problem}", file=sys.stderr)
+    if problems:
+        print(problem_list("bids_fx", problems), file=sys.stderr)

@@ -16,6 +16,7 @@ import numpy as np
 from bids_fx.dataset.tsv import LazyColumns, Table, read_json, read_table
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.design import Column, Design, Role
+from bids_fx.glm.names import DERIVATIVE_ENDINGS, delay_ending
 from bids_fx.inputs import ConfoundTable, FloatArray
 
 __all__ = [
@@ -58,8 +59,8 @@ _ROLES: tuple[tuple[Role, re.Pattern[str]], ...] = (
         ),
     ),
 )
-_BASES = (("_derivative", 1), ("_dispersion", 2))
-_DELAY = re.compile(r"(.+)_delay_(\d+)")
+_BASES = tuple((ending, basis) for basis, ending in enumerate(DERIVATIVE_ENDINGS, start=1))
+_DELAY = re.compile("(.+)" + delay_ending(r"(\d+)"))
 
 
 def read_confounds(path: Path, n_scans: int) -> ConfoundTable:

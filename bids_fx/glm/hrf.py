@@ -17,6 +17,7 @@ from scipy.special import gammainc, gammaln, xlogy
 
 from bids_fx.glm.names import (
     HRF_MODELS,
+    delay_ending,
     double_gamma_parameters,
     fir_delays,
     normalise_hrf_name,
@@ -272,7 +273,7 @@ def _basis_functions(hrf_model: str, repetition_time: float) -> tuple[tuple[str,
     family, *extras = name.split(" + ")
     if family.startswith("fir"):
         return tuple(
-            (f"_delay_{i}", ((1.0, Box(start=i * repetition_time, width=repetition_time)),))
+            (delay_ending(i), ((1.0, Box(start=i * repetition_time, width=repetition_time)),))
             for i in _delays(name, repetition_time)
         )
     canonical = _CANONICAL[family] if family in _CANONICAL else _double_gamma(family)

@@ -18,6 +18,9 @@ HRF_MODELS: tuple[str, ...] = (
     "glover + derivative + dispersion",
     "fir",
 )
+#: What stands behind a condition's name in the names of its derivatives' columns, in the order of
+#: their basis functions.
+DERIVATIVE_ENDINGS: tuple[str, ...] = ("_derivative", "_dispersion")
 #: Drift models; ``polynomial:N`` gives the order.
 DRIFT_MODELS: tuple[str, ...] = ("cosine", "polynomial", "none")
 #: Noise models: white; autocorrelation of order 1 by Yule and Walker, and by restricted maximum
@@ -121,6 +124,22 @@ def normalise_hrf_name(text: str) -> str:
     known = _HRF_ALIASES.get(family)
     name = text if known is None else known + plus + extras
     return _normalise("HRF model", name, HRF_MODELS, numbered="fir")
+
+
+def delay_ending(delay: int | str) -> str:
+    """Return what stands behind a condition's name in the name of a FIR delay's column.
+
+    Parameters
+    ----------
+    delay : int or str
+        In scans, or a shell pattern of it.
+
+    Examples
+    --------
+    >>> delay_ending(2)
+    '_delay_2'
+    """
+    return f"_delay_{delay}"
 
 
 def fir_delays(hrf_model: str) -> tuple[int, ...] | None:
@@ -296,10 +315,9 @@ def _explicit_delays(text: str) -> str:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        fault = f"{name} must be a number, found {value!r}"
-        raise ValueError(fault)  # noqa: TRY004 - bad input, as all that this module raises
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError(f"{name} must be a number, found {value!r}")
 
 
 def _normalise(what: str, text: str, valid: tuple[str, ...], *, numbered: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bids_fx.glm.names import fir_delays, normalise_hrf_name
+from bids_fx.glm.names import delay_ending, fir_delays, normalise_hrf_name
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
 from bids_fx.stats_models.labels import Labels
@@ -172,7 +172,7 @@ def _column(condition: str, basis: int | None, hrf_model: str) -> str:
     family, *extras = hrf_model.split(" + ")
     if family.startswith("fir"):
         delays = fir_delays(family)
-        return f"{TRIAL_TYPE}{condition}_delay_{delays[basis] if delays else basis}"
+        return TRIAL_TYPE + condition + delay_ending(delays[basis] if delays else basis)
     return TRIAL_TYPE + condition + ("", *(f"_{extra}" for extra in extras))[basis]
 
 

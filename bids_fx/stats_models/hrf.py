@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bids_fx.glm.names import fir_delays, hrf_name
+from bids_fx.glm.names import DERIVATIVE_ENDINGS, delay_ending, fir_delays, hrf_name
 from bids_fx.stats_models.findings import Place, kind_of, read_object, texts_of
 from bids_fx.stats_models.names import overlap
 from bids_fx.stats_models.records import ModelHRF
@@ -13,7 +13,7 @@ from bids_fx.transforms.records import Instruction
 
 _KEYS = ("Variables", "Model", "Parameters")
 #: What stands behind a variable's name in the names of its further columns, as shell patterns.
-_ENDINGS = ("_derivative", "_dispersion", "_delay_*")
+_ENDINGS = (*DERIVATIVE_ENDINGS, delay_ending("*"))
 
 
 def nameable(
@@ -29,7 +29,7 @@ def nameable(
     by_hrf = [name + ending for name in (hrf.variables if hrf else ()) for ending in _ENDINGS]
     models = [str(i.arguments.get("Model")) for i in instructions if i.name == "Convolve"]
     has_delays = any(model.casefold().startswith("fir") for model in models)
-    return (*x, *by_hrf, *(f"{name}_delay_*" for name in x if has_delays))
+    return (*x, *by_hrf, *(name + delay_ending("*") for name in x if has_delays))
 
 
 def read_hrf(raw: object, place: Place, x: tuple[str, ...] | None) -> ModelHRF | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,18 +12,10 @@ from bids_fx.glm.names import hrf_name, normalise_hrf_name
 from bids_fx.transforms.records import (
     Clock,
     Dense,
-    FloatArray,
     Sparse,
     TransformError,
     Variable,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Events:
-    onsets: FloatArray
-    durations: FloatArray
-    values: FloatArray
 
 
 def convolution_name(arguments: Mapping[str, object], default: str) -> str:
@@ -133,9 +124,6 @@ def convolve(name: str, variable: Variable, clock: Clock, hrf_model: str) -> dic
     )
     hrf_model = normalise_hrf_name(hrf_model)
     is_nuisance = isinstance(variable, Dense) and variable.is_nuisance
-    felt = None
-    if isinstance(variable, Sparse):
-        felt = Sparse(onsets=events.onsets, durations=events.durations, values=events.values)
     return {
         column.name: Dense(
             values=np.ascontiguousarray(response.matrix[:, index]),
@@ -144,15 +132,14 @@ def convolve(name: str, variable: Variable, clock: Clock, hrf_model: str) -> dic
             is_nuisance=is_nuisance,
             condition=name,
             basis=index,
-            is_fir=hrf_model.startswith("fir"),
             hrf_model=hrf_model,
-            events=felt,
+            events=events if isinstance(variable, Sparse) else None,
         )
         for index, column in enumerate(response.columns)
     }
 
 
-def _events(variable: Variable) -> _Events:
+def _events(variable: Variable) -> Sparse:
     """Return the events that have a response: those of value 0 change no bit of it."""
     values = variable.values.astype(np.float64)
     kept = np.isfinite(values) & (values != 0)
@@ -161,4 +148,4 @@ def _events(variable: Variable) -> _Events:
     else:
         onsets = variable.start + variable.step * np.arange(values.size, dtype=np.float64)
         durations = np.full(values.size, variable.step)
-    return _Events(onsets=onsets[kept], durations=durations[kept], values=values[kept])
+    return Sparse(onsets=onsets[kept], durations=durations[kept], values=values[kept])

@@ -82,8 +82,6 @@ class Dense:
     basis : int
         Index of the basis function in that response: 0 is the canonical one or the first FIR
         delay.
-    is_fir : bool
-        Whether that response is a FIR delay.
     hrf_model : str or None
         The model of that response.
     events : Sparse or None
@@ -97,9 +95,13 @@ class Dense:
     is_nuisance: bool = False
     condition: str | None = None
     basis: int = 0
-    is_fir: bool = False
     hrf_model: str | None = None
     events: Sparse | None = None
+
+    @property
+    def is_fir(self) -> bool:
+        """Whether it is the response at a FIR delay."""
+        return self.hrf_model is not None and self.hrf_model.startswith("fir")
 
 
 Variable = Sparse | Dense

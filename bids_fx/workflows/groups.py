@@ -18,6 +18,30 @@ from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan, Todo
 _LIGHT = {"run_without_submitting": True, "mem_gb": 0.0}
 
 
+class Job(NamedTuple):
+    """What is to be done with a group.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    group : GroupPlan
+        The group.
+    todo : Todo
+        What is not done yet.
+    out_dir : Path
+        The output folder.
+    allowance : Allowance
+        Threads of each node.
+    """
+
+    plan: Plan
+    group: GroupPlan
+    todo: Todo
+    out_dir: Path
+    allowance: Allowance
+
+
 class _Maps(NamedTuple):
     """Where nodes get maps from: a node and its output, perhaps one for each run."""
 
@@ -26,32 +50,15 @@ class _Maps(NamedTuple):
     of_each_run: bool = False
 
 
-def init_sessions_wf(
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    *,
-    n_sessions: int,
-    out_dir: Path,
-    allowance: Allowance,
-    name: str,
-) -> pe.Workflow:
+def init_sessions_wf(job: Job, *, n_sessions: int, name: str) -> pe.Workflow:
     """Build the workflow of a group over sessions, which follows the runs of its sessions.
 
     Parameters
     ----------
-    plan : Plan
-        The participant's plan, without its tables and matrices.
-    group : GroupPlan
-        A group over sessions.
-    todo : Todo
-        What is not done yet.
+    job : Job
+        Of a group over sessions; its plan is without tables and matrices.
     n_sessions : int
         Number of sessions.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
     name : str
         Name of the workflow.
 
@@ -67,34 +74,17 @@ def init_sessions_wf(
     """
     workflow = pe.Workflow(name)
     merge = pe.Node(Merge(n_sessions), "merge_sessions", **_LIGHT)
-    maps = dict.fromkeys(_labels(group), _Maps(merge, "out"))
-    _add_contrasts(workflow, maps, plan, group, todo, out_dir, allowance)
+    _add_contrasts(workflow, dict.fromkeys(_labels(job.group), _Maps(merge, "out")), job)
     return workflow
 
 
-def init_chain_wf(
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    *,
-    out_dir: Path,
-    allowance: Allowance,
-    name: str,
-) -> pe.Workflow:
+def init_chain_wf(job: Job, *, name: str) -> pe.Workflow:
     """Build the workflow of a group that combines other groups.
 
     Parameters
     ----------
-    plan : Plan
-        The participant's plan, without its tables and matrices.
-    group : GroupPlan
-        The group.
-    todo : Todo
-        What is not done yet.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
+    job : Job
+        Of the group; its plan is without tables and matrices.
     name : str
         Name of the workflow.
 
@@ -111,47 +101,29 @@ def init_chain_wf(
     """
     workflow = pe.Workflow(name)
     maps: dict[str, _Maps] = {}
-    for item in wanted(group, todo):
+    for item in wanted(job.group, job.todo):
         label = item.contrast.label
         node = pe.Node(Merge(len(item.input_keys)), f"gather_{label}", **_LIGHT)
-        for place, result in enumerate(plan.inputs(item), start=1):
-            if isinstance(result, GroupPlan) and result.key not in todo.groups:
-                published = published_estimates(result, item.source_label, out_dir)
+        for place, result in enumerate(job.plan.inputs(item), start=1):
+            if isinstance(result, GroupPlan) and result.key not in job.todo.groups:
+                published = published_estimates(result, item.source_label, job.out_dir)
                 setattr(node.inputs, f"in{place}", published)
         maps[label] = _Maps(node, "out")
-    _add_contrasts(workflow, maps, plan, group, todo, out_dir, allowance)
+    _add_contrasts(workflow, maps, job)
     return workflow
 
 
-def init_group_wf(
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    *,
-    run_keys: Sequence[str],
-    is_part: bool,
-    out_dir: Path,
-    allowance: Allowance,
-    name: str,
-) -> pe.Workflow:
+def init_group_wf(job: Job, *, run_keys: Sequence[str], is_part: bool, name: str) -> pe.Workflow:
     """Build the workflow of one group of runs.
 
     Parameters
     ----------
-    plan : Plan
-        The participant's plan.
-    group : GroupPlan
-        A group that combines nothing but these runs.
-    todo : Todo
-        What is not done yet.
+    job : Job
+        Of a group that combines nothing but these runs.
     run_keys : sequence of str
         The runs to fit.
     is_part : bool
         Whether other groups combine these runs as well.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
     name : str
         Name of the workflow.
 
@@ -167,14 +139,14 @@ def init_group_wf(
         The published maps of each run; only of a part.
     """
     workflow = pe.Workflow(name)
-    outline = plan.outline()
+    plan, todo, allowance = job.plan, job.todo, job.allowance
     runs = [plan.run(key) for key in run_keys]
     source = pe.Node(IdentityInterface(["run"]), name="runs")
     source.iterables = ("run", runs)
     interface = FitRun(
         settings=plan.settings,
         todo=set(todo.runs),
-        out_dir=str(out_dir),
+        out_dir=str(job.out_dir),
         n_threads=allowance.fit_threads,
     )
     fit = pe.Node(
@@ -187,22 +159,14 @@ def init_group_wf(
     )
     workflow.connect(source, "run", fit, "run")
     maps = _Maps(fit, "maps", of_each_run=True)
-    maps_of = dict.fromkeys(_labels(group), maps)
-    _add_contrasts(workflow, maps_of, outline, group, todo, out_dir, allowance)
+    outline = job._replace(plan=plan.outline())
+    _add_contrasts(workflow, dict.fromkeys(_labels(job.group), maps), outline)
     if is_part:
         _follow(workflow, maps, IdentityInterface(["maps"]), "outputnode", **_LIGHT)
     return workflow
 
 
-def _add_contrasts(
-    workflow: pe.Workflow,
-    maps: Mapping[str, _Maps],
-    plan: Plan,
-    group: GroupPlan,
-    todo: Todo,
-    out_dir: Path,
-    allowance: Allowance,
-) -> None:
+def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -> None:
     """Add what is to be done with a group's contrasts once its inputs are there.
 
     Parameters
@@ -211,22 +175,15 @@ def _add_contrasts(
         The group's workflow.
     maps : mapping of str to _Maps
         By contrast, where the inputs' maps come from.
-    plan : Plan
-        The participant's plan, without its tables and matrices.
-    group : GroupPlan
-        The group.
-    todo : Todo
-        What is not done yet.
-    out_dir : Path
-        The output folder.
-    allowance : Allowance
-        Threads of each node.
+    job : Job
+        Of the group; its plan is without tables and matrices.
 
     Notes
     -----
     Of each contrast ``combine_…`` -> ``draw_…``, the first only where the group is to be combined;
     behind all that combine, ``merge_contrasts`` -> ``join_masks``.
     """
+    plan, group, todo, out_dir, allowance = job
     common = {"plan": plan, "group": group, "out_dir": str(out_dir)}
     n_threads = allowance.join_threads
     figure_gb = allowance.base_gb + contrast_figure_gb(plan, group)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nipype.pipeline import engine as pe
 
 from bids_fx.interfaces.reportlets import DrawRun
 from bids_fx.memory import RUN_FIGURE_GB, Allowance
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
-from bids_fx.workflows.groups import init_chain_wf, init_group_wf, init_sessions_wf, wanted
+from bids_fx.workflows.groups import Job, init_chain_wf, init_group_wf, init_sessions_wf, wanted
 
 
 class _Layout(NamedTuple):
@@ -95,13 +95,9 @@ def init_participant_wf(
         own = replace(group, contrasts=()) if group in layout.outer else group
         if runs and (is_part or wanted(own, todo) or not todo.runs.isdisjoint(runs)):
             fits[group.key] = init_group_wf(
-                plan,
-                own,
-                todo,
+                Job(plan, own, todo, out_dir, allowance),
                 run_keys=runs,
                 is_part=is_part,
-                out_dir=out_dir,
-                allowance=allowance,
                 name=node_name(group.key) + ("_runs" if group in layout.outer else ""),
             )
             workflow.add_nodes([fits[group.key]])
@@ -129,15 +125,13 @@ def _add_outer(
     joins = dict(fits)
     for group in layout.outer:
         name = node_name(group.key)
-        options: dict[str, Any] = {"out_dir": out_dir, "allowance": allowance, "name": name}
+        job = Job(plan, group, todo, out_dir, allowance)
         parts = layout.parts[group.key]
         if any(isinstance(result, GroupPlan) for result in plan.inputs(group)):
-            joins[group.key] = init_chain_wf(plan, group, todo, **options)
+            joins[group.key] = init_chain_wf(job, name=name)
             links = list(_chain_links(plan, group, todo, layout))
         else:
-            joins[group.key] = init_sessions_wf(
-                plan, group, todo, n_sessions=len(parts), **options
-            )
+            joins[group.key] = init_sessions_wf(job, n_sessions=len(parts), name=name)
             links = [
                 (part, "outputnode.maps", f"merge_sessions.in{place}")
                 for place, part in enumerate(parts, start=1)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bids_fx.cli.run import main
+from tests.model_files import plain
 from tests.simulation import spm_response
 from tests.synthetic import DatasetSpec, RunTruth, Truth, make_dataset
 
@@ -453,21 +454,7 @@ def test_plan_in_words_lists_the_nodes(sessions, tmp_path, capsys):
 
 
 def small_model(folder: Path, **run: object) -> str:
-    node = {
-        "Level": "Run",
-        "Name": "run",
-        "GroupBy": ["run", "subject"],
-        "Model": {"Type": "glm", "X": ["face", "house", 1]},
-        "Contrasts": [
-            {
-                "Name": "diff",
-                "ConditionList": ["face", "house"],
-                "Weights": [1, -1],
-                "Test": "t",
-            }
-        ],
-        **run,
-    }
+    node = plain()["Nodes"][0] | run
     path = folder / "model-small_smdl.json"
     model = {"Name": "small", "BIDSModelVersion": "1.0.0", "Nodes": [node]}
     path.write_text(json.dumps(model))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bids_fx.stats_models.analysis import Analysis, analyse
+from bids_fx.stats_models.outputs import node_contrasts
 from bids_fx.stats_models.records import NodeContrast
 from bids_fx.steps import Cell, Step, StepContrast
 from tests.model_files import Json, a_contrast, plain, read, with_run, with_subject
@@ -243,3 +244,40 @@ def test_factored_columns_are_those_beside_trial_type():
     items = [{"Name": "Factor", "Input": ["trial_type", "action"]}]
     raw = with_run(Transformations={"Transformer": "pybids-transforms-v1", "Instructions": items})
     assert analysed(raw).factors == ("action",)
+
+
+def made_by(analysis: Analysis, one: Step) -> set[str]:
+    """Return the names of the contrasts that a step makes."""
+    if one.contrasts is not None:
+        return {item.name for item in one.contrasts}
+    if one.source is None:
+        return {item.name for item in analysis.contrasts}
+    return made_by(analysis, next(s for s in analysis.steps if s.name == one.source))
+
+
+NEGATED = with_subject(Contrasts=[a_contrast("neg", {1: -1})], DummyContrasts={})["Nodes"][1]
+COMPOSED = with_subject(
+    GroupBy=["subject"],
+    Model={"Type": "meta", "X": ["f", "h"]},
+    Contrasts=[a_contrast("d", {"f": 1, "h": -1})],
+    DummyContrasts={},
+)["Nodes"][1]
+COMPARED = with_subject(
+    GroupBy=["subject"],
+    Transformations=[{"Name": "Split", "Input": ["f"], "By": "session"}],
+    Model={"Type": "meta", "X": ["f.a", "f.b"]},
+    Contrasts=[a_contrast("change", {"f.b": 1, "f.a": -1})],
+    DummyContrasts={},
+)["Nodes"][1]
+
+
+@pytest.mark.parametrize("subject", [NEGATED, COMPOSED, COMPARED, with_subject()["Nodes"][1]])
+@pytest.mark.parametrize("before", [(), (SESSION,)])
+def test_steps_make_what_is_told_of_their_nodes(before: tuple[Json, ...], subject: Json) -> None:
+    model = read(chained(*before, subject, Contrasts=[FACE, HOUSE]))
+    analysis = analyse(model, "m.json")
+    assert analysis.problems == ()
+    for one in analysis.steps:
+        told = {item.name for item in node_contrasts(model, model.node(one.name))}
+        assert told
+        assert told <= made_by(analysis, one)
