@@ -175,8 +175,8 @@ def are_known(
     names = [_Names(conditions=tuple(sorted(own))) for own in known_conditions.values()]
     if analysis.dummies is not None:
         known = {*confounds, *(name for own in names for name in own.conditions)}
-        entries = analysis.dummies.conditions or analysis.model.root.x
-        if any(is_pattern(name) or plain_name(name) not in known for name in entries):
+        named = analysis.model.root.dummy_names
+        if any(is_pattern(name) or plain_name(name) not in known for name in named):
             return False
     return all(any(not _absent(one, own) for own in names) for one in analysis.contrasts)
 
@@ -232,7 +232,7 @@ def _dummies(analysis: Analysis, names: Iterable[_Names]) -> list[NodeContrast]:
     root = analysis.model.root
     known = sorted({condition for own in names for condition in own.conditions})
     found: list[str] = []
-    for entry in dummies.conditions or root.x:
+    for entry in root.dummy_names:
         plain = plain_name(entry)
         if is_pattern(entry):
             found += [n for n in known if _matches(n, entry)]

@@ -330,7 +330,7 @@ class _Run:
         """Tell whether contrasts or the HRF speak of an entry of X, so that it is a condition."""
         root = self._root
         named = {name for one in root.contrasts for name in one.conditions}
-        named |= set(root.dummies.conditions or root.x if root.dummies else ())
+        named |= set(root.dummy_names)
         named |= set(root.hrf.variables if root.hrf else ())
         return plain in set(map(plain_name, named))
 

@@ -182,21 +182,16 @@ def _completed(keys: Sequence[str], place: Place, level: NodeLevel) -> tuple[str
 def _check_run_node(node: Node, place: Place) -> None:
     """Check what a node of level run says as a whole."""
     names = [contrast.name for contrast in node.contrasts]
-    if node.dummies is not None:
-        named = node.dummies.conditions
-        dummies = node.x if named is None else named
-        for name in dummies:
-            if plain_name(name) in map(plain_name, names):
-                place.fault(
-                    f"'{name}' is both a contrast and a dummy contrast",
-                    "give the contrast another name, or name the others in "
-                    "DummyContrasts.Contrasts",
-                )
-        names += dummies
-    elif not names:
+    for name in node.dummy_names:
+        if plain_name(name) in map(plain_name, names):
+            place.fault(
+                f"'{name}' is both a contrast and a dummy contrast",
+                "give the contrast another name, or name the others in DummyContrasts.Contrasts",
+            )
+    if node.dummies is None and not names:
         place.note("it makes no contrast of its own", warning=True)
-    weighed = [name for one in node.contrasts for name in one.conditions]
-    weighed += (node.dummies.conditions if node.dummies else None) or ()
+    names += node.dummy_names
+    weighed = {*node.dummy_names, *(name for one in node.contrasts for name in one.conditions)}
     if node.has_intercept and INTERCEPT in weighed:
         place.fault(
             "a contrast weighs the intercept of a run: the signal that effects are percent of",

@@ -93,12 +93,7 @@ def _of_columns(node: Node) -> Outputs:
     """Return the contrasts of the columns of a design."""
     contrasts, patterns = list(node.contrasts), []
     if node.dummies is not None:
-        names = node.dummies.conditions
-        if names is None:
-            # The intercept of a run is the signal that effects are percent of.
-            with_intercept = node.has_intercept and node.level != "run"
-            names = (*node.x, *([INTERCEPT] if with_intercept else []))
-        for name in names:
+        for name in node.dummy_names:
             if is_pattern(name):
                 patterns.append(name)
             else:
@@ -147,7 +142,7 @@ def _of_one(node: Node, source: NodeContrast) -> list[NodeContrast]:
     if node.dummies is None:
         return made
     test: NodeTest = "F" if source.test == "F" else node.dummies.test
-    for name in node.dummies.conditions or node.x or (INTERCEPT,):
+    for name in node.dummy_names:
         own_name = source.name if name == INTERCEPT else f"{source.name}_{name}"
         made.append(_dummy(own_name, _within(source.name, name), test))
     return made

@@ -127,6 +127,21 @@ class Node:
         return self.hrf is not None or any(item.name == "Convolve" for item in self.instructions)
 
     @property
+    def dummy_names(self) -> tuple[str, ...]:
+        """What its dummy contrasts are of: what they name, or all of X.
+
+        The intercept of a run is not among them: it is the signal that effects are percent of.
+        Above the runs it is the mean of what comes, which an X without any name means too.
+        """
+        if self.dummies is None:
+            return ()
+        if self.dummies.conditions is not None:
+            return self.dummies.conditions
+        if self.level == "run":
+            return self.x
+        return (*self.x, INTERCEPT) if self.has_intercept or not self.x else self.x
+
+    @property
     def names_cosines(self) -> bool:
         """Whether X names the drift columns of a confounds table."""
         return any(name.casefold().startswith("cosine") for name in self.x)

@@ -15,16 +15,12 @@ Sums = dict[tuple[tuple[str, str], ...], dict[str, float]]
 
 def asked_of(node: Node) -> list[NodeContrast]:
     """Return a node's contrasts, dummies included."""
-    asked = list(node.contrasts)
-    if node.dummies is not None:
-        names = node.dummies.conditions
-        if names is None:
-            names = (INTERCEPT, *node.x) if node.has_intercept else node.x
-        asked += [
-            NodeContrast(name=name, conditions=(name,), weights=((1.0,),), test=node.dummies.test)
-            for name in names
-        ]
-    return [with_plain_names(one) for one in asked]
+    test = node.dummies.test if node.dummies is not None else "t"
+    dummies = [
+        NodeContrast(name=name, conditions=(name,), weights=((1.0,),), test=test)
+        for name in node.dummy_names
+    ]
+    return [with_plain_names(one) for one in (*node.contrasts, *dummies)]
 
 
 def only_passes(node: Node, asked: Sequence[NodeContrast]) -> bool:
