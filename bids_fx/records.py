@@ -14,6 +14,7 @@ from bids_fx.glm.design import Design
 from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
 from bids_fx.inputs import Absence, BoldRun, RunMaps
 from bids_fx.model import Contrast
+from bids_fx.report_settings import ReportSettings
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import ModelOutline, Step
 
@@ -223,6 +224,8 @@ class Plan:
         The steps of a model by which it combines; None means those of the settings.
     model : ModelOutline or None
         The nodes of a model file; None without one.
+    report : ReportSettings
+        What its report shows.
     """
 
     participant: str
@@ -234,6 +237,7 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     steps: tuple[Step, ...] | None = None
     model: ModelOutline | None = None
+    report: ReportSettings = field(default_factory=ReportSettings)
 
     def __repr__(self) -> str:
         """Return the participant alone, since logs and crash files show it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bids_fx.errors import Notice
+from bids_fx.report_settings import ReportSettings
 
 SignalScaling = Literal["psc", "grand-mean", "none"]
 Combination = Literal["weighted", "unweighted"]
@@ -220,8 +221,11 @@ class Invocation:
         ``participant``.
     data, analysis, execution : DataSelection, AnalysisSettings, ExecutionSettings
         What was asked for.
+    report : ReportSettings
+        What was asked for of the reports.
     given : frozenset of str
-        Fields of `analysis` that were asked for, also where they are as they would be anyway.
+        Fields of `analysis` and `report` that were asked for, also where they are as they would
+        be anyway.
     notices : tuple of Notice
         What of the options was passed over; they belong in the log.
     """
@@ -230,6 +234,7 @@ class Invocation:
     data: DataSelection
     analysis: AnalysisSettings
     execution: ExecutionSettings
+    report: ReportSettings = field(default_factory=ReportSettings)
     given: frozenset[str] = frozenset()
     notices: tuple[Notice, ...] = ()
 

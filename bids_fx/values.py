@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from bids_fx.entities import LONG_NAMES
+from bids_fx.report_settings import CORRECTIONS, ERROR_RATES, QualityLimit, Threshold
 from bids_fx.suggest import did_you_mean
 
 Convert = Callable[[str], object]
@@ -193,3 +194,40 @@ def all_combinable(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """
     asked = {"run", *(key for keys in given for key in keys)}
     return tuple(key for key in ("run", "ses", *COMBINABLE) if key in asked)
+
+
+def threshold(text: str) -> Threshold:
+    """Return the threshold of ``KIND`` or ``KIND:RATE``.
+
+    Examples
+    --------
+    >>> print(threshold("fdr"), threshold("uncorrected:0.01"))
+    fdr:0.05 uncorrected:0.01
+    """
+    kind, colon, rate = text.partition(":")
+    correction = str(choice(CORRECTIONS)(kind))
+    error_rate = number(above=0, maximum=1)(rate) if colon else ERROR_RATES[correction]
+    (known,) = (one for one in CORRECTIONS if one == correction)
+    return Threshold(correction=known, error_rate=error_rate)
+
+
+def quality_limit(text: str) -> QualityLimit:
+    """Return the limit of ``MEASURE>VALUE`` or ``MEASURE<VALUE``.
+
+    Examples
+    --------
+    >>> quality_limit("fd_mean > 0.5")
+    QualityLimit(measure='fd_mean', sign='>', value=0.5)
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*([<>])\s*(\S+)\s*", text)
+    if found is None:
+        raise BadValueError(
+            f"'{text}' is no limit", "write a measure, > or <, and a number: 'fd_mean>0.5'"
+        )
+    measure, sign, value = found.groups()
+    is_above = sign == ">"
+    return QualityLimit(
+        measure=measure,
+        sign=">" if is_above else "<",
+        value=number(minimum=-math.inf)(value),
+    )

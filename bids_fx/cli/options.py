@@ -7,10 +7,20 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 from bids_fx.cli.values import each_once, some_text
-from bids_fx.settings import AnalysisSettings, DataSelection, ExecutionSettings
+from bids_fx.report_settings import ReportSettings
+from bids_fx.settings import (
+    AnalysisSettings,
+    DataSelection,
+    ExecutionSettings,
+)
 from bids_fx.values import Convert
 
-RECORDS = {"data": DataSelection, "analysis": AnalysisSettings, "execution": ExecutionSettings}
+RECORDS = {
+    "data": DataSelection,
+    "analysis": AnalysisSettings,
+    "execution": ExecutionSettings,
+    "report": ReportSettings,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +91,9 @@ class Option:
             return None
         record, name = self.field.split(".")
         setting = next(item for item in fields(RECORDS[record]) if item.name == name)
-        return None if setting.default is MISSING else setting.default
+        if setting.default is not MISSING:
+            return setting.default
+        return None if setting.default_factory is MISSING else setting.default_factory()
 
     @property
     def default_text(self) -> str | None:

@@ -19,7 +19,13 @@ from bids_fx.cli.options import Option
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, POSITIONALS
 from bids_fx.cli.values import to_path
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.settings import AnalysisSettings, DataSelection, ExecutionSettings, Invocation
+from bids_fx.report_settings import ReportSettings
+from bids_fx.settings import (
+    AnalysisSettings,
+    DataSelection,
+    ExecutionSettings,
+    Invocation,
+)
 from bids_fx.values import BadValueError
 
 DESCRIPTION = str(description)
@@ -279,6 +285,7 @@ def _build(
         "data": {"bids_dir": bids_dir, "filters": filters},
         "analysis": {},
         "execution": {"out_dir": out_dir},
+        "report": {},
     }
     for option in OPTIONS:
         if option.field is not None and option.name in values:
@@ -292,7 +299,8 @@ def _build(
         data=_make(DataSelection, records["data"]),
         analysis=_make(AnalysisSettings, records["analysis"]),
         execution=_make(ExecutionSettings, records["execution"]),
-        given=frozenset(records["analysis"]),
+        report=_make(ReportSettings, records["report"]),
+        given=frozenset({**records["analysis"], **records["report"]}),
         notices=tuple(notices),
     )
 

@@ -103,7 +103,12 @@ class Planner:
                 analysis=self._analysis,
                 shared=is_shared,
             )
-            plan = replace(plan, notices=(*self.notices, *plan.notices), model=self.model)
+            plan = replace(
+                plan,
+                notices=(*self.notices, *plan.notices),
+                model=self.model,
+                report=self.invocation.report,
+            )
             # The plans of the others are not made yet: they are taken to be like this one.
             n_joins = len(drafts) * sum(len(group.estimable) for group in plan.written_groups)
             _, (plan,) = allow([plan], machine, n_fits=n_runs, n_joins=n_joins)

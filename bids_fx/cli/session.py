@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bids_fx.calls import Failure
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
@@ -36,7 +37,7 @@ from bids_fx.derivatives.write import (
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
-from bids_fx.reports.html import Failure, missing_outputs, write_report
+from bids_fx.reports.html import missing_outputs, write_report
 from bids_fx.settings import Invocation, digest
 from bids_fx.workflows.server import start_server
 

@@ -6,6 +6,7 @@ from functools import cache
 
 from bids_fx.cli.model_options import combination_options, model_options
 from bids_fx.cli.options import Option
+from bids_fx.cli.report_options import report_options
 from bids_fx.cli.values import label_of, memory_mb, named_path, named_paths, space, to_path
 from bids_fx.values import choice, integer
 
@@ -258,6 +259,7 @@ OPTIONS: tuple[Option, ...] = (
     *_input_options(),
     *model_options(),
     *combination_options(),
+    *report_options(),
     *_resource_options(),
     *_run_options(),
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bids_fx import __version__
+from bids_fx.calls import Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.write import write_text
 from bids_fx.errors import Notice
@@ -16,25 +16,6 @@ from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.page import FailurePart, Page
 from bids_fx.reports.results import group_part
 from bids_fx.reports.wording import count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Something that failed while it ran.
-
-    Parameters
-    ----------
-    record : str
-        What failed: a node, a run or a group.
-    message : str
-        The error in one line.
-    details : str
-        All that is known, for example the text of the crash file.
-    """
-
-    record: str
-    message: str
-    details: str = ""
 
 
 def write_report(

@@ -11,6 +11,7 @@ import pytest
 from bids_fx.cli.parser import build_parser, parse
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, options_by_name
 from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.report_settings import QualityLimit, ReportSettings, Threshold
 from bids_fx.settings import (
     AnalysisSettings,
     DataSelection,
@@ -20,7 +21,12 @@ from bids_fx.settings import (
 )
 
 PLACES = ("data_in", "data_out", "participant")
-RECORDS = {"data": DataSelection, "analysis": AnalysisSettings, "execution": ExecutionSettings}
+RECORDS = {
+    "data": DataSelection,
+    "analysis": AnalysisSettings,
+    "execution": ExecutionSettings,
+    "report": ReportSettings,
+}
 HERE = Path.cwd()
 
 #: Every name of an option that is in force, values for it, and the setting they must make.
@@ -50,6 +56,25 @@ ACCEPTED = [
     ("-m model.json", "data.model", HERE / "model.json"),
     ("--model auto", "data.model", "auto"),
     ("--write-model", "execution.write_model", True),
+    (
+        "--threshold fdr",
+        "report.threshold",
+        Threshold(correction="fdr", error_rate=0.05),
+    ),
+    (
+        "--threshold=uncorrected:0.01",
+        "report.threshold",
+        Threshold(correction="uncorrected", error_rate=0.01),
+    ),
+    ("--no-interactive", "report.static", True),
+    (
+        "--qc-fail fd_mean>0.5 --qc-fail tsnr_median<20",
+        "report.quality_limits",
+        (
+            QualityLimit(measure="fd_mean", sign=">", value=0.5),
+            QualityLimit(measure="tsnr_median", sign="<", value=20.0),
+        ),
+    ),
     ("--contrast face-house", "analysis.contrasts", ("face-house",)),
     ("--hrf-model Glover+derivative", "analysis.hrf_model", "glover + derivative"),
     (
@@ -118,7 +143,7 @@ CONTRACT_TEXT = """
 --design-dir --run-maps --run-dof --nprocs --nthreads --n-cpus --omp-nthreads --mem-mb --mem
 --use-plugin --nipype-plugin-file -w --work-dir --clean-workdir --stop-on-first-crash --force
 --config-file --dry-run --reports-only --boilerplate-only --write-graph --resource-monitor
---notrack -v --version --bids-exec-spec
+--notrack -v --version --bids-exec-spec --threshold --no-interactive --qc-fail
 """
 CONTRACT = CONTRACT_TEXT.split()
 #: Options that fill no setting by themselves; each has a test of its own.

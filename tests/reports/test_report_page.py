@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_fx.calls import Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports.figures import Cluster, write_clusters
-from bids_fx.reports.html import Failure, write_report
+from bids_fx.reports.html import write_report
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import (
     ANY,
