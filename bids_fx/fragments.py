@@ -70,10 +70,12 @@ def _design_fragments(fitted: Sequence[RunPlan], settings: AnalysisSettings) -> 
     if _has_given_design(fitted):
         return [*names, "21-design-file"]
     names += _hrf_fragments(hrf_models(fitted, settings))
-    conditions = [condition for source in bold_sources(fitted) for condition in source.conditions]
-    if any((condition.durations == 0).any() for condition in conditions):
+    events = [
+        told for source in bold_sources(fitted) for told in source.events_told if told.number
+    ]
+    if any(told.shortest_s == 0 for told in events):
         names.append("23-impulses")
-    if any((condition.amplitudes != 1).any() for condition in conditions):
+    if any(told.is_modulated for told in events):
         names.append("23-modulation-model" if settings.model_name else "23-modulation")
     names.append("24-confounds" if confound_phrases(fitted, settings) else "24-confounds-none")
     names += ["24-confounds-lacking"] if runs_lacking_confounds(fitted) else []
@@ -206,7 +208,7 @@ def bold_sources(runs: Iterable[RunPlan]) -> Iterable[BoldRun]:
 def condition_names(runs: Iterable[RunPlan]) -> list[str]:
     """Return the conditions of all designs, sorted, but for those that a model enters as is."""
     runs = list(runs)
-    columns = [column for run in runs if run.design is not None for column in run.design.columns]
+    columns = [column for run in runs for column in run.design_columns]
     names = {column.condition for column in columns if column.condition is not None}
     return sorted(names.difference(unconvolved_names(runs)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,41 @@ class EventTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventSummary:
+    """What is told of the events of a condition.
+
+    Parameters
+    ----------
+    name : str
+        The condition's.
+    number : int
+        Number of events.
+    shortest_s, longest_s : float
+        Durations in seconds; 0 without any event.
+    is_modulated : bool
+        Whether the height of any event is another than 1.
+    """
+
+    name: str
+    number: int
+    shortest_s: float
+    longest_s: float
+    is_modulated: bool = False
+
+    @classmethod
+    def of(cls, condition: Condition) -> EventSummary:
+        """Return what is told of a condition's events."""
+        durations = condition.durations if len(condition.durations) else np.zeros(1)
+        return cls(
+            name=condition.name,
+            number=len(condition.onsets),
+            shortest_s=float(durations.min()),
+            longest_s=float(durations.max()),
+            is_modulated=bool((condition.amplitudes != 1).any()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoldRun:
     """One run of BOLD data and what belongs to it, as found on disk.
 
@@ -144,6 +179,8 @@ class BoldRun:
         BIDS URI of each input file, without any path of this machine.
     notices : tuple of Notice
         What the reader of the report must know about these inputs.
+    told : tuple of EventSummary
+        What is told of `conditions` where they were left out.
     """
 
     entities: Entities
@@ -170,6 +207,25 @@ class BoldRun:
     skull_stripped: bool = True
     uris: dict[Path, str] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    told: tuple[EventSummary, ...] = ()
+
+    @property
+    def events_told(self) -> tuple[EventSummary, ...]:
+        """What is told of the events of each condition."""
+        return self.told or tuple(map(EventSummary.of, self.conditions))
+
+    def outline(self) -> BoldRun:
+        """Return the record without its tables and matrices."""
+        return replace(
+            self,
+            conditions=(),
+            events=None,
+            responses=None if self.responses is None else (),
+            confounds=None,
+            design=None,
+            notices=(),
+            told=self.events_told,
+        )
 
     @property
     def frame_times(self) -> FloatArray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
-from bids_fx.glm.design import Design
+from bids_fx.glm.design import Column, Design
 from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
 from bids_fx.inputs import Absence, BoldRun, RunMaps
 from bids_fx.model import Contrast
@@ -153,6 +153,8 @@ class RunPlan:
         Whether its series is kept on disk while it is fitted, since it does not fit in memory.
     notes : tuple of str
         What the sidecars must say beyond the settings.
+    columns : tuple of Column
+        Those of `design` where that was left out.
     """
 
     key: str
@@ -168,6 +170,7 @@ class RunPlan:
     mem_gb: float = 0.0
     on_disk: bool = False
     notes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
 
     def __repr__(self) -> str:
         """Return the key alone, since it names folders and stands in logs and crash files."""
@@ -179,13 +182,13 @@ class RunPlan:
 
     def outline(self) -> RunPlan:
         """Return the plan without its tables and matrices, to be passed around."""
-        source = self.source
-        if isinstance(source, BoldRun):
-            responses = None if source.responses is None else ()
-            source = replace(
-                source, conditions=(), responses=responses, confounds=None, design=None
-            )
-        return replace(self, source=source, design=None)
+        source = self.source.outline() if isinstance(self.source, BoldRun) else self.source
+        return replace(self, source=source, design=None, columns=self.design_columns)
+
+    @property
+    def design_columns(self) -> tuple[Column, ...]:
+        """The columns of the design matrix; none for maps made beforehand."""
+        return self.columns if self.design is None else self.design.columns
 
     def hrf_models(self, settings: AnalysisSettings) -> tuple[str, ...]:
         """Return the HRF models of the design; none for one made beforehand."""
@@ -226,6 +229,8 @@ class Plan:
         The nodes of a model file; None without one.
     report : ReportSettings
         What its report shows.
+    replaced : frozenset of str
+        Keys of runs that were fitted again since, with other settings.
     """
 
     participant: str
@@ -238,6 +243,7 @@ class Plan:
     steps: tuple[Step, ...] | None = None
     model: ModelOutline | None = None
     report: ReportSettings = field(default_factory=ReportSettings)
+    replaced: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Return the participant alone, since logs and crash files show it."""

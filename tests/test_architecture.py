@@ -37,12 +37,11 @@ MAY_IMPORT = {
             "memory",
             "drafts",
             "records",
-            "calls",
             "inputs",
         ),
         *("contrasts", "model", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
-        *("missing", "run_by_contrast", "cli", ""),
+        *("missing", "run_by_contrast", "calls", "analyses", "report_settings", "cli", ""),
     ),
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
@@ -64,7 +63,7 @@ MAY_IMPORT = {
     "boilerplate": (),
     "derivatives": (
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
-        "calls",
+        *("calls", "plain"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
     ),
     "dataset": (
@@ -120,6 +119,8 @@ MAY_IMPORT = {
     "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
     "calls": ("records",),
+    "analyses": ("calls", "plain", "records", "settings"),
+    "plain": ("entities",),
     "records": (
         "groups",
         "entities",

@@ -113,7 +113,7 @@ def _run_json(run: RunPlan) -> dict[str, object]:
             "scans": source.n_scans,
             "repetition_time": source.repetition_time,
             "slice_time": source.slice_time,
-            "conditions": {item.name: len(item.onsets) for item in source.conditions},
+            "conditions": {told.name: told.number for told in source.events_told},
             "confounds": list(run.confounds.names),
             "confounds_missing": run.confounds.missing,
             "censored": {str(item.scan): item.reason for item in run.confounds.censored},

@@ -229,7 +229,7 @@ def _surely_computes(invocation: Invocation) -> bool:
     from bids_fx.settings import REPORT
 
     execution = invocation.execution
-    only_looks = execution.dry_run or execution.reports_only or execution.boilerplate_only
+    only_looks = execution.dry_run or execution.boilerplate_only
     if only_looks or execution.plugin_file is not None or execution.mem_mb is not None:
         return False
     labels = invocation.data.participants or ("*",)

@@ -74,6 +74,8 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     execution = invocation.execution
     start_logging(execution.verbosity)
     _log_notices(invocation.notices)
+    if execution.reports_only:
+        return _rebuilt(invocation, interruption)
     planner = Planner(invocation)
     if execution.dry_run is not None:
         with _validated(invocation):
@@ -95,6 +97,17 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     return ExitCode.OK if succeeded else ExitCode.FAILED
 
 
+def _rebuilt(invocation: Invocation, interruption: Interruption) -> ExitCode:
+    """Write the reports of what the output folder holds."""
+    from bids_fx.cli.rebuild import kept_calls, passed_over, rebuild
+    from bids_fx.cli.session import Session
+
+    calls = kept_calls(invocation)
+    _log_notices(passed_over(invocation))
+    is_done = rebuild(Session(invocation, interruption), calls)
+    return ExitCode.OK if is_done else ExitCode.FAILED
+
+
 @contextmanager
 def _validated(invocation: Invocation) -> Iterator[None]:
     """Validate the raw dataset meanwhile, if that is asked for and possible.
@@ -107,7 +120,7 @@ def _validated(invocation: Invocation) -> Iterator[None]:
     from bids_fx.dataset.validate import Validation
 
     data, execution = invocation.data, invocation.execution
-    if execution.skip_bids_validation or execution.reports_only or not data.bids_dir.is_dir():
+    if execution.skip_bids_validation or not data.bids_dir.is_dir():
         yield
         return
     if execution.mem_mb is not None and execution.mem_mb < VALIDATOR_MB:

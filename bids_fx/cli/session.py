@@ -7,12 +7,13 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bids_fx.calls import Failure
 from bids_fx.cli.interruption import Interruption
+from bids_fx.cli.outcomes import Outcome, conclude, refuse
 from bids_fx.cli.presets import format_presets
 from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
@@ -21,7 +22,6 @@ from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
-    is_outdated,
     recorded_hashes,
     remove_contradicted,
     run_inputs,
@@ -34,10 +34,9 @@ from bids_fx.derivatives.write import (
     write_json,
     write_text,
 )
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_error
+from bids_fx.errors import BIDSFXError, ExitCode, output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
-from bids_fx.reports.html import missing_outputs, write_report
 from bids_fx.settings import Invocation, digest
 from bids_fx.workflows.server import start_server
 
@@ -45,28 +44,6 @@ logger = logging.getLogger("bids_fx")
 
 #: Participants of one nipype workflow; more would only make its graph slow to build.
 BATCH = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How one participant ended.
-
-    Parameters
-    ----------
-    participant : str
-        Label without ``sub-``.
-    state : str
-        ``done`` or ``failed``.
-    reasons : tuple of str
-        What failed.
-    missing : tuple of str
-        Planned outputs that are not there.
-    """
-
-    participant: str
-    state: str
-    reasons: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
 
 
 class Session:
@@ -126,21 +103,32 @@ class Session:
         bool
             Whether every planned output of every participant exists.
         """
-        n_runs = sum(len(plan.runs) for plan in (*plans, *refused))
-        self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
+        self.begin(sum(len(plan.runs) for plan in (*plans, *refused)))
         write_dataset_files(self.out_dir, self.invocation.data)
-        write_text(self.log_dir / "config.toml", format_presets(self.invocation))
         model = self.invocation.data.model_file
         if model is not None:
             write_text(self.log_dir / "model_smdl.json", model.read_text("utf-8-sig"))
         self.write_citation(plans)
         for plan in plans:
             write_state(self.out_dir, plan.participant, "planned")
-        outcomes = [self._refuse(plan) for plan in refused]
+        outcomes = []
+        for plan in refused:
+            with locked(self.out_dir, f"sub-{plan.participant}"):
+                outcomes.append(refuse(plan, self.out_dir))
         for start in range(0, len(plans), BATCH):
             outcomes += self._run_batch(plans[start : start + BATCH])
             if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
                 break
+        is_all = len(outcomes) == len(plans) + len(refused)
+        return self.summarize(outcomes) and is_all
+
+    def begin(self, n_runs: int) -> None:
+        """Look at the machine, for a number of runs, and keep the call's options."""
+        self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
+        write_text(self.log_dir / "config.toml", format_presets(self.invocation))
+
+    def summarize(self, outcomes: Sequence[Outcome]) -> bool:
+        """Keep how participants ended with the call's log; return whether all are done."""
         summary = {
             item.participant: {
                 "state": item.state,
@@ -150,16 +138,7 @@ class Session:
             for item in outcomes
         }
         write_json(self.log_dir / "summary.json", summary)
-        return len(outcomes) == len(plans) + len(refused) and not _any_failed(outcomes)
-
-    def _refuse(self, plan: Plan) -> Outcome:
-        """Say of a participant what is wrong; a report of earlier results is left as it is."""
-        reasons = tuple(map(str, plan.problems))
-        with locked(self.out_dir, f"sub-{plan.participant}"):
-            write_state(self.out_dir, plan.participant, "failed", "; ".join(reasons))
-            if not (self.out_dir / paths.report(plan.participant)).exists():
-                self._write_report(plan, ())
-        return Outcome(participant=plan.participant, state="failed", reasons=reasons)
+        return not _any_failed(outcomes)
 
     def _run_batch(self, plans: Sequence[Plan]) -> list[Outcome]:
         """Run some participants in one workflow and conclude each."""
@@ -177,7 +156,6 @@ class Session:
                     self.out_dir,
                     cache,
                     force=execution.force,
-                    only_figures=execution.reports_only,
                 )
                 work.append((plan, todo))
                 caches.append(cache)
@@ -197,15 +175,15 @@ class Session:
             for file in (*run_inputs(plan.run(key)).values(), *self._witness(plan.run(key)))
         }
         due = [(plan, todo) for plan, todo in work if todo]
-        if not self.invocation.execution.reports_only:
-            self._remove_contradicted(work)
-        failures = self._run_workflow(due) if due else ()
+        self._remove_contradicted(work)
+        failures = self.run_nodes(due) if due else []
         outcomes = []
         for (plan, todo), cache in zip(work, caches, strict=True):
             for key in todo.runs:
                 self._learn(plan.run(key), cache, stamps)
-            own = [item for item in failures if item.participant == plan.participant]
-            outcomes.append(self._conclude(plan, todo, own, cache))
+            left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
+            own = [failure for name, failure in failures if name == plan.participant]
+            outcomes.append(conclude(plan, self.out_dir, cache, left=left, failures=own))
         return outcomes
 
     def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
@@ -233,8 +211,8 @@ class Session:
             for uri, value in recorded_hashes(paths.mask(run.entities), self.out_dir).items():
                 cache.learn(inputs[uri], value, stamps[inputs[uri]])
 
-    def _run_workflow(self, due: Sequence[tuple[Plan, Todo]]) -> Sequence[Any]:
-        """Build and run the workflow; return its failures."""
+    def run_nodes(self, due: Sequence[tuple[Plan, Todo]]) -> list[tuple[str, Failure]]:
+        """Build and run a workflow; return participant and failure of each node that failed."""
         execution = self.invocation.execution
         allowance, plans = allow(
             [plan for plan, _ in due],
@@ -284,7 +262,10 @@ class Session:
             # Nothing in it is used again: what is done is decided from the outputs.
             if participant not in failed:
                 shutil.rmtree(folder, ignore_errors=True)
-        return failures
+        return [
+            (one.participant, Failure(record=one.task, message=one.message, details=one.details))
+            for one in failures
+        ]
 
     def _write_graph(self, workflow: Any) -> None:
         """Write the workflow's graph as a .dot file and, where graphviz is there, as SVG."""
@@ -294,76 +275,6 @@ class Session:
             workflow.write_graph(dotfilename=str(path), graph2use="colored", format="svg")
         except OSError as error:
             logger.warning("%s was written, but not drawn: %s", path, error)
-
-    def _conclude(
-        self, plan: Plan, todo: Todo, failures: Sequence[Any], cache: HashCache
-    ) -> Outcome:
-        """See whether every planned output is there and of this analysis; write the report."""
-        reasons = [f"{item.task}: {item.message}" for item in failures]
-        left = todo
-        if todo or self.invocation.execution.reports_only:
-            left = unfinished(plan, self.out_dir, cache, force=False, only_figures=False)
-        stale = [key for key in sorted(left.runs | left.groups) if not self._lacks(plan, key)]
-        told = [
-            Failure(record=item.task, message=item.message, details=item.details)
-            for item in failures
-        ]
-        for key in stale:
-            message = "its maps in the output folder are of other settings or data"
-            told.append(Failure(record=key, message=message))
-            reasons.append(f"{key}: {message}")
-        plan = self._warn_of_outdated(plan, cache)
-        report = self._write_report(plan, told)
-        missing = missing_outputs(plan, self.out_dir)
-        if missing:
-            reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
-        state = "failed" if reasons else "done"
-        write_state(self.out_dir, plan.participant, state, "; ".join(reasons))
-        for reason in reasons:
-            logger.error("sub-%s: %s", plan.participant, reason)
-        logger.info("sub-%s: %s", plan.participant, state)
-        print(report)
-        return Outcome(
-            participant=plan.participant, state=state, reasons=tuple(reasons), missing=missing
-        )
-
-    def _warn_of_outdated(self, plan: Plan, cache: HashCache) -> Plan:
-        """Add a notice of combined maps of earlier calls that no longer fit the run maps."""
-        notices = [
-            Notice(
-                text=f"{group.entities}: the combined maps in the output folder were made from "
-                "other run maps than are there now; a call over all runs combines them again."
-            )
-            for group in plan.groups
-            if group.shows_runs_alone and is_outdated(plan, group, self.out_dir, cache)
-        ]
-        for notice in notices:
-            logger.warning(notice.text)
-        return replace(plan, notices=(*plan.notices, *notices))
-
-    def _lacks(self, plan: Plan, key: str) -> bool:
-        """Tell whether any image of a run or group is missing, which is told by its own name."""
-        images = [image for run in plan.runs if run.key == key for image in paths.run_images(run)]
-        images += [
-            image
-            for group in plan.groups
-            if group.key == key
-            for image in paths.group_images(group)
-        ]
-        return not all((self.out_dir / image).is_file() for image in images)
-
-    def _write_report(self, plan: Plan, failures: Sequence[Failure]) -> Path:
-        """Write the report of what is there and what failed."""
-        from bids_fx.methods import render_methods, software_versions
-
-        versions = software_versions()
-        return write_report(
-            plan,
-            self.out_dir,
-            failures=failures,
-            software=versions,
-            methods=render_methods([plan], versions),
-        )
 
 
 def _any_failed(outcomes: Sequence[Outcome]) -> bool:

@@ -25,6 +25,7 @@ BIDSIGNORE = (
     "*_boldref.*",
     "qc.*",
     "summary.json",
+    "calls.*",
     "figures",
     "models",
     "jobs",

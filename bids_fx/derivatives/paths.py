@@ -124,6 +124,11 @@ def statmap_figure(entities: Entities, label: str, *, runs_alone: bool = False) 
     return stem / f"{entities}_contrast-{label}_stat-z{desc}_statmap.png"
 
 
+def calls(participant: str) -> PurePosixPath:
+    """Return the path of the file that says what calls did for a participant."""
+    return PurePosixPath(f"sub-{participant}") / "calls.json"
+
+
 def report(participant: str) -> PurePosixPath:
     """Return the path of a participant's report."""
     return PurePosixPath(REPORT.format(participant))
@@ -322,7 +327,7 @@ def influence_tables(group: GroupPlan) -> dict[str, PurePosixPath]:
 
 def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     """Return every file that a participant's plan promises, sorted, each once."""
-    files: set[PurePosixPath] = {*DATASET_FILES, *CITATION_FILES, report(plan.participant)}
+    files: set[PurePosixPath] = {*shared_outputs(plan)}
     images = [path for run in plan.runs for path in run_images(run)]
     images += [path for group in plan.groups for path in group_images(group)]
     files.update(images, map(sidecar, images))
@@ -332,6 +337,12 @@ def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
         files.update(group_figures(group).values(), group_clusters(group).values())
         files.update(group_tables(group))
     return tuple(sorted(files))
+
+
+def shared_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
+    """Return the files that are written for a participant, or for all, whatever is planned."""
+    own = (calls(plan.participant), report(plan.participant))
+    return (*DATASET_FILES, *CITATION_FILES, *own)
 
 
 def is_standard_space(space: str) -> bool:

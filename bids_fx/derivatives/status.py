@@ -244,9 +244,35 @@ def is_whole(image: Path) -> bool:
     return length == (_HEADER_BYTES + n_bytes) % 2**32
 
 
-def unfinished(
-    plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool, only_figures: bool
-) -> Todo:
+def drawable(plan: Plan, out_dir: Path) -> Todo:
+    """Return all figures of a plan that can be drawn from what is there.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Todo
+        Without those of runs whose design is not known, or that were fitted again since.
+    """
+    return Todo(
+        run_figures=frozenset(
+            run.key for run in plan.runs if run.design is not None and run.key not in plan.replaced
+        ),
+        group_figures=frozenset(
+            (group.key, item.contrast.label)
+            for group in plan.groups
+            for item in group.estimable
+            if _all_exist(out_dir, paths.shown_maps(plan, group, item))
+        ),
+    )
+
+
+def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> Todo:
     """Return what of a plan is still to be done.
 
     Parameters
@@ -259,8 +285,6 @@ def unfinished(
         Hashes of the inputs.
     force : bool
         Do everything again.
-    only_figures : bool
-        Compute nothing, draw all figures again whose maps are there.
 
     Returns
     -------
@@ -274,16 +298,6 @@ def unfinished(
         changed = not (runs | groups).isdisjoint(group.input_keys)
         if force or changed or not is_group_finished(plan, group, out_dir, hashes):
             groups.add(group.key)
-    if only_figures:
-        return Todo(
-            run_figures=frozenset(run.key for run in plan.runs),
-            group_figures=frozenset(
-                (group.key, item.contrast.label)
-                for group in plan.groups
-                for item in group.estimable
-                if _all_exist(out_dir, paths.shown_maps(plan, group, item))
-            ),
-        )
     return Todo(
         runs=frozenset(runs),
         groups=frozenset(groups),

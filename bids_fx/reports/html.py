@@ -60,11 +60,11 @@ def write_report(
 
 def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
     """Return the planned outputs that are not on disk, the report itself aside."""
-    own = paths.report(plan.participant)
+    own = {paths.report(plan.participant), paths.calls(plan.participant)}
     return tuple(
         str(path)
         for path in paths.expected_outputs(plan)
-        if path != own and not (out_dir / path).is_file()
+        if path not in own and not (out_dir / path).is_file()
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.contrasts import read_contrasts
 from bids_fx.derivatives.sidecars import has_dof_of_voxels
@@ -201,7 +199,7 @@ def _overview_cells(run: RunPlan) -> tuple[str, ...]:
     return (
         str(source.n_scans),
         brief(source.repetition_time),
-        str(len(_condition_names(run)) or len(source.conditions)),
+        str(len(_condition_names(run)) or len(source.events_told)),
         str(len(run.confounds.names)),
         str(len(run.confounds.censored)),
         "n/a" if run.rank is None else str(source.n_scans - run.rank),
@@ -211,8 +209,8 @@ def _overview_cells(run: RunPlan) -> tuple[str, ...]:
 
 def _condition_names(run: RunPlan) -> tuple[str, ...]:
     """Return the conditions of a run's design."""
-    columns = run.design.columns if run.design is not None else ()
-    return tuple(dict.fromkeys(c.condition for c in columns if c.condition is not None))
+    found = (c.condition for c in run.design_columns if c.condition is not None)
+    return tuple(dict.fromkeys(found))
 
 
 def _given_dof(source: RunMaps) -> str:
@@ -251,7 +249,7 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
     """Return the tables of conditions, censored scans and quality of a run."""
     if isinstance(run.source, RunMaps):
         return ()
-    tables = [_condition_table(run.source)] if run.source.conditions else []
+    tables = [_condition_table(run.source)] if run.source.events_told else []
     if run.contrasts:
         tables.append(_contrast_table(run, out_dir))
     if run.confounds.censored:
@@ -273,10 +271,9 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
 def _condition_table(source: BoldRun) -> Table:
     """Return number and length of the events of each condition."""
     rows = []
-    for condition in source.conditions:
-        ends = (condition.durations.min(initial=np.inf), condition.durations.max(initial=0.0))
-        lengths = dict.fromkeys(brief(float(end)) for end in ends if np.isfinite(end))
-        rows.append((condition.name, str(len(condition.onsets)), " to ".join(lengths)))
+    for told in source.events_told:
+        ends = (told.shortest_s, told.longest_s) if told.number else ()
+        rows.append((told.name, str(told.number), " to ".join(dict.fromkeys(map(brief, ends)))))
     return Table(caption="Events", head=("Condition", "Events", "Duration (s)"), rows=tuple(rows))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_fx.derivatives import paths
-from bids_fx.inputs import RunMaps
+from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
@@ -58,6 +58,8 @@ def draw_run_figures(run: RunPlan, out_dir: Path) -> dict[str, Path]:
     return {
         kind: save_figure(draw[kind](), out_dir / path)
         for kind, path in paths.run_figures(run).items()
+        # Without the table of confounds what was drawn of it stays.
+        if kind != "motion" or (isinstance(run.source, BoldRun) and run.source.confounds)
     }
 
 

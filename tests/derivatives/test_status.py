@@ -20,6 +20,7 @@ from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
+    drawable,
     is_outdated,
     is_whole,
     remove_contradicted,
@@ -67,7 +68,7 @@ def plan_of(truth, settings=SETTINGS):
 
 def todo(truth, out, settings=SETTINGS, **options):
     cache = HashCache.of_participant(out, "01")
-    wishes = {"force": False, "only_figures": False} | options
+    wishes = {"force": False} | options
     return unfinished(plan_of(truth, settings), out, cache, **wishes)
 
 
@@ -111,7 +112,8 @@ def test_everything_is_done_again_on_demand(done):
 
 
 def test_only_figures_are_drawn_again_on_demand(done):
-    left = todo(*done, only_figures=True)
+    truth, out = done
+    left = drawable(plan_of(truth), out)
     assert not left.runs | left.groups
     assert (len(left.run_figures), len(left.group_figures)) == (2, 1)
 
@@ -119,7 +121,7 @@ def test_only_figures_are_drawn_again_on_demand(done):
 def test_only_figures_whose_maps_are_there_are_drawn(done):
     truth, out = done
     next(out.rglob("*run-1*contrast-face_stat-z_statmap.nii.gz")).unlink()
-    assert not todo(truth, out, only_figures=True).group_figures
+    assert not drawable(plan_of(truth), out).group_figures
 
 
 @pytest.mark.parametrize("ending", ["stat-z_statmap.nii.gz", "stat-z_statmap.json", "design.tsv"])
@@ -366,7 +368,7 @@ def test_maps_made_beforehand_are_never_removed(tmp_path):
     assert other.exists()
 
 
-@pytest.mark.parametrize("options", [(), ("--reports-only",)])
+@pytest.mark.parametrize("options", [(), ("--reports-only",)], ids=["all", "reports"])
 def test_what_is_contradicted_is_named_and_removed_but_not_where_reports_alone_are_made(
     done, capsys, options
 ):

@@ -72,7 +72,7 @@ def plan_of(truth: Truth, steps: Sequence[Step] | None = CHAIN) -> Plan:
 
 def left_of(plan: Plan, out: Path) -> Todo:
     hashes = HashCache.of_participant(out, "01")
-    return unfinished(plan, out, hashes, force=False, only_figures=False)
+    return unfinished(plan, out, hashes, force=False)
 
 
 def carry_out(plan: Plan, out: Path) -> Todo:

@@ -1,0 +1,175 @@
+"""How participants ended: what is there, what is kept of the call, and the report of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bids_fx.analyses import analyses
+from bids_fx.calls import Call, Failure
+from bids_fx.derivatives import paths
+from bids_fx.derivatives.calls import joined, restored, write_calls
+from bids_fx.derivatives.dataset import write_state
+from bids_fx.derivatives.status import HashCache, is_outdated
+from bids_fx.errors import Notice
+from bids_fx.records import Plan, Todo
+from bids_fx.reports.html import missing_outputs, write_report
+
+logger = logging.getLogger("bids_fx")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one participant ended.
+
+    Parameters
+    ----------
+    participant : str
+        Label without ``sub-``.
+    state : str
+        ``done`` or ``failed``.
+    reasons : tuple of str
+        What failed.
+    missing : tuple of str
+        Planned outputs that are not there.
+    """
+
+    participant: str
+    state: str
+    reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def refuse(plan: Plan, out_dir: Path) -> Outcome:
+    """Say of a participant what is wrong with the input; results of earlier calls stay."""
+    reasons = tuple(map(str, plan.problems))
+    bare = replace(plan, runs=(), groups=())
+    call = Call(plan=bare, state="failed", reasons=reasons, software=_software())
+    tell(joined(call, out_dir), out_dir)
+    return Outcome(participant=plan.participant, state=call.state, reasons=reasons)
+
+
+def conclude(
+    plan: Plan,
+    out_dir: Path,
+    cache: HashCache,
+    *,
+    left: Todo,
+    failures: Iterable[Failure],
+) -> Outcome:
+    """See whether all that was planned is there and of this analysis, and report it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    out_dir : Path
+        The output folder.
+    cache : HashCache
+        Hashes of the run maps.
+    left : Todo
+        What of the plan is not done now.
+    failures : iterable of Failure
+        What failed.
+
+    Returns
+    -------
+    Outcome
+        Of this call; what of earlier ones failed is told, and does not count.
+    """
+    stale = [key for key in sorted(left.runs | left.groups) if not _lacks(plan, key, out_dir)]
+    message = "its maps in the output folder are of other settings or data"
+    told = (*failures, *(Failure(record=key, message=message) for key in stale))
+    missing = missing_outputs(plan, out_dir)
+    reasons = [f"{item.record}: {item.message}" for item in told]
+    if missing:
+        reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
+    call = Call(
+        plan=_warn_of_outdated(plan, out_dir, cache),
+        state="failed" if reasons else "done",
+        reasons=tuple(reasons),
+        failures=told,
+        software=_software(),
+    )
+    tell(joined(call, out_dir), out_dir)
+    return Outcome(
+        participant=plan.participant, state=call.state, reasons=call.reasons, missing=missing
+    )
+
+
+def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
+    """Keep the calls for a participant, and tell of them in the report, the state and the log.
+
+    Parameters
+    ----------
+    calls : sequence of Call
+        All that hold, oldest first, as they are kept.
+    out_dir : Path
+        The output folder.
+
+    Returns
+    -------
+    Outcome
+        Failed if any of them is.
+    """
+    participant = calls[-1].plan.participant
+    write_calls(out_dir, calls)
+    path = _report(calls, out_dir)
+    outcome = Outcome(
+        participant=participant,
+        state="failed" if any(call.state == "failed" for call in calls) else "done",
+        reasons=tuple(dict.fromkeys(reason for call in calls for reason in call.reasons)),
+    )
+    write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons))
+    for reason in outcome.reasons:
+        logger.error("sub-%s: %s", participant, reason)
+    logger.info("sub-%s: %s", participant, outcome.state)
+    print(path)
+    return outcome
+
+
+def _report(calls: Sequence[Call], out_dir: Path) -> Path:
+    """Write the report of what the output folder holds for a participant."""
+    from bids_fx.methods import render_methods
+
+    found = [replace(one, plan=restored(one.plan, out_dir)) for one in analyses(calls)]
+    newest = found[0]
+    return write_report(
+        newest.plan,
+        out_dir,
+        failures=newest.failures,
+        software=newest.software,
+        methods=render_methods([newest.plan], newest.software),
+    )
+
+
+def _software() -> dict[str, str]:
+    from bids_fx.methods import software_versions
+
+    return dict(software_versions())
+
+
+def _warn_of_outdated(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
+    """Add a notice of combined maps of earlier calls that no longer fit the run maps."""
+    notices = [
+        Notice(
+            text=f"{group.entities}: the combined maps in the output folder were made from "
+            "other run maps than are there now; a call over all runs combines them again."
+        )
+        for group in plan.groups
+        if group.shows_runs_alone and is_outdated(plan, group, out_dir, cache)
+    ]
+    for notice in notices:
+        logger.warning(notice.text)
+    return replace(plan, notices=(*plan.notices, *notices))
+
+
+def _lacks(plan: Plan, key: str, out_dir: Path) -> bool:
+    """Tell whether any image of a run or group is missing, which is told by its own name."""
+    images = [image for run in plan.runs if run.key == key for image in paths.run_images(run)]
+    images += [
+        image for group in plan.groups if group.key == key for image in paths.group_images(group)
+    ]
+    return not all((out_dir / image).is_file() for image in images)

@@ -1,0 +1,189 @@
+"""``--reports-only``: figures and reports anew, from the output folder alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from itertools import zip_longest
+from pathlib import Path
+
+from bids_fx.analyses import analyses
+from bids_fx.calls import Call, Failure
+from bids_fx.cli.outcomes import Outcome, tell
+from bids_fx.cli.session import BATCH, Session
+from bids_fx.derivatives.calls import read_calls, restored
+from bids_fx.derivatives.holdings import refreshed
+from bids_fx.derivatives.status import drawable
+from bids_fx.derivatives.write import locked
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.records import Plan
+from bids_fx.report_settings import ReportSettings
+from bids_fx.settings import AnalysisSettings, Invocation, setting_text
+from bids_fx.suggest import listed
+
+logger = logging.getLogger("bids_fx")
+
+#: What says which data are analysed: a report covers all that there are.
+_SELECTION = ("sessions", "tasks", "runs", "spaces", "filters")
+
+
+def kept_calls(invocation: Invocation) -> dict[str, tuple[Call, ...]]:
+    """Read what the output folder holds of the participants that are asked for.
+
+    Parameters
+    ----------
+    invocation : Invocation
+        The command line as settings.
+
+    Returns
+    -------
+    dict of str to tuple of Call
+        By participant, sorted; oldest first, with what is asked of the reports now.
+
+    Raises
+    ------
+    BIDSFXError
+        Where it holds nothing of a participant, or nothing of the settings that are asked for.
+    """
+    out_dir = invocation.execution.out_dir
+    if not out_dir.is_dir():
+        raise BIDSFXError.single(
+            str(out_dir),
+            "there is no such folder, so that there is nothing to report",
+            "name the folder of the results",
+            ExitCode.MISSING_INPUT,
+        )
+    there = sorted(path.parent.name[4:] for path in out_dir.glob("sub-*/calls.json"))
+    wanted = invocation.data.participants or tuple(there)
+    problems = [_nothing_of(out_dir, name) for name in wanted if name not in there]
+    if not there and not problems:
+        problems = [_nothing_of(out_dir, None)]
+    if problems:
+        raise BIDSFXError(problems)
+    calls = {name: read_calls(out_dir, name) for name in wanted}
+    if faults := _unlike(invocation, calls):
+        raise BIDSFXError(faults)
+    return {
+        name: tuple(replace(one, plan=_asked(one.plan, invocation)) for one in own)
+        for name, own in calls.items()
+    }
+
+
+def passed_over(invocation: Invocation) -> Iterator[Notice]:
+    """Iterate over what is said of options that do not matter to reports of what is there."""
+    names = [name for name in _SELECTION if getattr(invocation.data, name)]
+    if names:
+        yield Notice(
+            text="--reports-only reports all that OUTPUT_DIR holds of a participant: the choice "
+            f"of {listed(names)} changes nothing.",
+            warning=False,
+        )
+
+
+def rebuild(session: Session, calls: Mapping[str, tuple[Call, ...]]) -> bool:
+    """Draw the figures of participants again, and write their reports.
+
+    Parameters
+    ----------
+    session : Session
+        Of a call that asks for nothing else.
+    calls : mapping of str to tuple of Call
+        What `kept_calls` returns.
+
+    Returns
+    -------
+    bool
+        Whether all that earlier calls planned is there, and could be drawn.
+    """
+    session.begin(sum(len(call.plan.runs) for own in calls.values() for call in own))
+    session.write_citation(
+        [restored(analyses(own)[0].plan, session.out_dir) for own in calls.values()]
+    )
+    outcomes = []
+    names = list(calls)
+    for start in range(0, len(names), BATCH):
+        batch = {name: calls[name] for name in names[start : start + BATCH]}
+        outcomes += _rebuild_batch(session, batch)
+    return session.summarize(outcomes)
+
+
+def _rebuild_batch(session: Session, batch: Mapping[str, tuple[Call, ...]]) -> list[Outcome]:
+    """Draw and report some participants."""
+    out_dir = session.out_dir
+    with ExitStack() as stack:
+        for name in batch:
+            stack.enter_context(locked(out_dir, f"sub-{name}"))
+        plans = [
+            [restored(one.plan, out_dir) for one in analyses(calls)] for calls in batch.values()
+        ]
+        failures: list[tuple[str, Failure]] = []
+        # The analyses of a participant have nodes of the same names: one after the other.
+        for layer in zip_longest(*plans):
+            due = [(plan, todo) for plan in layer if plan and (todo := drawable(plan, out_dir))]
+            failures += session.run_nodes(due) if due else []
+        outcomes = []
+        for name, calls in batch.items():
+            own = [failure for one, failure in dict.fromkeys(failures) if one == name]
+            outcomes.append(tell(_judged(calls, own, out_dir), out_dir))
+    return outcomes
+
+
+def _judged(calls: Sequence[Call], failures: Sequence[Failure], out_dir: Path) -> tuple[Call, ...]:
+    """Return the calls as they stand now; the newest has what failed to be drawn."""
+    *older, newest = (refreshed(call, out_dir) for call in calls)
+    if failures:
+        reasons = [f"{item.record}: {item.message}" for item in failures]
+        newest = replace(
+            newest,
+            state="failed",
+            reasons=tuple(dict.fromkeys((*newest.reasons, *reasons))),
+            failures=tuple(dict.fromkeys((*newest.failures, *failures))),
+        )
+    return (*older, newest)
+
+
+def _asked(plan: Plan, invocation: Invocation) -> Plan:
+    """Return a plan with what is asked of its report now; what is not asked stays."""
+    names = {field.name for field in fields(ReportSettings)} & invocation.given
+    asked = {name: getattr(invocation.report, name) for name in names}
+    return replace(plan, report=replace(plan.report, **asked))
+
+
+def _unlike(invocation: Invocation, calls: Mapping[str, tuple[Call, ...]]) -> list[Problem]:
+    """Return the settings that are asked for and that no result has."""
+    problems = []
+    given = {field.name for field in fields(AnalysisSettings)} & invocation.given
+    for name in sorted(given):
+        asked = getattr(invocation.analysis, name)
+        for participant, own in calls.items():
+            found = [getattr(call.plan.settings, name) for call in own]
+            if name == "contrasts":
+                every = {text for one in found for text in one}
+                is_there = every >= set(asked)
+            else:
+                is_there = asked in found
+            if not is_there:
+                there = listed(list(dict.fromkeys(setting_text(name, one) for one in found)))
+                problems.append(
+                    Problem(
+                        where=f"{name} {setting_text(name, asked)}",
+                        found=f"the results in OUTPUT_DIR are of {there}, and with --reports-only "
+                        "nothing is computed",
+                        remedy="leave the option out, or compute first",
+                        code=ExitCode.USAGE,
+                        participant=participant,
+                    )
+                )
+    return problems
+
+
+def _nothing_of(out_dir: Path, participant: str | None) -> Problem:
+    of_whom = "of any participant" if participant is None else f"of sub-{participant}"
+    return Problem(
+        where=str(out_dir),
+        found=f"it holds no results {of_whom}",
+        remedy="run the analysis first, or name another folder",
+        code=ExitCode.NOTHING_SELECTED,
+    )

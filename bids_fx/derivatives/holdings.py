@@ -1,0 +1,146 @@
+"""What of an earlier call's results is still there, and what a newer call has replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from bids_fx.calls import Call
+from bids_fx.derivatives import paths
+from bids_fx.inputs import RunMaps
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
+
+
+def still_holds(call: Call, newer: Plan, out_dir: Path) -> Call | None:
+    """Return what of a call a newer one has not replaced.
+
+    Parameters
+    ----------
+    call : Call
+        An earlier call.
+    newer : Plan
+        What the newer call was to do.
+    out_dir : Path
+        The output folder, whose sidecars say of which settings each map is.
+
+    Returns
+    -------
+    Call or None
+        With the runs and combined contrasts that the newer call did not plan, or of which the
+        maps are this call's nevertheless. Runs that were fitted again since, with other settings,
+        stay where a combination needs them, and are said to be replaced. None where nothing is
+        left.
+    """
+    plan = call.plan
+    groups = _with_inputs(plan, [*_held_groups(plan, newer, out_dir)])
+    planned = {run.key: run.settings_hash for run in newer.runs}
+    own = {
+        run.key
+        for run in plan.runs
+        if planned.get(run.key) != run.settings_hash
+        and (run.key not in planned or is_fitted_as(run, out_dir))
+    }
+    needed = {run.key for group in groups for run in plan.group_runs(group)}
+    left = replace(
+        plan,
+        runs=tuple(run for run in plan.runs if run.key in own | needed),
+        groups=groups,
+        replaced=frozenset(key for key in needed if not is_fitted_as(plan.run(key), out_dir)),
+    )
+    if not own | needed:
+        return None
+    is_any_there = any((out_dir / path).is_file() for path in _own_outputs(left))
+    left_of_it = refreshed(replace(call, plan=left), out_dir)
+    return left_of_it if is_any_there or call.state == "failed" else None
+
+
+def refreshed(call: Call, out_dir: Path) -> Call:
+    """Return a call as done, if all that it was to make is there by now."""
+    plan = call.plan
+    is_complete = (
+        not plan.problems
+        and all((out_dir / path).is_file() for path in _own_outputs(plan))
+        and all(is_fitted_as(run, out_dir) for run in plan.runs if run.key not in plan.replaced)
+        and all(
+            _settings_of(paths.statmap(group.entities, item.contrast.label, "z"), out_dir)
+            == group.settings_hash
+            for group in plan.written_groups
+            for item in group.estimable
+        )
+    )
+    return replace(call, state="done", reasons=(), failures=()) if is_complete else call
+
+
+def is_fitted_as(run: RunPlan, out_dir: Path) -> bool:
+    """Tell whether the maps of a run's model are there, of the settings that a plan has."""
+    if isinstance(run.source, RunMaps):
+        return True
+    return _settings_of(paths.mask(run.entities), out_dir) == run.settings_hash
+
+
+def _held_groups(plan: Plan, newer: Plan, out_dir: Path) -> Iterator[GroupPlan]:
+    """Iterate over the groups of a plan with the contrasts that a newer plan leaves them."""
+    planned = {group.key: group for group in newer.groups}
+    for group in plan.groups:
+        held = tuple(
+            item
+            for item in group.contrasts
+            if item.input_keys
+            and (
+                group.key not in planned
+                or _is_left(plan, group, item, planned[group.key], out_dir)
+            )
+        )
+        if held:
+            yield replace(group, contrasts=held)
+
+
+def _is_left(
+    plan: Plan, group: GroupPlan, item: GroupContrast, newer: GroupPlan, out_dir: Path
+) -> bool:
+    """Tell whether a combined contrast is as a plan has it, and not a newer one's."""
+    label = item.contrast.label
+    is_planned = any(one.contrast.label == label for one in newer.contrasts)
+    if is_planned and (newer.not_written is None or group.not_written is not None):
+        return False
+    results = [group] if group.not_written is None else plan.inputs(item)
+    return all(
+        _settings_of(paths.statmap(result.entities, label, "z"), out_dir) == result.settings_hash
+        for result in results
+    )
+
+
+def _with_inputs(plan: Plan, groups: list[GroupPlan]) -> tuple[GroupPlan, ...]:
+    """Return groups and those that they combine, each behind these."""
+    found = {group.key: group for group in groups}
+    for group in reversed(plan.groups):
+        if group.key in found:
+            for key in group.input_keys:
+                known = next((one for one in plan.groups if one.key == key), None)
+                if known is not None:
+                    found.setdefault(key, known)
+    return tuple(found[group.key] for group in plan.groups if group.key in found)
+
+
+def _own_outputs(plan: Plan) -> Iterator[PurePosixPath]:
+    """Iterate over the outputs of a plan but for those of all plans and of replaced runs."""
+    shared = {*paths.shared_outputs(plan)}
+    shared |= {path for run in plan.runs if run.key in plan.replaced for path in _of_run(run)}
+    yield from (path for path in paths.expected_outputs(plan) if path not in shared)
+
+
+def _of_run(run: RunPlan) -> Iterator[PurePosixPath]:
+    images = tuple(paths.run_images(run))
+    yield from (*images, *map(paths.sidecar, images))
+    yield from (*paths.run_tables(run), *paths.run_figures(run).values())
+
+
+def _settings_of(image: PurePosixPath, out_dir: Path) -> object:
+    """Return the hash of the settings that a published image is of; None where it has none."""
+    try:
+        values = json.loads((out_dir / paths.sidecar(image)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values.get("SettingsHash") if isinstance(values, dict) else None
