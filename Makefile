@@ -1,4 +1,5 @@
-# Needs Python 3.11 or newer, make and git; everything else comes into .venv.
+# Needs Python 3.11 or newer, make and git; everything else comes into .venv, but for Chromium and
+# npm, which `make browser` sees to.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,9 @@ DEMO_OUT := demo_out
 BENCH_FLAGS ?=
 AGREEMENT_FLAGS ?=
 
+# In which the tests open reports: any of these, or CHROMIUM=/path/to/it.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
 # One set of pins serves all Pythons: resolved for the oldest, then checked for each.
 PINS_PYTHON ?= python3.11
 PINS_FLAGS ?=
@@ -44,7 +48,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench agreement \
-	install image pins clean
+	browser install image pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -70,11 +74,11 @@ types: $(DEV) ## check the types
 spelling: $(DEV) ## check the spelling
 	$(BIN)/codespell
 
-pytest: $(DEV) ## all tests, with coverage
+pytest: $(DEV) browser ## all tests, with coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 unit: $(DEV) ## the tests that run neither the program nor another one
-	$(PYTEST) -m 'not oracle and not e2e'
+	$(PYTEST) -m 'not oracle and not e2e and not browser'
 
 oracle: $(DEV) ## the comparisons with other programs
 	$(PYTEST) -m oracle
@@ -90,6 +94,21 @@ bench: $(DEV) ## time and memory beside nilearn's (and FitLins': FITLINS=PATH)
 
 agreement: $(DEV) ## the same models in FitLins (FITLINS=PATH)
 	$(BIN)/python benchmarks/fitlins_agreement.py $(if $(FITLINS),--fitlins '$(FITLINS)') $(AGREEMENT_FLAGS)
+
+# npm fetches what checks the accessibility of pages.
+browser: ## see to Chromium and npm, with which the tests look at reports
+	@set --; command -v npm >/dev/null || set -- npm; \
+	found=; for name in $${CHROMIUM:-$(BROWSERS)}; do \
+		! command -v "$$name" >/dev/null || found=yes; done; \
+	test -n "$$found" || set -- chromium "$$@"; \
+	test $$# -gt 0 || exit 0; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		apt-get update --quiet && DEBIAN_FRONTEND=noninteractive \
+			apt-get install --quiet --yes --no-install-recommends "$$@"; \
+	else \
+		echo "The tests need $$*, which is not here: install it (Debian: apt install $$*)," >&2; \
+		echo 'or name a browser: make CHROMIUM=/path/to/chromium ...' >&2; exit 1; \
+	fi
 
 install: $(RUNTIME) ## install the program into .venv
 
@@ -131,6 +150,6 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	done
 
 clean: ## remove what was made here, the environments included
-	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench build dist .coverage .coverage.* \
+	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench .npm build dist .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ import pytest
 
 if TYPE_CHECKING:
     import numpy as np
+    from playwright.sync_api import Browser
+
+    from tests.browser import Opened
 
 # Before the first import of numpy, nipype or matplotlib, which read it then.
 ROOT = Path(__file__).parent.parent
@@ -86,3 +90,21 @@ def real_data() -> Path:
 def oneback(real_data: Path) -> Path:
     """Return the small real dataset: events, sidecars and derivatives; never written to."""
     return real_data / "oneback"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium; it is closed with the module, whose loop no other test may meet."""
+    from tests.browser import started_browser
+
+    with started_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
+    """Return what opens a file in Chromium with the network off (`tests.browser.opened`)."""
+    from tests.browser import opened
+
+    with ExitStack() as stack:
+        yield lambda path, **options: stack.enter_context(opened(browser, path, **options))

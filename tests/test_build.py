@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.browser import NAMES
 
 ROOT = Path(__file__).parent.parent
 PINNED = ("requirements.txt", "requirements/build.txt", "requirements/dev.txt")
@@ -48,13 +51,16 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in lines}
 
 
-def run_make(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run make as if no environment had been made, and as if no other make had called it."""
     inherited = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+    make = shutil.which("make")
+    assert make is not None
     return subprocess.run(
-        ["make", "VENV=absent", *arguments],
+        [make, "VENV=absent", *arguments],
         cwd=ROOT,
-        env={key: value for key, value in os.environ.items() if key not in inherited},
+        env={key: value for key, value in os.environ.items() if key not in inherited}
+        | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -130,6 +136,35 @@ def test_make_says_what_to_do_without_a_python() -> None:
     assert "No Python 3.11 or newer" in done.stderr
     assert "python3-venv" in done.stderr
     assert not (ROOT / "absent").exists()
+
+
+def test_make_test_sees_to_the_browser_before_the_tests() -> None:
+    commands = dry_make("test")
+    assert commands.index("apt-get install") < commands.index("pytest -n")
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (("npm", "google-chrome"), None),
+        (("npm",), "chromium"),
+        (("chromium",), "npm"),
+        ((), "chromium npm"),
+    ],
+)
+def test_make_browser_names_what_is_missing(
+    tmp_path: Path, there: tuple[str, ...], missing: str | None
+) -> None:
+    for name in there:
+        (tmp_path / name).symlink_to(sys.executable)
+    done = run_make("browser", PATH=str(tmp_path), CHROMIUM="")
+    assert (done.returncode == 0) is (missing is None)
+    assert missing is None or f"apt install {missing})" in done.stderr
+
+
+def test_makefile_and_tests_look_for_the_same_browsers() -> None:
+    (names,) = re.findall(r"^BROWSERS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert tuple(names.split()) == NAMES
 
 
 @pytest.mark.parametrize("name", PINNED)
