@@ -40,7 +40,10 @@ for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
 }
 """
 AXE = ("axe-core", "4.14.1", "package/axe.min.js")
-AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+AXE_INTEGRITY = (
+    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt"
+    "/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+)
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
 
 
