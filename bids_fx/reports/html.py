@@ -13,8 +13,9 @@ from bids_fx.errors import Notice
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports import models, overview
 from bids_fx.reports.markdown import methods_html
-from bids_fx.reports.page import FailurePart, Page
+from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
 from bids_fx.reports.results import group_part
+from bids_fx.reports.summary import best_result, summary_sentences
 from bids_fx.reports.wording import count
 
 
@@ -77,41 +78,57 @@ def _make_page(
 ) -> Page:
     """Gather all that the page shows."""
     missing = missing_outputs(plan, out_dir)
-    notices = tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning))
-    names = overview.run_names(plan)
-    state, verdict = _verdict(plan, missing, failures, notices)
+    part = _analysis_part(plan, out_dir, "analysis-1", software, methods)
+    state, verdict = _verdict(plan, missing, failures, part.notices)
     return Page(
         participant=plan.participant,
         version=__version__,
         verdict=verdict,
         state=state,
-        tiles=_tiles(plan, out_dir, missing, failures, notices),
-        overview=models.overview_tables(plan, out_dir) if plan.runs else (),
-        absent=overview.absence_reasons(plan),
-        reasons=overview.estimability_reasons(plan),
-        groups=tuple(
-            group_part(plan, group, f"group-{number}", out_dir)
-            for number, group in enumerate(plan.groups, start=1)
-        ),
+        tiles=_tiles(plan, out_dir, missing, failures, part.notices),
+        worst=(),
+        analyses=(part,),
         others=models.other_pictures(plan, out_dir),
-        runs=tuple(
-            models.run_part(run, names[run.key], f"run-{number}", out_dir)
-            for number, run in enumerate(plan.runs, start=1)
-        ),
-        methods=methods_html(methods.markdown, methods.references),
-        provenance=(
-            models.settings_table(plan),
-            models.software_table(software),
-            models.inputs_table(plan),
-            models.hashes_table(plan),
-        ),
         problems=plan.problems,
         failures=tuple(
             FailurePart(record=item.record, message=item.message, details=item.details)
             for item in failures
         ),
         missing=missing,
-        notices=notices,
+    )
+
+
+def _analysis_part(
+    plan: Plan, out_dir: Path, anchor: str, software: Mapping[str, str], methods: MethodsText
+) -> AnalysisPart:
+    """Gather what the page shows of one analysis."""
+    names = overview.run_names(plan)
+    groups = tuple(
+        group_part(plan, group, f"{anchor}-group-{index}", out_dir)
+        for index, group in enumerate(plan.groups, start=1)
+    )
+    return AnalysisPart(
+        anchor=anchor,
+        title="Analysis 1",
+        differences=(),
+        summary=summary_sentences(plan),
+        best=best_result(groups),
+        overview=models.overview_tables(plan, out_dir) if plan.runs else (),
+        absent=overview.absence_reasons(plan),
+        reasons=overview.estimability_reasons(plan),
+        groups=groups,
+        runs=tuple(
+            models.run_part(run, names[run.key], f"{anchor}-run-{index}", out_dir)
+            for index, run in enumerate(plan.runs, start=1)
+        ),
+        methods=methods_html(methods.markdown, methods.references, prefix=f"{anchor}-"),
+        provenance=(
+            models.settings_table(plan),
+            models.software_table(software),
+            models.inputs_table(plan),
+            models.hashes_table(plan),
+        ),
+        notices=tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning)),
     )
 
 
@@ -143,23 +160,42 @@ def _tiles(
     missing: Sequence[str],
     failures: Sequence[Failure],
     notices: Sequence[Notice],
-) -> tuple[tuple[str, str], ...]:
-    """Return the most important counts."""
+) -> tuple[Tile, ...]:
+    """Return the most important counts; what is wrong leads to where it is told."""
     used = sum(
         bool(run.estimable) and not models.run_files_missing(run, out_dir) for run in plan.runs
     )
     n_outputs = len(paths.expected_outputs(plan)) - 1
     contrasts = {item.contrast.label for run in plan.runs for item in run.contrasts}
     contrasts |= {item.contrast.label for group in plan.groups for item in group.contrasts}
-    return (
-        (str(used), "runs used"),
-        (str(len(plan.runs) - used), "runs incomplete"),
-        *([(str(len(plan.absent_runs)), "runs left out")] if plan.absent_runs else []),
-        (str(len(contrasts)), "contrasts"),
-        (f"{n_outputs - len(missing)} of {n_outputs}", "outputs written"),
-        (str(sum(notice.warning for notice in notices)), "warnings"),
-        (str(len(failures) + len(plan.problems)), "errors"),
-    )
+    incomplete, absent = len(plan.runs) - used, len(plan.absent_runs)
+    errors = len(failures) + len(plan.problems)
+    warnings = sum(notice.warning for notice in notices)
+    tiles = [
+        Tile(value=str(used), name="runs used", goal="runs"),
+        Tile(
+            value=str(incomplete),
+            name="runs incomplete",
+            goal="summary",
+            state="bad" if incomplete else "",
+        ),
+        Tile(value=str(absent), name="runs left out", goal="summary", state="warning"),
+        Tile(value=str(len(contrasts)), name="contrasts", goal="contrasts"),
+        Tile(
+            value=f"{n_outputs - len(missing)} of {n_outputs}",
+            name="outputs written",
+            goal="errors-missing" if missing else "provenance",
+            state="bad" if missing else "",
+        ),
+        Tile(
+            value=str(warnings),
+            name="warnings",
+            goal="errors-notices" if warnings else "errors",
+            state="warning" if warnings else "",
+        ),
+        Tile(value=str(errors), name="errors", goal="errors", state="bad" if errors else ""),
+    ]
+    return tuple(tile for tile in tiles if absent or tile.name != "runs left out")
 
 
 def _render(page: Page) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 _CITATION = re.compile(r"\[(@[\w:.-]+(?:; ?@[\w:.-]+)*)\]")
 
 
-def methods_html(markdown: str, references: Sequence[tuple[str, str]]) -> str:
+def methods_html(
+    markdown: str, references: Sequence[tuple[str, str]], *, prefix: str = "", level: int = 3
+) -> str:
     """Return the methods text and its references as HTML.
 
     Parameters
@@ -18,6 +20,10 @@ def methods_html(markdown: str, references: Sequence[tuple[str, str]]) -> str:
         shown as their source, since the page loads nothing and leads nowhere.
     references : sequence of (str, str)
         Key and formatted reference, in the order of their numbers.
+    prefix : str
+        With which all ids begin, so that a page can hold several texts.
+    level : int
+        Level of the headings that are the text's first; 2 to 6.
 
     Returns
     -------
@@ -45,22 +51,19 @@ def methods_html(markdown: str, references: Sequence[tuple[str, str]]) -> str:
         keys = [key.strip().removeprefix("@") for key in match[1].split(";")]
         if not numbers.keys() >= set(keys):
             return match[0]
-        links = (f'<a href="#ref-{numbers[key]}">{numbers[key]}</a>' for key in keys)
+        links = (f'<a href="#{prefix}ref-{numbers[key]}">{numbers[key]}</a>' for key in keys)
         return f"[{', '.join(links)}]"
 
-    # One level down each: the page has its own first and second headings.
-    text = re.sub(r"<(/?)h([1-4])>", _lower_heading, parser.render(markdown))
+    def lower(match: re.Match[str]) -> str:
+        return f"<{match[1]}h{min(int(match[2]) + level - 1, 6)}>"
+
+    text = re.sub(r"<(/?)h([1-6])>", lower, parser.render(markdown))
     html = _CITATION.sub(cite, text)
     if not references:
         return html
     items = "\n".join(
-        f'<li id="ref-{number}">{escape(text)}</li>'
+        f'<li id="{prefix}ref-{number}">{escape(text)}</li>'
         for number, (_, text) in enumerate(references, start=1)
     )
-    heading = '<h3 id="references">References</h3>'
+    heading = f'<h{level} id="{prefix}references">References</h{level}>'
     return f'{html}{heading}\n<ol class="references">\n{items}\n</ol>'
-
-
-def _lower_heading(match: re.Match[str]) -> str:
-    """Return a heading's tag two levels lower."""
-    return f"<{match[1]}h{int(match[2]) + 2}>"

@@ -64,7 +64,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastPart:
-    """One contrast of a group: maps, peaks, clusters and what each run does to the peaks."""
+    """One contrast of a group: maps, peaks, clusters and what each run does to the peaks.
+
+    `peak_z` is the highest z of its combined map; None where there is none.
+    """
 
     anchor: str
     name: str
@@ -74,6 +77,7 @@ class ContrastPart:
     peaks: Table | None = None
     clusters: Table | None = None
     influence: Table | None = None
+    peak_z: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,91 @@ class FailurePart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A sentence that leads to another part of the page.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+    goal : str
+        Id of that part.
+    """
+
+    text: str
+    goal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisPart:
+    """What calls with the same settings did for a participant.
+
+    Parameters
+    ----------
+    anchor : str
+        Its id in the page, with which those of its groups and runs begin.
+    title : str
+        What it is called where there are several.
+    differences : tuple of str
+        What its settings have that those of the first do not; empty for the first.
+    summary : tuple of str
+        What was done, in a few sentences.
+    best : Link or None
+        Where to look first: the contrast with the highest combined peak, if there is any.
+    overview : tuple of Table
+        The runs, the nodes of a model, and which contrasts each run can estimate.
+    absent : tuple of str
+        Why runs are not there, and which confounds runs lack.
+    reasons : tuple of str
+        Why contrasts cannot be estimated.
+    groups : tuple of GroupPart
+        Combined results.
+    runs : tuple of RunPart
+        Models.
+    methods : str
+        HTML, escaped by its maker.
+    provenance : tuple of Table
+        Settings, software, inputs and hashes.
+    notices : tuple of Notice
+        Warnings first.
+    """
+
+    anchor: str
+    title: str
+    differences: tuple[str, ...]
+    summary: tuple[str, ...]
+    best: Link | None
+    overview: tuple[Table, ...]
+    absent: tuple[str, ...]
+    reasons: tuple[str, ...]
+    groups: tuple[GroupPart, ...]
+    runs: tuple[RunPart, ...]
+    methods: str
+    provenance: tuple[Table, ...]
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A count of the header.
+
+    Parameters
+    ----------
+    value, name : str
+        How many, and of what.
+    goal : str
+        Id of the part of the page that tells more.
+    state : str
+        ``warning`` or ``bad`` for what asks for attention, else empty.
+    """
+
+    value: str
+    name: str
+    goal: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """The whole report.
 
@@ -118,48 +207,31 @@ class Page:
         One sentence: is everything there?
     state : str
         ``good``, ``warning`` or ``bad``, for the verdict's colour.
-    tiles : tuple of (str, str)
-        The most important counts: value and what is counted.
-    overview : tuple of Table
-        The runs, and which contrasts each can estimate.
-    absent : tuple of str
-        Why runs are not there, and which confounds runs lack.
-    reasons : tuple of str
-        Why contrasts cannot be estimated.
-    groups : tuple of GroupPart
-        Combined results.
+    tiles : tuple of Tile
+        The most important counts.
+    worst : tuple of (str, str, str, bool)
+        The worst quality figures of all runs: what it is, its value with units, the run, and
+        whether it breaks a limit.
+    analyses : tuple of AnalysisPart
+        One for each set of settings that the output folder holds results of.
     others : tuple of Picture
-        Map figures of other calls in the same folder.
-    runs : tuple of RunPart
-        Models.
-    methods : str
-        HTML, escaped by its maker.
-    provenance : tuple of Table
-        Settings, software, inputs and hashes.
+        Map figures of which no call is known.
     problems : tuple of Problem
         What was wrong with the input.
     failures : tuple of FailurePart
         What failed.
     missing : tuple of str
         Planned outputs that are not there.
-    notices : tuple of Notice
-        Warnings first.
     """
 
     participant: str
     version: str
     verdict: str
     state: str
-    tiles: tuple[tuple[str, str], ...]
-    overview: tuple[Table, ...]
-    absent: tuple[str, ...]
-    reasons: tuple[str, ...]
-    groups: tuple[GroupPart, ...]
+    tiles: tuple[Tile, ...]
+    worst: tuple[tuple[str, str, str, bool], ...]
+    analyses: tuple[AnalysisPart, ...]
     others: tuple[Picture, ...]
-    runs: tuple[RunPart, ...]
-    methods: str
-    provenance: tuple[Table, ...]
     problems: tuple[Problem, ...]
     failures: tuple[FailurePart, ...]
     missing: tuple[str, ...]
-    notices: tuple[Notice, ...]

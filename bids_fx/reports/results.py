@@ -168,7 +168,14 @@ def _contrast_part(
         peaks=_peak_table(group, item, summaries),
         clusters=_cluster_table(plan, group, item, out_dir),
         influence=_influence_table(plan, group, item, out_dir),
+        peak_z=None if group.not_written else _peak_z(summaries),
     )
+
+
+def _peak_z(summaries: list[_Line]) -> float | None:
+    """Return the highest z of the combined map, which is the first."""
+    peak = summaries[0].peak
+    return None if peak is None else peak.value
 
 
 def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:

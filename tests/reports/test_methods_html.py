@@ -38,3 +38,11 @@ def test_markup_from_the_data_is_shown_and_not_obeyed(text: str) -> None:
 
 def test_headings_stay_below_those_of_the_page() -> None:
     assert methods_html("# Title", ()) == "<h3>Title</h3>\n"
+
+
+def test_several_texts_on_a_page_have_ids_and_headings_of_their_own() -> None:
+    html = methods_html("# Title\n\nSo [@a1999].", REFERENCES, prefix="second-", level=4)
+    assert html.startswith("<h4>Title</h4>")
+    assert '[<a href="#second-ref-2">2</a>]' in html
+    assert '<h4 id="second-references">' in html
+    assert '<li id="second-ref-1">' in html

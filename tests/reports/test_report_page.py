@@ -242,7 +242,7 @@ def test_every_absent_output_is_listed_once_and_the_report_itself_is_not(tmp_pat
     page = report(plan, tmp_path)
     own = {"sub-01.html", "sub-01/calls.json"}
     expected = {str(path) for path in paths.expected_outputs(plan)} - own
-    listed = page.text.partition("file(s) ")[2].partition(" Written by")[0].split()
+    listed = page.text.partition("file(s) ")[2].partition(" Back to the top")[0].split()
     assert sorted(listed) == sorted(expected)
 
 
@@ -635,7 +635,7 @@ def test_missing_quality_measures_are_told(published: tuple[Plan, Path]) -> None
 def test_methods_text_has_numbered_references(published: tuple[Plan, Path]) -> None:
     page = report(*published)
     assert "It was done [ 1 ]." in page.text
-    assert {"href": "#ref-1"} in page.all("a")
+    assert {"href": "#analysis-1-ref-1"} in page.all("a")
     assert "A (1999). T & U." in page.text
 
 

@@ -78,7 +78,7 @@ def test_contrasts_of_nodes_are_counted_with_those_of_runs(tmp_path: Path) -> No
     methods = render_methods([plan], {})
     page = write_report(plan, tmp_path, failures=(), software={}, methods=methods).read_text()
     # face and face - house of the runs, and what the node 'change' makes
-    assert "<dt>contrasts</dt><dd>3</dd>" in page
+    assert "<strong>3</strong> <span>contrasts</span>" in page
 
 
 def test_a_contrast_between_sessions_shows_what_it_is_made_from(tmp_path: Path) -> None:
