@@ -54,7 +54,7 @@ MAY_IMPORT = {
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
-        *("report_settings", "calls"),
+        *("report_settings", "calls", "analyses"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),

@@ -12,10 +12,11 @@ from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
 from bids_fx.derivatives.dataset import write_state
+from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.errors import Notice
 from bids_fx.records import Plan, Todo
-from bids_fx.reports.html import missing_outputs, write_report
+from bids_fx.reports.html import write_report
 
 logger = logging.getLogger("bids_fx")
 
@@ -135,14 +136,8 @@ def _report(calls: Sequence[Call], out_dir: Path) -> Path:
     from bids_fx.methods import render_methods
 
     found = [replace(one, plan=restored(one.plan, out_dir)) for one in analyses(calls)]
-    newest = found[0]
-    return write_report(
-        newest.plan,
-        out_dir,
-        failures=newest.failures,
-        software=newest.software,
-        methods=render_methods([newest.plan], newest.software),
-    )
+    texts = [render_methods([one.plan], one.software) for one in found]
+    return write_report(found, out_dir, texts)
 
 
 def _software() -> dict[str, str]:

@@ -73,6 +73,21 @@ def refreshed(call: Call, out_dir: Path) -> Call:
     return replace(call, state="done", reasons=(), failures=()) if is_complete else call
 
 
+def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
+    """Return the planned outputs that are not on disk.
+
+    What is written last of all is left out, the report and what is kept of the call, and what
+    runs had that were fitted again since.
+    """
+    last = {paths.report(plan.participant), paths.calls(plan.participant)}
+    without = last | _of_replaced(plan)
+    return tuple(
+        str(path)
+        for path in paths.expected_outputs(plan)
+        if path not in without and not (out_dir / path).is_file()
+    )
+
+
 def is_fitted_as(run: RunPlan, out_dir: Path) -> bool:
     """Tell whether the maps of a run's model are there, of the settings that a plan has."""
     if isinstance(run.source, RunMaps):
@@ -126,15 +141,18 @@ def _with_inputs(plan: Plan, groups: list[GroupPlan]) -> tuple[GroupPlan, ...]:
 
 def _own_outputs(plan: Plan) -> Iterator[PurePosixPath]:
     """Iterate over the outputs of a plan but for those of all plans and of replaced runs."""
-    shared = {*paths.shared_outputs(plan)}
-    shared |= {path for run in plan.runs if run.key in plan.replaced for path in _of_run(run)}
-    yield from (path for path in paths.expected_outputs(plan) if path not in shared)
+    without = {*paths.shared_outputs(plan)} | _of_replaced(plan)
+    yield from (path for path in paths.expected_outputs(plan) if path not in without)
 
 
-def _of_run(run: RunPlan) -> Iterator[PurePosixPath]:
-    images = tuple(paths.run_images(run))
-    yield from (*images, *map(paths.sidecar, images))
-    yield from (*paths.run_tables(run), *paths.run_figures(run).values())
+def _of_replaced(plan: Plan) -> set[PurePosixPath]:
+    """Return the outputs of the runs that were fitted again since, with other settings."""
+    runs = [run for run in plan.runs if run.key in plan.replaced]
+    images = [image for run in runs for image in paths.run_images(run)]
+    others = [
+        path for run in runs for path in (*paths.run_tables(run), *paths.run_figures(run).values())
+    ]
+    return {*images, *map(paths.sidecar, images), *others}
 
 
 def _settings_of(image: PurePosixPath, out_dir: Path) -> object:

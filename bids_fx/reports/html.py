@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bids_fx import __version__
-from bids_fx.calls import Failure
+from bids_fx.analyses import differences
+from bids_fx.calls import Call
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.write import write_text
-from bids_fx.errors import Notice
-from bids_fx.records import MethodsText, Plan
+from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast
 from bids_fx.reports import models, overview
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
@@ -19,77 +21,66 @@ from bids_fx.reports.summary import best_result, summary_sentences
 from bids_fx.reports.wording import count
 
 
-def write_report(
-    plan: Plan,
-    out_dir: Path,
-    *,
-    failures: Sequence[Failure],
-    software: Mapping[str, str],
-    methods: MethodsText,
-) -> Path:
+def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText]) -> Path:
     """Write a participant's report, whatever the state of the results.
 
     Parameters
     ----------
-    plan : Plan
-        What was to be done; it may hold nothing but problems.
+    calls : sequence of Call
+        One for each analysis of the participant, that of the newest call first. The plans may
+        hold nothing but problems.
     out_dir : Path
-        The output folder. What the plan promises and is not there is listed as missing, so the
+        The output folder. What the plans promise and is not there is listed as missing, so the
         files of the dataset and of the citation must be written before.
-    failures : sequence of Failure
-        What failed.
-    software : mapping of str to str
-        Name and version of each package, in the order to be shown.
-    methods : MethodsText
-        The methods text of this participant.
+    methods : sequence of MethodsText
+        The methods text of each analysis.
 
     Returns
     -------
     Path
-        ``sub-XX.html``. The same plan and files give the same bytes.
+        ``sub-XX.html``. The same calls and files give the same bytes.
 
     Raises
     ------
     OSError
         Where it cannot be written.
     """
-    page = _make_page(plan, out_dir, failures, software, methods)
-    path = out_dir / paths.report(plan.participant)
+    page = _make_page(calls, out_dir, methods)
+    path = out_dir / paths.report(page.participant)
     write_text(path, _render(page))
     return path
 
 
-def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
-    """Return the planned outputs that are not on disk, the report itself aside."""
-    own = {paths.report(plan.participant), paths.calls(plan.participant)}
-    return tuple(
-        str(path)
-        for path in paths.expected_outputs(plan)
-        if path not in own and not (out_dir / path).is_file()
-    )
-
-
-def _make_page(
-    plan: Plan,
-    out_dir: Path,
-    failures: Sequence[Failure],
-    software: Mapping[str, str],
-    methods: MethodsText,
-) -> Page:
+def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText]) -> Page:
     """Gather all that the page shows."""
-    missing = missing_outputs(plan, out_dir)
-    part = _analysis_part(plan, out_dir, "analysis-1", software, methods)
-    state, verdict = _verdict(plan, missing, failures, part.notices)
+    plans = [call.plan for call in calls]
+    absent = (path for plan in plans for path in missing_outputs(plan, out_dir))
+    missing = tuple(dict.fromkeys(absent))
+    failures = tuple(dict.fromkeys(failure for call in calls for failure in call.failures))
+    problems = tuple(dict.fromkeys(problem for plan in plans for problem in plan.problems))
+    parts = tuple(
+        _analysis_part(number, call, calls[0], out_dir, text)
+        for number, (call, text) in enumerate(zip(calls, methods, strict=True), start=1)
+    )
+    warnings = sum(notice.warning for part in parts for notice in part.notices)
+    counts = _Counts(
+        runs=len([run for plan in plans for run in plan.runs if run.key not in plan.replaced]),
+        problems=len(problems),
+        failures=len(failures),
+        missing=len(missing),
+        warnings=warnings,
+    )
+    state, verdict = _verdict(counts)
     return Page(
-        participant=plan.participant,
+        participant=plans[0].participant,
         version=__version__,
         verdict=verdict,
         state=state,
-        tiles=_tiles(plan, out_dir, missing, failures, part.notices),
+        tiles=_tiles(plans, out_dir, counts),
         worst=(),
-        analyses=(part,),
-        others=models.other_pictures(plan, out_dir),
-        problems=plan.problems,
+        analyses=parts,
+        others=models.other_pictures(plans, out_dir),
+        problems=problems,
         failures=tuple(
             FailurePart(record=item.record, message=item.message, details=item.details)
             for item in failures
@@ -98,10 +89,21 @@ def _make_page(
     )
 
 
+class _Counts(NamedTuple):
+    """What of all analyses there is how many of."""
+
+    runs: int
+    problems: int
+    failures: int
+    missing: int
+    warnings: int
+
+
 def _analysis_part(
-    plan: Plan, out_dir: Path, anchor: str, software: Mapping[str, str], methods: MethodsText
+    number: int, call: Call, first: Call, out_dir: Path, methods: MethodsText
 ) -> AnalysisPart:
     """Gather what the page shows of one analysis."""
+    plan, anchor = call.plan, f"analysis-{number}"
     names = overview.run_names(plan)
     groups = tuple(
         group_part(plan, group, f"{anchor}-group-{index}", out_dir)
@@ -109,8 +111,8 @@ def _analysis_part(
     )
     return AnalysisPart(
         anchor=anchor,
-        title="Analysis 1",
-        differences=(),
+        title=f"Analysis {number}",
+        differences=differences(call, first),
         summary=summary_sentences(plan),
         best=best_result(groups),
         overview=models.overview_tables(plan, out_dir) if plan.runs else (),
@@ -120,11 +122,12 @@ def _analysis_part(
         runs=tuple(
             models.run_part(run, names[run.key], f"{anchor}-run-{index}", out_dir)
             for index, run in enumerate(plan.runs, start=1)
+            if run.key not in plan.replaced
         ),
         methods=methods_html(methods.markdown, methods.references, prefix=f"{anchor}-"),
         provenance=(
             models.settings_table(plan),
-            models.software_table(software),
+            models.software_table(call.software),
             models.inputs_table(plan),
             models.hashes_table(plan),
         ),
@@ -132,45 +135,40 @@ def _analysis_part(
     )
 
 
-def _verdict(
-    plan: Plan, missing: Sequence[str], failures: Sequence[Failure], notices: Sequence[Notice]
-) -> tuple[str, str]:
+def _verdict(counts: _Counts) -> tuple[str, str]:
     """Return the state of the results and the sentence that says it."""
-    warnings = sum(notice.warning for notice in notices)
-    if plan.problems:
+    if counts.problems:
+        stays = "; what earlier calls computed stands below" if counts.runs else ""
         return "bad", (
-            f"Nothing was computed: the input has {count(len(plan.problems), 'problem')}."
+            f"Nothing was computed: the input has {count(counts.problems, 'problem')}{stays}."
         )
-    if failures or missing:
+    if counts.failures or counts.missing:
         return "bad", (
-            f"Incomplete: {count(len(failures), 'step')} failed and "
-            f"{count(len(missing), 'planned output')} {'is' if len(missing) == 1 else 'are'} "
-            "missing."
+            f"Incomplete: {count(counts.failures, 'step')} failed and "
+            f"{count(counts.missing, 'planned output')} "
+            f"{'is' if counts.missing == 1 else 'are'} missing."
         )
-    if not plan.runs:
+    if not counts.runs:
         return "warning", "There is no run to analyse."
-    if warnings:
-        return "warning", f"Complete, with {count(warnings, 'warning')}."
+    if counts.warnings:
+        return "warning", f"Complete, with {count(counts.warnings, 'warning')}."
     return "good", "Complete: every planned output is there."
 
 
-def _tiles(
-    plan: Plan,
-    out_dir: Path,
-    missing: Sequence[str],
-    failures: Sequence[Failure],
-    notices: Sequence[Notice],
-) -> tuple[Tile, ...]:
+def _tiles(plans: Sequence[Plan], out_dir: Path, counts: _Counts) -> tuple[Tile, ...]:
     """Return the most important counts; what is wrong leads to where it is told."""
     used = sum(
-        bool(run.estimable) and not models.run_files_missing(run, out_dir) for run in plan.runs
+        bool(run.estimable) and not models.run_files_missing(run, out_dir)
+        for plan in plans
+        for run in plan.runs
+        if run.key not in plan.replaced
     )
-    n_outputs = len(paths.expected_outputs(plan)) - 1
-    contrasts = {item.contrast.label for run in plan.runs for item in run.contrasts}
-    contrasts |= {item.contrast.label for group in plan.groups for item in group.contrasts}
-    incomplete, absent = len(plan.runs) - used, len(plan.absent_runs)
-    errors = len(failures) + len(plan.problems)
-    warnings = sum(notice.warning for notice in notices)
+    n_outputs = len({path for plan in plans for path in paths.expected_outputs(plan)}) - 2
+    contrasts = {item.contrast.label for plan in plans for item in _items(plan)}
+    incomplete = counts.runs - used
+    absent = len({absence for plan in plans for absence in plan.absent_runs})
+    errors, warnings = counts.failures + counts.problems, counts.warnings
+    missing = counts.missing
     tiles = [
         Tile(value=str(used), name="runs used", goal="runs"),
         Tile(
@@ -182,7 +180,7 @@ def _tiles(
         Tile(value=str(absent), name="runs left out", goal="summary", state="warning"),
         Tile(value=str(len(contrasts)), name="contrasts", goal="contrasts"),
         Tile(
-            value=f"{n_outputs - len(missing)} of {n_outputs}",
+            value=f"{n_outputs - missing} of {n_outputs}",
             name="outputs written",
             goal="errors-missing" if missing else "provenance",
             state="bad" if missing else "",
@@ -196,6 +194,14 @@ def _tiles(
         Tile(value=str(errors), name="errors", goal="errors", state="bad" if errors else ""),
     ]
     return tuple(tile for tile in tiles if absent or tile.name != "runs left out")
+
+
+def _items(plan: Plan) -> Iterator[RunContrast | GroupContrast]:
+    """Iterate over the contrasts of all runs and groups."""
+    for run in plan.runs:
+        yield from run.contrasts
+    for group in plan.groups:
+        yield from group.contrasts
 
 
 def _render(page: Page) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bids_fx.derivatives import paths
@@ -64,7 +64,10 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
         *("Run", "Scans", "TR (s)", "Conditions", "Confounds", "Censored"),
         *("dof", "Contrasts", "Files"),
     )
-    files = {run.key: _files_text(run, out_dir) for run in plan.runs}
+    files = {
+        run.key: _REPLACED if run.key in plan.replaced else _files_text(run, out_dir)
+        for run in plan.runs
+    }
     runs = Table(
         caption=(
             f"Runs{f' ({common})' if common else ''}: scans and scans censored, columns of the "
@@ -111,10 +114,10 @@ def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:
     )
 
 
-def other_pictures(plan: Plan, out_dir: Path) -> tuple[Picture, ...]:
-    """Return the map figures in the participant's folder that are not of this plan."""
-    planned = set(paths.expected_outputs(plan))
-    folder = paths.folder(Entities((("sub", plan.participant),)), "figures")
+def other_pictures(plans: Sequence[Plan], out_dir: Path) -> tuple[Picture, ...]:
+    """Return the map figures in the participant's folder that are of none of these plans."""
+    planned = {path for plan in plans for path in paths.expected_outputs(plan)}
+    folder = paths.folder(Entities((("sub", plans[0].participant),)), "figures")
     return tuple(
         embed(
             folder / file.name,
@@ -180,6 +183,8 @@ def run_files_missing(run: RunPlan, out_dir: Path) -> int:
 
 
 _COMPLETE = "complete"
+#: Of a run whose results are another analysis' now.
+_REPLACED = "fitted again since, with other settings"
 
 
 def _files_text(run: RunPlan, out_dir: Path) -> str:

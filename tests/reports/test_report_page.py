@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from bids_fx.calls import Failure
+from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
@@ -96,9 +97,14 @@ class Page(HTMLParser):
         return next(rows for caption, rows in self.tables.items() if caption.startswith(start))
 
 
+def call_of(plan: Plan, failures: Sequence[Failure] = ()) -> Call:
+    state: Literal["done", "failed"] = "failed" if failures or plan.problems else "done"
+    return Call(plan=plan, state=state, failures=tuple(failures), software=SOFTWARE)
+
+
 def report(plan: Plan, out_dir: Path, failures: Sequence[Failure] = ()) -> Page:
     """Write a report and read it."""
-    path = write_report(plan, out_dir, failures=failures, software=SOFTWARE, methods=METHODS)
+    path = write_report([call_of(plan, failures)], out_dir, [METHODS])
     page = Page()
     page.feed(path.read_text(encoding="utf-8"))
     assert page.open_tags == []
@@ -119,16 +125,15 @@ def published(tmp_path: Path) -> tuple[Plan, Path]:
 def test_report_is_one_file_named_by_the_plan(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
     before = set(out_dir.rglob("*"))
-    path = write_report(plan, out_dir, failures=(), software=SOFTWARE, methods=METHODS)
+    path = write_report([call_of(plan)], out_dir, [METHODS])
     assert path == out_dir / "sub-01.html"
     assert set(out_dir.rglob("*")) - before == {path}
 
 
 def test_same_plan_and_files_give_the_same_bytes(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
-    arguments = {"failures": (), "software": SOFTWARE, "methods": METHODS}
-    first = write_report(plan, out_dir, **arguments).read_bytes()
-    assert write_report(plan, out_dir, **arguments).read_bytes() == first
+    first = write_report([call_of(plan)], out_dir, [METHODS]).read_bytes()
+    assert write_report([call_of(plan)], out_dir, [METHODS]).read_bytes() == first
 
 
 def test_page_loads_nothing_and_leads_nowhere(published: tuple[Plan, Path]) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from bids_fx.calls import Call
 from bids_fx.cli import dry_run
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.grouping import collapse_lone_runs, group_runs
@@ -76,7 +77,7 @@ def test_contrasts_of_nodes_are_counted_with_those_of_runs(tmp_path: Path) -> No
     plan = plan_of("a", "b")
     publish_all(plan, tmp_path)
     methods = render_methods([plan], {})
-    page = write_report(plan, tmp_path, failures=(), software={}, methods=methods).read_text()
+    page = write_report([Call(plan=plan, state="done")], tmp_path, [methods]).read_text()
     # face and face - house of the runs, and what the node 'change' makes
     assert "<strong>3</strong> <span>contrasts</span>" in page
 

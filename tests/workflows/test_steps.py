@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bids_fx.calls import Call
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
@@ -219,7 +220,7 @@ def test_the_report_tells_the_steps(chained) -> None:
     assert "within sessions and over sessions" in methods.markdown
     assert "each of them took the place of a run" in methods.markdown
     assert "session diff (face\\[ses-test\\] - face\\[ses-retest\\])" in methods.markdown
-    report = write_report(plan, out, failures=[], software={}, methods=methods).read_text()
+    report = write_report([Call(plan=plan, state="done")], out, [methods]).read_text()
     assert "2 sessions, each with the same weight: ses-retest, ses-test." in report
     assert "combined (2 sessions)" in report
     assert "face[ses-test] - face[ses-retest]" in report
