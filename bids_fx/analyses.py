@@ -100,11 +100,12 @@ def _together(calls: Sequence[Call]) -> Call:
         return newest
     plans = [call.plan for call in calls]
     asked = [name for plan in reversed(plans) for name in plan.settings.contrasts]
+    groups = _groups(plans)
     plan = replace(
         newest.plan,
         settings=replace(newest.plan.settings, contrasts=tuple(dict.fromkeys(asked))),
-        runs=_runs(plans),
-        groups=_groups(plans),
+        runs=_with_combined(_runs(plans), groups, plans),
+        groups=groups,
         absent=tuple(dict.fromkeys(absence for plan in plans for absence in plan.absent)),
         notices=tuple(dict.fromkeys(notice for plan in plans for notice in plan.notices)),
     )
@@ -132,6 +133,29 @@ def _runs(plans: Sequence[Plan]) -> tuple[RunPlan, ...]:
                 if (run.key in plan.replaced) is is_replaced:
                     found.setdefault(run.key, run)
     return tuple(sorted(found.values(), key=lambda run: run.entities.sort_key))
+
+
+def _with_combined(
+    runs: Iterable[RunPlan], groups: Iterable[GroupPlan], plans: Sequence[Plan]
+) -> tuple[RunPlan, ...]:
+    """Return runs with the contrasts that groups have from fits before the last."""
+    combined = {
+        (key, item.source_label)
+        for group in groups
+        for item in group.contrasts
+        for key in item.input_keys
+    }
+    extended = []
+    for run in runs:
+        known = {item.contrast.label: item for item in run.contrasts}
+        for plan in plans:
+            for other in plan.runs:
+                if other.key == run.key:
+                    for item in other.contrasts:
+                        if (run.key, item.contrast.label) in combined:
+                            known.setdefault(item.contrast.label, item)
+        extended.append(replace(run, contrasts=tuple(known.values())))
+    return tuple(extended)
 
 
 def _groups(plans: Sequence[Plan]) -> tuple[GroupPlan, ...]:

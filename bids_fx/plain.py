@@ -49,12 +49,8 @@ def to_plain(value: object) -> object:
     if isinstance(value, Entities | Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: to_plain(own)
-            for field in fields(value)
-            if (own := getattr(value, field.name)) is not _default(field)
-            and own != _default(field)
-        }
+        own = {field: to_plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain for field, plain in own.items() if plain != _default(field)}
     if isinstance(value, tuple | list | frozenset):
         return [to_plain(item) for item in (sorted(value) if _is_set(value) else value)]
     if isinstance(value, Mapping):
@@ -102,10 +98,10 @@ def _text(key: object) -> str:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return the default of a field; `MISSING` where there is none."""
+    """Return the default of a field as plain values; `MISSING` where there is none."""
     if field.default is not MISSING:
-        return field.default
-    return MISSING if field.default_factory is MISSING else field.default_factory()
+        return to_plain(field.default)
+    return MISSING if field.default_factory is MISSING else to_plain(field.default_factory())
 
 
 def _read(kind: Any, plain: Any) -> Any:

@@ -118,9 +118,11 @@ def _is_left(
     """Tell whether a combined contrast is as a plan has it, and not a newer one's."""
     label = item.contrast.label
     is_planned = any(one.contrast.label == label for one in newer.contrasts)
-    if is_planned and (newer.not_written is None or group.not_written is not None):
+    is_combined = group.not_written is None
+    is_same = newer.not_written is None and newer.settings_hash == group.settings_hash
+    if is_planned and (is_same or not is_combined):
         return False
-    results = [group] if group.not_written is None else plan.inputs(item)
+    results = [group] if is_combined else plan.inputs(item)
     return all(
         _settings_of(paths.statmap(result.entities, label, "z"), out_dir) == result.settings_hash
         for result in results

@@ -257,7 +257,8 @@ def drawable(plan: Plan, out_dir: Path) -> Todo:
     Returns
     -------
     Todo
-        Without those of runs whose design is not known, or that were fitted again since.
+        Without those of runs whose design is not known, and of what was fitted again since with
+        other settings.
     """
     return Todo(
         run_figures=frozenset(
@@ -267,7 +268,8 @@ def drawable(plan: Plan, out_dir: Path) -> Todo:
             (group.key, item.contrast.label)
             for group in plan.groups
             for item in group.estimable
-            if _all_exist(out_dir, paths.shown_maps(plan, group, item))
+            if plan.replaced.isdisjoint(run.key for run in plan.contrast_runs(item))
+            and _all_exist(out_dir, paths.shown_maps(plan, group, item))
         ),
     )
 
