@@ -17,8 +17,9 @@ from bids_fx.reports import models, overview
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
 from bids_fx.reports.results import group_part
+from bids_fx.reports.scripts import inline_scripts
 from bids_fx.reports.summary import best_result, summary_sentences
-from bids_fx.reports.wording import count
+from bids_fx.reports.wording import count, number
 
 
 def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText]) -> Path:
@@ -205,14 +206,19 @@ def _items(plan: Plan) -> Iterator[RunContrast | GroupContrast]:
 
 
 def _render(page: Page) -> str:
-    """Fill the template; every text is escaped but the methods', whose maker did it."""
+    """Fill the template; all is escaped but the methods', whose maker did it, and the scripts."""
     import jinja2
 
+    loader = jinja2.PackageLoader("bids_fx", "data")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bids_fx", "data"),
+        loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(page=page)
+    environment.filters["number"] = number
+    script, *_ = loader.get_source(environment, "report.js")
+    return environment.get_template("report.html.jinja").render(
+        page=page, scripts=inline_scripts([script])
+    )

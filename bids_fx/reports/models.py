@@ -11,7 +11,7 @@ from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
-from bids_fx.reports.files import read_json
+from bids_fx.reports.files import embed, read_json
 from bids_fx.reports.overview import (
     ABSENT,
     absent_rows,
@@ -21,7 +21,6 @@ from bids_fx.reports.overview import (
     run_names,
 )
 from bids_fx.reports.page import Picture, RunPart, Table
-from bids_fx.reports.results import embed
 from bids_fx.reports.wording import MISSING, brief
 from bids_fx.settings import chosen_settings, idle_settings, setting_text
 

@@ -50,6 +50,8 @@ class Picture:
         Where it is in the output folder.
     uri : str or None
         The image itself as a data URI; None where the file is missing.
+    size : (float, float) or None
+        Its width and height in CSS pixels, so that the page does not move when it is drawn.
     is_wide : bool
         Whether it needs the whole width of the page.
     """
@@ -59,6 +61,7 @@ class Picture:
     alt: str
     path: str
     uri: str | None
+    size: tuple[float, float] | None = None
     is_wide: bool = False
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
@@ -17,14 +17,11 @@ from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.figures.clusters import Cluster, read_clusters
-from bids_fx.reports.files import data_uri, read_json, svg_width_pt
-from bids_fx.reports.page import ContrastPart, GroupPart, Picture, Table
+from bids_fx.reports.files import embed, read_json
+from bids_fx.reports.page import ContrastPart, GroupPart, Table
 from bids_fx.reports.reportlets import combined_title, group_title, run_title
 from bids_fx.reports.wording import MISSING, brief, coordinates, count, number
 from bids_fx.settings import Z_THRESHOLD
-
-#: Figures wider than this do not stand side by side.
-WIDE_PT = 560.0
 
 #: What is behind the map of a combination.
 _FIRST_RUNS = "the mean image of its first run"
@@ -115,17 +112,6 @@ def _absent_titles(group: GroupPlan) -> list[str]:
     ]
 
 
-def embed(path: PurePosixPath, out_dir: Path, *, title: str, caption: str, alt: str) -> Picture:
-    """Return a figure of the output folder, with the image itself if it is there."""
-    file = out_dir / path
-    try:
-        uri = data_uri(file)
-        is_wide = path.suffix == ".svg" and svg_width_pt(file) > WIDE_PT
-    except OSError:
-        uri, is_wide = None, False
-    return Picture(title=title, caption=caption, alt=alt, path=str(path), uri=uri, is_wide=is_wide)
-
-
 def _contrast_part(
     plan: Plan, group: GroupPlan, item: GroupContrast, anchor: str, out_dir: Path
 ) -> ContrastPart:
@@ -174,8 +160,7 @@ def _contrast_part(
 
 def _peak_z(summaries: list[_Line]) -> float | None:
     """Return the highest z of the combined map, which is the first."""
-    peak = summaries[0].peak
-    return None if peak is None else peak.value
+    return None if summaries[0].peak is None else summaries[0].peak.value
 
 
 def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:

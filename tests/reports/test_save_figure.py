@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from bids_fx.reports.figures import draw_correlation, draw_design, save_bands, save_figure
-from bids_fx.reports.files import data_uri
+from bids_fx.reports.files import data_uri, image_size
 from tests.small_plans import make_design
 
 
@@ -74,3 +74,17 @@ def test_data_uri_names_the_kind_of_image(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"\x00\x01")
     assert data_uri(path) == "data:image/png;base64,AAE="
+
+
+def test_size_of_a_picture_is_in_pixels_of_the_page(tmp_path: Path) -> None:
+    figure = Figure(figsize=(3.0, 1.5))
+    for ending, size in ((".svg", (288.0, 144.0)), (".png", (300, 150))):
+        path = tmp_path / f"figure{ending}"
+        figure.savefig(path, dpi=100)
+        assert image_size(path) == size
+
+
+@pytest.mark.parametrize("name", ["a.svg", "a.png"])
+def test_picture_that_tells_no_size_has_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"<svg>")
+    assert image_size(tmp_path / name) is None
