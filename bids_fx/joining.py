@@ -15,10 +15,10 @@ import numpy.typing as npt
 from bids_fx.dataset.estimates import EstimateFiles, EstimateReader, Estimates
 from bids_fx.dataset.images import read_map
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.images import as_published
 from bids_fx.derivatives.influence import InfluenceRow
 from bids_fx.derivatives.results import (
     CombinedContrast,
-    as_published,
     clear_group_contrast,
     map_key,
     write_group_contrast,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bids_fx.dataset.estimates import SLAB
 from bids_fx.errors import ExitCode, Problem
+from bids_fx.glm.carpet import CARPET_VOXELS
 from bids_fx.glm.combined import BLOCK
 from bids_fx.glm.noise import SAMPLED_VOXELS, WORKED_NUMBERS
 from bids_fx.glm.series import BLOCK_VOXELS
@@ -184,6 +185,11 @@ def _nodes(plan: Plan, allowance: Allowance) -> list[tuple[str, float]]:
         for run in plan.runs
         if run.design
     ]
+    nodes += [
+        (f"drawing the fit of {run.entities}", allowance.base_gb + fit_figure_gb(run))
+        for run in plan.runs
+        if run.design
+    ]
     return nodes + [
         (
             f"drawing the contrasts of {group.entities}",
@@ -246,6 +252,7 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     block = 1.2 * 8 * WORKED_NUMBERS + (4 * BLOCK_VOXELS * n_kept if on_disk else 0)
     block += 1e9 * THREAD_GB
     fitting = n_threads * block + 16 * SAMPLED_VOXELS * n_kept
+    fitting = max(fitting, 1.2 * 4 * CARPET_VOXELS * n_kept + n_threads * 1e9 * THREAD_GB)
     if run.noise_model == "arma11":
         fitting += 80 * n_kept**2
     q = max(rows, default=1)
@@ -294,6 +301,14 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
         streams = 0.13e6 * len(item.input_keys) * (rows + triangle + 1)
         most = max(most, results + images + slabs + streams)
     return most / 1e9
+
+
+def fit_figure_gb(run: RunPlan) -> float:
+    """Estimate what drawing a run's residuals and the maps of its model takes beyond libraries.
+
+    One map at a time is read and cut; the picture of all is drawn in one piece.
+    """
+    return RUN_FIGURE_GB + 16e-9 * run.source.grid.n_voxels
 
 
 def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:

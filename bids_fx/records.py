@@ -6,7 +6,7 @@ None of them touches a file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
@@ -334,7 +334,9 @@ class Todo:
     groups : frozenset of str
         Keys of the groups to combine.
     run_figures : frozenset of str
-        Keys of the runs whose figures are to be drawn.
+        Keys of the runs whose designs are to be drawn.
+    fit_figures : frozenset of str
+        Keys of the runs of which what the fit writes is to be drawn.
     group_figures : frozenset of (str, str)
         Group key and contrast label of the map figures to be drawn.
     """
@@ -342,11 +344,12 @@ class Todo:
     runs: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     run_figures: frozenset[str] = frozenset()
+    fit_figures: frozenset[str] = frozenset()
     group_figures: frozenset[tuple[str, str]] = frozenset()
 
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
-        return bool(self.runs or self.groups or self.run_figures or self.group_figures)
+        return any(getattr(self, item.name) for item in fields(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from bids_fx.entities import LONG_NAMES
+from bids_fx.quality import BY_NAME
 from bids_fx.report_settings import CORRECTIONS, ERROR_RATES, QualityLimit, Threshold
 from bids_fx.suggest import did_you_mean
 
@@ -225,6 +226,10 @@ def quality_limit(text: str) -> QualityLimit:
             f"'{text}' is no limit", "write a measure, > or <, and a number: 'fd_mean>0.5'"
         )
     measure, sign, value = found.groups()
+    if measure not in BY_NAME:
+        question = did_you_mean(measure, BY_NAME)
+        expected = f"choose one of {', '.join(BY_NAME)}"
+        raise BadValueError(f"there is no measure '{measure}'", f"{question} {expected}".strip())
     is_above = sign == ">"
     return QualityLimit(
         measure=measure,

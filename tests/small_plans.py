@@ -14,7 +14,9 @@ import numpy.typing as npt
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.contrasts import write_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
+from bids_fx.derivatives.timeseries import write_traces
 from bids_fx.entities import Entities, parse_name
+from bids_fx.glm.carpet import Residuals
 from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Column, Condition, Design
 from bids_fx.inputs import BoldRun, ConfoundTable, Grid, RunMaps
@@ -29,6 +31,7 @@ from bids_fx.records import (
     RunPlan,
 )
 from bids_fx.settings import AnalysisSettings
+from bids_fx.traces import motion_traces
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -273,6 +276,30 @@ def publish_tables(plan: Plan, out_dir: Path) -> None:
                 write_influence(plan, group, item, rows, out_dir)
 
 
+def make_residuals(n_scans: int, seed: int = 3) -> Residuals:
+    """Return residuals of 12 rows; each scan's spread differs."""
+    rng = np.random.default_rng(seed)
+    return Residuals(
+        carpet=rng.standard_normal((12, n_scans)),
+        mean=rng.standard_normal(n_scans),
+        sd=1.0 + rng.uniform(size=n_scans),
+        dvars=np.concatenate([[np.nan], np.full(n_scans - 1, 1.5)]),
+        n_voxels=360,
+    )
+
+
+def publish_scans(run: RunPlan, out_dir: Path) -> None:
+    """Write what the fit tells of a run's scans, and the maps of its model."""
+    assert isinstance(run.source, BoldRun)
+    assert run.design is not None
+    n_kept = int(run.design.kept.sum())
+    write_traces(run, motion_traces(run.source), make_residuals(n_kept), out_dir)
+    for index, stat in enumerate(paths.model_stats(run)):
+        values = np.full(SHAPE, np.nan)
+        values[1:5, 1:6, 1:4] = 0.1 + index + np.arange(60.0).reshape(4, 5, 3) / 100
+        write_map(out_dir / paths.model_map(run.entities, stat), values)
+
+
 def influence_row(run: str, **changes: object) -> InfluenceRow:
     """Return what a run does to a peak, in numbers that float32 holds."""
     row = InfluenceRow(
@@ -306,6 +333,9 @@ def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:
     """Write everything that the plan promises; files that the report embeds are stand-ins."""
     publish_maps(plan, out_dir, **maps)
     publish_tables(plan, out_dir)
+    for run in plan.runs:
+        if run.design is not None:
+            publish_scans(run, out_dir)
     contents = {
         ".svg": TINY_SVG,
         ".png": TINY_PNG,

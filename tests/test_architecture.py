@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
         *("glm", "dataset.tables", "dataset.images", "derivatives", "plan", "records", "inputs"),
-        *("reports.figures", "reports.reportlets", "settings", "joining", "interfaces"),
+        *("reports.figures", "reports.reportlets", "reports.runfigures", "settings", "joining"),
+        *("traces", "interfaces"),
     ),
     "joining": (
         *("glm.combined", "glm.influence", "glm.peaks", "dataset.estimates", "dataset.images"),
@@ -56,6 +57,7 @@ MAY_IMPORT = {
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
         *("report_settings", "calls", "analyses"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
+        *("glm.contrasts", "quality", "traces"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
     "methods": ("records", "settings", "steps", "fragments", "boilerplate", ""),
@@ -65,6 +67,7 @@ MAY_IMPORT = {
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("calls", "plain"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
+        *("glm.carpet", "quality", "traces"),
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
@@ -139,7 +142,9 @@ MAY_IMPORT = {
     "vocabulary": ("suggest",),
     "settings": ("entities", "glm.names", "report_settings"),
     "report_settings": (),
-    "values": ("entities", "report_settings", "suggest"),
+    "values": ("entities", "quality", "report_settings", "suggest"),
+    "quality": ("report_settings",),
+    "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
     "suggest": (),
     "entities": (),
     "errors": (),

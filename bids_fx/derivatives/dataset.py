@@ -20,6 +20,7 @@ BIDSIGNORE = (
     "*_corr.*",
     "*_qc.*",
     "*_desc-qc.*",
+    "*_desc-quality_timeseries.*",
     "*_clusters.*",
     "*_influence.*",
     "*_boldref.*",

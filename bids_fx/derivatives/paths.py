@@ -29,6 +29,12 @@ NOISE_STATS: dict[str, tuple[str, ...]] = {
     "arma11": ("ar1", "white"),
 }
 
+#: Figures of a run's model by what they are drawn from: its design, or what the fit has written.
+DESIGN_FIGURES = ("design", "corr", "contrasts")
+FIT_FIGURES = ("carpet", "model", "whiteness")
+#: That of the motion, which the fit writes too, but which does not depend on the image's space.
+MOTION_FIGURE = "motion"
+
 #: Entities of an image that a table of the run does not depend on.
 IMAGE_ENTITIES = ("space", "cohort", "res", "den")
 
@@ -84,6 +90,16 @@ def quality(entities: Entities) -> PurePosixPath:
     return folder(entities) / f"{entities}_desc-qc.json"
 
 
+def timeseries(entities: Entities) -> PurePosixPath:
+    """Return the path of the table of a run's motion and residuals, scan by scan."""
+    return folder(entities) / f"{entities}_desc-quality_timeseries.tsv"
+
+
+def carpet(entities: Entities) -> PurePosixPath:
+    """Return the path of the image of a run's residuals, one pixel a scan and some voxels."""
+    return folder(entities, "figures") / f"{entities}_desc-residuals_carpet.png"
+
+
 def design(entities: Entities) -> PurePosixPath:
     """Return the path of a run's design matrix; it does not depend on the image's space."""
     return folder(entities) / f"{entities.without(*IMAGE_ENTITIES)}_design.tsv"
@@ -112,8 +128,12 @@ def influence(entities: Entities, label: str) -> PurePosixPath:
 
 
 def run_figure(entities: Entities, kind: str) -> PurePosixPath:
-    """Return the path of a run's figure: ``design``, ``corr``, ``contrasts`` or ``motion``."""
+    """Return the path of a run's figure; those of its images' values have the space."""
     stem = folder(entities, "figures")
+    if kind == "model":
+        return stem / f"{entities}_desc-model_statmap.png"
+    if kind in FIT_FIGURES:
+        return stem / f"{entities}_{kind}.svg"
     return stem / f"{entities.without(*IMAGE_ENTITIES)}_{kind}.svg"
 
 
@@ -257,16 +277,39 @@ def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:
     yield sidecar(design(run.entities))
     yield contrasts_table(run.entities)
     yield quality(run.entities)
+    yield timeseries(run.entities)
+    yield sidecar(timeseries(run.entities))
+    yield carpet(run.entities)
+
+
+def design_figures(run: RunPlan) -> dict[str, PurePosixPath]:
+    """Return the figures of a run's design by kind."""
+    if isinstance(run.source, RunMaps):
+        return {}
+    return {kind: run_figure(run.entities, kind) for kind in DESIGN_FIGURES}
+
+
+def fit_figures(run: RunPlan) -> dict[str, PurePosixPath]:
+    """Return the figures of what a run's fit has written, by kind."""
+    if isinstance(run.source, RunMaps):
+        return {}
+    has_motion = run.source.confounds_file is not None
+    kinds = (*((MOTION_FIGURE,) if has_motion else ()), *FIT_FIGURES)
+    return {kind: run_figure(run.entities, kind) for kind in kinds}
+
+
+def shown_of_fit(run: RunPlan) -> Iterator[PurePosixPath]:
+    """Iterate over what the fit of a run has written that its figures show."""
+    if isinstance(run.source, RunMaps):
+        return
+    yield from (quality(run.entities), timeseries(run.entities), carpet(run.entities))
+    yield sidecar(timeseries(run.entities))
+    yield from (model_map(run.entities, stat) for stat in model_stats(run))
 
 
 def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
-    """Return a run's figures by kind."""
-    if isinstance(run.source, RunMaps):
-        return {}
-    kinds = ["design", "corr", "contrasts"]
-    if run.source.confounds_file is not None:
-        kinds.append("motion")
-    return {kind: run_figure(run.entities, kind) for kind in kinds}
+    """Return all of a run's figures by kind."""
+    return design_figures(run) | fit_figures(run)
 
 
 def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.contrasts import write_contrasts, write_group_contrasts
+from bids_fx.derivatives.images import ImageWriter
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.meanings import said_of
+from bids_fx.derivatives.timeseries import write_traces
 from bids_fx.derivatives.write import (
     remove_outputs,
     sha256,
@@ -23,11 +25,12 @@ from bids_fx.derivatives.write import (
     write_json,
     write_table,
 )
-from bids_fx.entities import Entities
-from bids_fx.inputs import BoldRun, FloatArray, Grid, RunMaps
+from bids_fx.glm.carpet import Residuals
+from bids_fx.inputs import BoldRun, FloatArray, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 from bids_fx.threads import map_in_order
+from bids_fx.traces import MotionTraces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,10 @@ class RunResult:
         Residual degrees of freedom of the model.
     quality : dict of str to float
         Quality measures of the run.
+    traces : MotionTraces
+        Its motion, scan by scan.
+    residuals : Residuals
+        The residuals of some of its voxels.
     hashes : dict of str to str
         SHA-256 of each image that was read, by its BIDS URI.
     """
@@ -59,6 +66,8 @@ class RunResult:
     contrast_maps: Mapping[str, Mapping[str, FloatArray]]
     dof: float
     quality: dict[str, float | int | None]
+    traces: MotionTraces
+    residuals: Residuals
     hashes: dict[str, str]
 
 
@@ -71,7 +80,8 @@ class CombinedContrast:
     mask : ndarray of bool, 3D
         The voxels that at least one run covers; vectors below are in its C order.
     maps : dict of str to ndarray
-        By ``stat-`` label; shapes as in `RunResult`, types as computed or `as_published`.
+        By ``stat-`` label; shapes as in `RunResult`, types as computed or
+        `bids_fx.derivatives.images.as_published`.
     gave_way : int
         Number of voxels where few degrees of freedom of a run made the weighted combination a
         plain mean.
@@ -86,71 +96,6 @@ class CombinedContrast:
     gave_way: int
     influence: tuple[InfluenceRow, ...]
     hashes: dict[str, str]
-
-
-#: These keep double precision: float32 ends at p = 1e-38, and rows that correlate cancel.
-_DOUBLE = {"p", "qp", "covariance"}
-#: Whole numbers, 0 where there is nothing to count.
-_WHOLE = {"nruns", "zchangerun"}
-
-
-def as_published(stat: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a statistic's values as its image holds them.
-
-    Examples
-    --------
-    >>> as_published("nruns", np.array([2.0, np.nan]))
-    array([2, 0], dtype=int16)
-    """
-    if stat in _WHOLE:
-        values = np.nan_to_num(values)
-    dtype = np.int16 if stat in _WHOLE else np.float64 if stat in _DOUBLE else np.float32
-    return values.astype(dtype, copy=False)
-
-
-class _ImageWriter:
-    """Writes images of one result with their sidecars."""
-
-    def __init__(
-        self, out_dir: Path, entities: Entities, mask: npt.NDArray[np.bool_], grid: Grid
-    ) -> None:
-        self.out_dir, self.mask, self.grid = out_dir, mask, grid
-        space = entities.get("space")
-        self.standard_space = space is not None and paths.is_standard_space(space)
-
-    def write(
-        self,
-        path: PurePosixPath,
-        values: npt.NDArray[Any],
-        sidecar: Mapping[str, object],
-        *,
-        stat: str = "",
-        dofs: tuple[float, ...] | None = None,
-    ) -> Path:
-        """Write one image; the sidecar comes last, so that it vouches for a whole image."""
-        write_image(
-            self.out_dir / path,
-            as_published(stat, values),
-            self.mask,
-            self.grid,
-            standard_space=self.standard_space,
-            intent=sidecars.intent(stat, dofs),
-            outside=0 if stat in _WHOLE else np.nan,
-        )
-        write_json(self.out_dir / paths.sidecar(path), sidecar)
-        return self.out_dir / path
-
-    def write_mask(self, path: PurePosixPath, sidecar: Mapping[str, object]) -> None:
-        """Write the mask itself."""
-        write_image(
-            self.out_dir / path,
-            self.mask[self.mask].astype(np.uint8),
-            self.mask,
-            self.grid,
-            standard_space=self.standard_space,
-            outside=0,
-        )
-        write_json(self.out_dir / paths.sidecar(path), sidecar)
 
 
 def write_design(run: RunPlan, settings: AnalysisSettings, out_dir: Path) -> None:
@@ -182,7 +127,7 @@ def write_run(
     *,
     n_threads: int = 1,
 ) -> dict[str, Path]:
-    """Publish the maps of one run, the table of its contrasts and its quality measures.
+    """Publish the maps of one run, the table of its contrasts and what tells of its quality.
 
     Parameters
     ----------
@@ -203,7 +148,7 @@ def write_run(
         The contrast maps by `map_key`.
     """
     assert isinstance(run.source, BoldRun)
-    writer = _ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
+    writer = ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
     remove_outputs(paths.superseded_by_run(run), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     medians: dict[str, float | None] = {}
@@ -236,6 +181,7 @@ def write_run(
     write_contrasts(run, medians, out_dir)
     quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
+    write_traces(run, result.traces, result.residuals, out_dir)
     return published
 
 
@@ -250,7 +196,7 @@ def _median(values: npt.NDArray[Any]) -> float | None:
 
 
 def _write_mean_image(
-    writer: _ImageWriter, run: RunPlan, result: RunResult, common: Mapping[str, object]
+    writer: ImageWriter, run: RunPlan, result: RunResult, common: Mapping[str, object]
 ) -> None:
     """Write the whole mean image: the background of figures shows the head around the mask."""
     everywhere = np.ones_like(result.mask)
@@ -368,9 +314,9 @@ def write_group_mask(
 
 def _group_writer(
     plan: Plan, group: GroupPlan, mask: npt.NDArray[np.bool_], out_dir: Path
-) -> _ImageWriter:
+) -> ImageWriter:
     grid = next(plan.group_runs(group)).source.grid
-    return _ImageWriter(out_dir, group.entities, mask, grid)
+    return ImageWriter(out_dir, group.entities, mask, grid)
 
 
 def map_key(key: str, label: str, stat: str) -> str:

@@ -8,7 +8,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -264,6 +264,11 @@ def drawable(plan: Plan, out_dir: Path) -> Todo:
         run_figures=frozenset(
             run.key for run in plan.runs if run.design is not None and run.key not in plan.replaced
         ),
+        fit_figures=frozenset(
+            run.key
+            for run in plan.runs
+            if run.key not in plan.replaced and _all_exist(out_dir, paths.shown_of_fit(run))
+        ),
         group_figures=frozenset(
             (group.key, item.contrast.label)
             for group in plan.groups
@@ -300,14 +305,19 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
         changed = not (runs | groups).isdisjoint(group.input_keys)
         if force or changed or not is_group_finished(plan, group, out_dir, hashes):
             groups.add(group.key)
+
+    def undrawn(figures_of: Callable[[RunPlan], Mapping[str, PurePosixPath]]) -> frozenset[str]:
+        return frozenset(
+            run.key
+            for run in plan.runs
+            if force or run.key in runs or not _all_exist(out_dir, figures_of(run).values())
+        )
+
     return Todo(
         runs=frozenset(runs),
         groups=frozenset(groups),
-        run_figures=frozenset(
-            run.key
-            for run in plan.runs
-            if force or run.key in runs or not _all_exist(out_dir, paths.run_figures(run).values())
-        ),
+        run_figures=undrawn(paths.design_figures),
+        fit_figures=undrawn(paths.fit_figures),
         group_figures=frozenset(
             (group.key, label)
             for group in plan.groups

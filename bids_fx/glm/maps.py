@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.errors import BIDSFXError
+from bids_fx.glm.carpet import Residuals, sample_residuals
 from bids_fx.glm.contrasts import DesignSpace, contrast_vector, design_space
 from bids_fx.glm.design import Design
 from bids_fx.glm.noise import ContrastFit, RunFit, fit_run
@@ -60,12 +61,15 @@ class RunStatistics:
         Residual degrees of freedom: kept scans minus the rank of their design.
     quality : dict of str to float
         Summaries over the voxels.
+    residuals : Residuals
+        Those of some voxels, scan by scan.
     """
 
     model: MapSet
     contrasts: Mapping[str, MapSet]
     dof: float
     quality: dict[str, float | int | None]
+    residuals: Residuals
 
 
 class ContrastMaps(Mapping[str, MapSet]):
@@ -176,29 +180,37 @@ def run_maps(
         for contrast in contrasts.values()
     ]
     baseline = [column.role in {"drift", "constant"} for column in fitted.columns]
+    scans = np.flatnonzero(design.kept)
+    offset = mean if _needs_mean(space, signal_scaling) else None
     fit = fit_run(
         Y,
         space,
         vectors,
-        scans=np.flatnonzero(design.kept),
+        scans=scans,
         noise_model=noise_model,
         baseline=design_space(fitted.matrix[:, baseline]),
-        offset=mean if _needs_mean(space, signal_scaling) else None,
+        offset=offset,
         n_threads=n_threads,
+    )
+    residuals = sample_residuals(
+        Y, space.basis, fit.residual_sd, scans, offset=offset, n_threads=n_threads
     )
     model = _model_maps(fit, mean, factor)
     tests = {label: contrast.test for label, contrast in contrasts.items()}
     measures: dict[str, float | int | None] = {
         "dof": fit.dof,
         "rank": space.rank,
+        "n_voxels": Y.shape[1],
         **quality_measures(model),
         **fit.whiteness,
+        **residuals.measures(),
     }
     return RunStatistics(
         model=model,
         contrasts=ContrastMaps(tests, fit.contrasts, factor),
         dof=fit.dof,
         quality=measures,
+        residuals=residuals,
     )
 
 

@@ -34,6 +34,43 @@ def temporal_snr(mean: FloatArray, residual_sd: FloatArray) -> FloatArray:
     return np.where(good, mean, np.nan) / np.where(good, residual_sd, 1.0)
 
 
+#: Radius of the sphere on whose surface rotations are lengths (Power et al. 2012).
+HEAD_RADIUS_MM = 50.0
+
+
+def framewise_displacement(translations: FloatArray, rotations: FloatArray) -> FloatArray:
+    r"""Return how far the head moved from each scan to the next.
+
+    Parameters
+    ----------
+    translations : ndarray of shape (n_scans, 3)
+        In mm.
+    rotations : ndarray of shape (n_scans, 3)
+        In radians.
+
+    Returns
+    -------
+    ndarray of shape (n_scans,)
+        In mm; NaN in the first scan, and where a parameter is NaN.
+
+    Notes
+    -----
+    .. math:: FD_t = \sum_i |d_{it} - d_{i,t-1}| + 50 \sum_i |\alpha_{it} - \alpha_{i,t-1}|,
+
+    the rotations as lengths on a sphere of 50 mm (Power et al. 2012, NeuroImage 59).
+
+    Examples
+    --------
+    >>> framewise_displacement(
+    ...     np.array([[0.0, 0, 0], [1, -2, 0]]), np.array([[0.0] * 3, [0.01] * 3])
+    ... )
+    array([nan, 4.5])
+    """
+    moved = np.abs(np.diff(translations, axis=0)).sum(axis=1)
+    turned = np.abs(np.diff(rotations, axis=0)).sum(axis=1)
+    return np.concatenate([[np.nan], moved + HEAD_RADIUS_MM * turned])
+
+
 def quality_measures(maps: Mapping[str, FloatArray]) -> dict[str, float | int | None]:
     """Summarise the maps of a run's model over the voxels.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Directory,
@@ -28,6 +27,7 @@ from bids_fx.inputs import BoldRun
 from bids_fx.joining import join_masks, join_runs
 from bids_fx.records import GroupPlan, Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
+from bids_fx.traces import motion_traces, scan_measures
 
 
 class _FitRunInputSpec(BaseInterfaceInputSpec):
@@ -165,6 +165,7 @@ def _fit(
         signal_scaling=settings.signal_scaling,
         n_threads=n_threads,
     )
+    traces = motion_traces(source)
     read = {source.bold: series.bold_sha256, source.mask: series.mask_sha256}
     return RunResult(
         mask=series.mask,
@@ -172,22 +173,8 @@ def _fit(
         model_maps=statistics.model,
         contrast_maps=statistics.contrasts,
         dof=statistics.dof,
-        quality=statistics.quality | _motion(run),
+        quality=statistics.quality | scan_measures(run, traces),
+        traces=traces,
+        residuals=statistics.residuals,
         hashes={source.uris[file]: value for file, value in read.items() if file and value},
     )
-
-
-def _motion(run: RunPlan) -> dict[str, float | int | None]:
-    """Return what the confounds say of the run's motion, and how many scans were censored."""
-    source = run.source
-    assert isinstance(source, BoldRun)
-    table = source.confounds.values if source.confounds is not None else {}
-    names = ("framewise_displacement", "FramewiseDisplacement")
-    columns = (table[name] for name in names if name in table)
-    trace = next((column for column in columns if np.isfinite(column).any()), None)
-    return {
-        "n_scans": source.n_scans,
-        "n_censored": len(run.confounds.censored),
-        "fd_mean_mm": None if trace is None else float(np.nanmean(trace)),
-        "fd_max_mm": None if trace is None else float(np.nanmax(trace)),
-    }

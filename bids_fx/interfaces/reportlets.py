@@ -15,7 +15,8 @@ from nipype.interfaces.base import (
 )
 
 from bids_fx.records import GroupPlan, Plan, RunPlan
-from bids_fx.reports.reportlets import draw_group_contrast, draw_run_figures
+from bids_fx.reports.reportlets import draw_group_contrast
+from bids_fx.reports.runfigures import draw_design_figures, draw_fit_figures
 
 
 class _DrawRunInputSpec(BaseInterfaceInputSpec):
@@ -28,13 +29,32 @@ class _FiguresOutputSpec(TraitedSpec):
 
 
 class DrawRun(SimpleInterface):
-    """Draw the figures of a run's design and motion."""
+    """Draw the figures of a run's design."""
 
     input_spec = _DrawRunInputSpec
     output_spec = _FiguresOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        drawn = draw_run_figures(self.inputs.run, Path(self.inputs.out_dir))
+        drawn = draw_design_figures(self.inputs.run, Path(self.inputs.out_dir))
+        self._results["figures"] = [str(path) for path in drawn.values()]
+        return runtime
+
+
+class _DrawFitInputSpec(_DrawRunInputSpec):
+    todo = traits.Set(traits.Str, mandatory=True, desc="keys of the runs that are to be drawn")
+    maps = traits.Dict(mandatory=True, desc="published maps of the run, which it waits for")
+
+
+class DrawFit(SimpleInterface):
+    """Draw the figures of a run's motion, residuals and model, once it is fitted."""
+
+    input_spec = _DrawFitInputSpec
+    output_spec = _FiguresOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        run: RunPlan = self.inputs.run
+        is_wanted = run.key in self.inputs.todo
+        drawn = draw_fit_figures(run, Path(self.inputs.out_dir)) if is_wanted else {}
         self._results["figures"] = [str(path) for path in drawn.values()]
         return runtime
 

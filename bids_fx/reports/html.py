@@ -13,8 +13,9 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.write import write_text
 from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast
-from bids_fx.reports import models, overview
+from bids_fx.reports import models, overview, provenance
 from bids_fx.reports.markdown import methods_html
+from bids_fx.reports.measures import worst_quality
 from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
 from bids_fx.reports.results import group_part
 from bids_fx.reports.scripts import inline_scripts
@@ -78,7 +79,7 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
         verdict=verdict,
         state=state,
         tiles=_tiles(plans, out_dir, counts),
-        worst=(),
+        worst=worst_quality(plans, out_dir),
         analyses=parts,
         others=models.other_pictures(plans, out_dir),
         problems=problems,
@@ -121,16 +122,22 @@ def _analysis_part(
         reasons=overview.estimability_reasons(plan),
         groups=groups,
         runs=tuple(
-            models.run_part(run, names[run.key], f"{anchor}-run-{index}", out_dir)
+            models.run_part(
+                run,
+                names[run.key],
+                f"{anchor}-run-{index}",
+                out_dir,
+                plan.report.quality_limits,
+            )
             for index, run in enumerate(plan.runs, start=1)
             if run.key not in plan.replaced
         ),
         methods=methods_html(methods.markdown, methods.references, prefix=f"{anchor}-"),
         provenance=(
-            models.settings_table(plan),
-            models.software_table(call.software),
-            models.inputs_table(plan),
-            models.hashes_table(plan),
+            provenance.settings_table(plan),
+            provenance.software_table(call.software),
+            provenance.inputs_table(plan),
+            provenance.hashes_table(plan),
         ),
         notices=tuple(sorted(dict.fromkeys(plan.notices), key=lambda notice: not notice.warning)),
     )

@@ -1,17 +1,24 @@
-"""The part of the report about the runs: overview, models, quality and provenance."""
+"""The part of the report about the runs: overview, models and quality."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.contrasts import read_contrasts
+from bids_fx.derivatives.quality import read_quality
 from bids_fx.derivatives.sidecars import has_dof_of_voxels
+from bids_fx.derivatives.timeseries import read_traces
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import Plan, RunPlan
-from bids_fx.reports.files import embed, read_json
+from bids_fx.report_settings import QualityLimit
+from bids_fx.reports.captions import RunFacts, picture_text
+from bids_fx.reports.files import embed
+from bids_fx.reports.measures import measures_table
 from bids_fx.reports.overview import (
     ABSENT,
     absent_rows,
@@ -22,37 +29,9 @@ from bids_fx.reports.overview import (
 )
 from bids_fx.reports.page import Picture, RunPart, Table
 from bids_fx.reports.wording import MISSING, brief
-from bids_fx.settings import chosen_settings, idle_settings, setting_text
 
-#: Title, alternative text and caption of a run's figures.
-_FIGURES = {
-    "design": (
-        "Design matrix",
-        "Design matrix of {run}: one row a scan, one column a regressor.",
-        (
-            "One row per scan, one column per regressor, each divided by its largest absolute "
-            "value (red positive, blue negative). The strip above shows what each column is for."
-        ),
-    ),
-    "corr": (
-        "Correlation of regressors",
-        "Correlations between the regressors of {run}.",
-        "Pearson's r between all regressors but intercept and censored scans; conditions in bold.",
-    ),
-    "contrasts": (
-        "Contrast weights",
-        "Weights of each estimable contrast of {run} over its regressors.",
-        "Weights of every contrast that this run can estimate; columns without a number weigh 0.",
-    ),
-    "motion": (
-        "Motion",
-        "Motion parameters and framewise displacement of {run} over its scans.",
-        (
-            "Motion parameters in mm and degrees, and framewise displacement in mm. "
-            "Shaded scans are censored."
-        ),
-    ),
-}
+#: Figures that do not stand beside another.
+_WIDE = {"carpet", "model"}
 
 
 def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
@@ -84,7 +63,13 @@ def overview_tables(plan: Plan, out_dir: Path) -> tuple[Table, ...]:
     return (runs, *nodes_tables(plan), *contrasts)
 
 
-def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:
+def run_part(
+    run: RunPlan,
+    name: str,
+    anchor: str,
+    out_dir: Path,
+    limits: Sequence[QualityLimit] = (),
+) -> RunPart:
     """Gather what the report shows of a run's model.
 
     Parameters
@@ -97,20 +82,31 @@ def run_part(run: RunPlan, name: str, anchor: str, out_dir: Path) -> RunPart:
         Its id in the page.
     out_dir : Path
         The output folder.
+    limits : sequence of QualityLimit
+        What its quality must keep.
     """
+    facts = _read_facts(run, name, out_dir)
     pictures = []
     for kind, path in paths.run_figures(run).items():
-        title, alt, caption = _FIGURES[kind]
-        pictures.append(
-            embed(path, out_dir, title=title, caption=caption, alt=alt.format(run=name))
-        )
+        text = picture_text(kind, facts)
+        picture = embed(path, out_dir, title=text.title, caption=text.caption, alt=text.alt)
+        pictures.append(replace(picture, is_wide=picture.is_wide or kind in _WIDE))
     return RunPart(
         anchor=anchor,
         title=name,
         text=_run_text(run),
         pictures=tuple(pictures),
-        tables=_run_tables(run, out_dir),
+        tables=_run_tables(run, out_dir, facts.measures, limits),
     )
+
+
+def _read_facts(run: RunPlan, name: str, out_dir: Path) -> RunFacts:
+    """Read what the fit of a run has written, as far as it is there."""
+    traces = None
+    # Where a file is missing or damaged, the report says so in its place.
+    with contextlib.suppress(OSError, ValueError):
+        traces = read_traces(run, out_dir)
+    return RunFacts(run=run, name=name, measures=read_quality(run, out_dir), traces=traces)
 
 
 def other_pictures(plans: Sequence[Plan], out_dir: Path) -> tuple[Picture, ...]:
@@ -125,53 +121,8 @@ def other_pictures(plans: Sequence[Plan], out_dir: Path) -> tuple[Picture, ...]:
             caption="From another call of the program; its settings may differ from these.",
             alt=f"z maps at axial cuts, as in {file.name}",
         )
-        for file in sorted((out_dir / folder).glob("*_statmap.png"))
+        for file in sorted((out_dir / folder).glob("*_stat-z*_statmap.png"))
         if folder / file.name not in planned
-    )
-
-
-def settings_table(plan: Plan) -> Table:
-    """Return all settings, and whether each was chosen, is a default or is not in force."""
-    chosen = chosen_settings(plan.settings)
-    idle = idle_settings(
-        plan.settings,
-        given_designs=plan.has_given_designs,
-        given_maps=plan.has_given_maps,
-        hrf_models=plan.hrf_models,
-    )
-    rows = []
-    for name, value in plan.settings.to_json().items():
-        origin = "chosen" if name in chosen else "default"
-        if name in idle:
-            origin = f"not in force: {idle[name]}"
-        rows.append((name, setting_text(name, value), origin))
-    return Table(
-        caption="Settings that change numbers",
-        head=("Setting", "Value", "Origin"),
-        rows=tuple(rows),
-        tones={"chosen": "strong"},
-    )
-
-
-def software_table(software: Mapping[str, str]) -> Table:
-    """Return the versions of the software."""
-    return Table(caption="Software", head=("Package", "Version"), rows=tuple(software.items()))
-
-
-def inputs_table(plan: Plan) -> Table:
-    """Return the input files of each run as BIDS URIs, never as paths of the machine."""
-    rows = [(run.key, uri) for run in plan.runs for uri in sorted(run.source.uris.values())]
-    return Table(caption="Input files", head=("Run", "File"), rows=tuple(rows))
-
-
-def hashes_table(plan: Plan) -> Table:
-    """Return the hashes that the sidecars carry too, to tell analyses apart."""
-    rows = [(run.key, run.settings_hash) for run in plan.runs]
-    rows += [(group.key, group.settings_hash) for group in plan.written_groups]
-    return Table(
-        caption="Hashes of all that changes the numbers but the images (SettingsHash)",
-        head=("Run or group", "SHA-256"),
-        rows=tuple(rows),
     )
 
 
@@ -249,7 +200,9 @@ def _run_text(run: RunPlan) -> str:
     return " ".join([*sentences, *(f"{note}." for note in run.notes)])
 
 
-def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
+def _run_tables(
+    run: RunPlan, out_dir: Path, measures: Mapping[str, object], limits: Sequence[QualityLimit]
+) -> tuple[Table, ...]:
     """Return the tables of conditions, censored scans and quality of a run."""
     if isinstance(run.source, RunMaps):
         return ()
@@ -260,16 +213,7 @@ def _run_tables(run: RunPlan, out_dir: Path) -> tuple[Table, ...]:
         rows = tuple((str(item.scan), item.reason) for item in run.confounds.censored)
         caption = f"Censored scans: {len(rows)} of {run.source.n_scans} (the first scan is 0)"
         tables.append(Table(caption=caption, head=("Scan", "Reason"), rows=rows))
-    measures = read_json(out_dir / paths.quality(run.entities))
-    rows = tuple((measure_name(name), _measure(value)) for name, value in sorted(measures.items()))
-    tables.append(
-        Table(
-            caption="Quality measures" if rows else f"Quality measures: {MISSING}",
-            head=("Measure", "Value"),
-            rows=rows,
-        )
-    )
-    return tuple(tables)
+    return (*tables, measures_table(measures, limits))
 
 
 def _condition_table(source: BoldRun) -> Table:
@@ -304,49 +248,5 @@ def _contrast_table(run: RunPlan, out_dir: Path) -> Table:
             for row in found
             if row.rows
         ),
+        is_wide=True,
     )
-
-
-def _measure(value: object) -> str:
-    """Return a quality measure for people."""
-    if isinstance(value, float):
-        return brief(value)
-    return "n/a" if value is None else str(value)
-
-
-def measure_name(key: str) -> str:
-    """Return what a quality measure is called.
-
-    Examples
-    --------
-    >>> measure_name("tsnr_median"), measure_name("ar1_missing"), measure_name("fd_mean_mm")
-    ('temporal SNR, median', 'voxels without autocorrelation', 'framewise displacement, mean (mm)')
-    >>> measure_name("whitened_autocorrelation_lag1")
-    'autocorrelation of the whitened residuals, lag 1'
-    """
-    if key in _MEASURES:
-        return _MEASURES[key]
-    stem, _, kind = key.removesuffix("_mm").rpartition("_")
-    name = _MEASURES.get(stem, stem.replace("_", " "))
-    if kind == "missing":
-        return f"voxels without {name}"
-    kind = kind.replace("lag", "lag ")
-    text = f"{name}, {kind}" if stem else kind
-    return f"{text} (mm)" if key.endswith("_mm") else text
-
-
-_MEASURES = {
-    "ar1": "autocorrelation",
-    "dof": "degrees of freedom",
-    "fd": "framewise displacement",
-    "n_censored": "censored scans",
-    "n_scans": "scans",
-    "rank": "rank of the design",
-    "residual_autocorrelation": "autocorrelation of the residuals",
-    "rsquared": "R squared",
-    "sigmasq": "residual variance",
-    "tsnr": "temporal SNR",
-    "white": "white share of the noise",
-    "whitened_autocorrelation": "autocorrelation of the whitened residuals",
-    "whitened_outside": "autocorrelations beyond white noise's 95 % limits after whitening",
-}

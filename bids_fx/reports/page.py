@@ -24,12 +24,18 @@ class Table:
         Cells, as many as `head`.
     tones : dict of str to str
         Cells that stand out: ``good``, ``bad`` or ``strong`` by their text.
+    headings : dict of int to str
+        What stands above some of the rows, by the number of the first of them.
+    is_wide : bool
+        Whether it needs the whole width of the page.
     """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     tones: dict[str, str] = field(default_factory=dict)
+    headings: dict[int, str] = field(default_factory=dict)
+    is_wide: bool = False
 
     def is_numeric(self, column: int) -> bool:
         """Tell whether all cells of a column are numbers or places, which are set flush right."""

@@ -1,4 +1,4 @@
-"""The figures and tables of runs and groups: published files in, files out."""
+"""The figures and tables of groups: published files in, files out."""
 
 from __future__ import annotations
 
@@ -6,61 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bids_fx.derivatives import paths
-from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.figures.clusters import Cluster, cluster_table, write_clusters
 from bids_fx.reports.figures.cuts import StatRow
-from bids_fx.reports.figures.designs import (
-    draw_contrasts,
-    draw_correlation,
-    draw_design,
-)
-from bids_fx.reports.figures.motion import draw_motion
 from bids_fx.reports.figures.statmaps import draw_statmaps
-from bids_fx.reports.figures.style import save_bands, save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from bids_fx.reports.figures.style import save_bands
 
 #: Name of the combined map in cluster tables.
 COMBINED = "combined"
-
-
-def draw_run_figures(run: RunPlan, out_dir: Path) -> dict[str, Path]:
-    """Draw the figures of a run's model.
-
-    Parameters
-    ----------
-    run : RunPlan
-        A run that is fitted; maps made beforehand have no such figures.
-    out_dir : Path
-        The output folder.
-
-    Returns
-    -------
-    dict of str to Path
-        By kind (``design``, ``corr``, ``contrasts``, ``motion``), as `paths.run_figures`.
-    """
-    design = run.design
-    if design is None:
-        return {}
-    draw: dict[str, Callable[[], Figure]] = {
-        "design": lambda: draw_design(design),
-        "corr": lambda: draw_correlation(design),
-        "contrasts": lambda: draw_contrasts(run),
-        "motion": lambda: draw_motion(run),
-    }
-    return {
-        kind: save_figure(draw[kind](), out_dir / path)
-        for kind, path in paths.run_figures(run).items()
-        # Without the table of confounds what was drawn of it stays.
-        if kind != "motion" or (isinstance(run.source, BoldRun) and run.source.confounds)
-    }
 
 
 def draw_group_contrast(

@@ -205,12 +205,12 @@ def is_plugin(name: object) -> bool:
 
 
 def is_idle(inputs: Any, folder: str) -> bool:
-    """Tell whether a node only passes on what was done before, as only fits do.
+    """Tell whether a node has nothing to do with its run, as fits and their figures may.
 
     Parameters
     ----------
     inputs : traits of an interface
-        With `todo`, if it is a fit; the run that nipype will give it is not in them yet.
+        With `todo`, if it is of a run; the run that nipype will give it is not in them yet.
     folder : str
         The node's working directory, which names the run.
     """
@@ -238,6 +238,8 @@ def describe_node(fullname: str, folder: str) -> tuple[str, str]:
     participant = re.search(r"\.sub_([^.]+)", fullname)
     if node == "fit_run":
         task = f"fitting {_run_of(folder) or group}"
+    elif node == "show_fit":
+        task = f"drawing the fit of {_run_of(folder) or group}"
     elif node.startswith("combine_"):
         task = f"combining {node.removeprefix('combine_')} of {group}"
     elif node == "join_masks":

@@ -10,8 +10,8 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from bids_fx.interfaces.glm import CombineRuns, FitRun, JoinMasks, published_estimates
-from bids_fx.interfaces.reportlets import DrawContrast
-from bids_fx.memory import Allowance, contrast_figure_gb
+from bids_fx.interfaces.reportlets import DrawContrast, DrawFit
+from bids_fx.memory import Allowance, contrast_figure_gb, fit_figure_gb
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan, Todo
 
 #: Of a node that only passes lists on: no process is started for it.
@@ -130,8 +130,8 @@ def init_group_wf(job: Job, *, run_keys: Sequence[str], is_part: bool, name: str
     Returns
     -------
     Workflow
-        ``runs`` (iterates over the runs) -> ``fit_run`` -> the nodes of each contrast (see
-        `_add_contrasts`), of which the first is a JoinNode.
+        ``runs`` (iterates over the runs) -> ``fit_run`` -> ``show_fit``, and the nodes of each
+        contrast (see `_add_contrasts`), of which the first is a JoinNode.
 
     Outputs
     -------
@@ -158,6 +158,14 @@ def init_group_wf(job: Job, *, run_keys: Sequence[str], is_part: bool, name: str
         overwrite=True,
     )
     workflow.connect(source, "run", fit, "run")
+    if not todo.fit_figures.isdisjoint(run_keys):
+        draw = pe.Node(
+            DrawFit(todo=set(todo.fit_figures), out_dir=str(job.out_dir)),
+            "show_fit",
+            mem_gb=allowance.base_gb + max(map(fit_figure_gb, runs)),
+            overwrite=True,
+        )
+        workflow.connect([(source, draw, [("run", "run")]), (fit, draw, [("maps", "maps")])])
     maps = _Maps(fit, "maps", of_each_run=True)
     outline = job._replace(plan=plan.outline())
     _add_contrasts(workflow, dict.fromkeys(_labels(job.group), maps), outline)

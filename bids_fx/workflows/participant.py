@@ -93,7 +93,8 @@ def init_participant_wf(
     for group in plan.groups:
         runs, is_part = layout.runs_of(group), layout.is_part(group)
         own = replace(group, contrasts=()) if group in layout.outer else group
-        if runs and (is_part or wanted(own, todo) or not todo.runs.isdisjoint(runs)):
+        own_runs_wanted = not (todo.runs | todo.fit_figures).isdisjoint(runs)
+        if runs and (is_part or wanted(own, todo) or own_runs_wanted):
             fits[group.key] = init_group_wf(
                 Job(plan, own, todo, out_dir, allowance),
                 run_keys=runs,

@@ -23,7 +23,17 @@ from bids_fx.derivatives.results import (
 )
 from bids_fx.model import Contrast
 from bids_fx.settings import AnalysisSettings
-from tests.small_plans import ANY, FACE, SHAPE, influence_row, make_plan, make_run
+from bids_fx.traces import motion_traces
+from tests.small_plans import (
+    ANY,
+    FACE,
+    N_SCANS,
+    SHAPE,
+    influence_row,
+    make_plan,
+    make_residuals,
+    make_run,
+)
 
 N_VOXELS = 7
 OLS = AnalysisSettings(noise_model="ols")
@@ -59,6 +69,8 @@ def run_folder(tmp_path: Path) -> Path:
         },
         dof=35.0,
         quality={"dof": 35.0},
+        traces=motion_traces(run.source),
+        residuals=make_residuals(N_SCANS),
         hashes={"bids:preproc:a.nii.gz": "00"},
     )
     write_run(run, result, OLS, tmp_path)
@@ -216,6 +228,8 @@ def test_maps_of_another_test_or_noise_model_are_removed(tmp_path):
             contrast_maps={contrast.label: stats},
             dof=35.0,
             quality={"dof": 35.0},
+            traces=motion_traces(run.source),
+            residuals=make_residuals(N_SCANS),
             hashes={},
         )
         write_run(run, result, replace(OLS, noise_model=noise_model), tmp_path)

@@ -91,7 +91,7 @@ def test_temporary_files_of_a_killed_process_are_removed(done):
     assert not left.exists()
 
 
-def test_displacements_without_any_number_cost_nothing_but_their_measure(tmp_path):
+def test_displacements_without_any_number_are_computed_from_the_motion_parameters(tmp_path):
     truth = make_dataset(tmp_path / "data", DatasetSpec(runs=("1",), n_volumes=50))
     table = truth.runs[0].confounds.read_text().splitlines()
     place = table[0].split("\t").index("framewise_displacement")
@@ -100,7 +100,10 @@ def test_displacements_without_any_number_cost_nothing_but_their_measure(tmp_pat
     truth.runs[0].confounds.write_text("\n".join([table[0], *changed]) + "\n")
     assert run(truth, tmp_path / "out") == 0
     quality = json.loads(next((tmp_path / "out").rglob("*_desc-qc.json")).read_text())
-    assert quality["fd_mean_mm"] is None
+    columns = dict(zip(table[0].split("\t"), np.array(rows).T, strict=True))
+    steps = [np.abs(np.diff(columns[f"trans_{axis}"].astype(float))) for axis in "xyz"]
+    steps += [50 * np.abs(np.diff(columns[f"rot_{axis}"].astype(float))) for axis in "xyz"]
+    assert quality["fd_mean"] == pytest.approx(np.sum(steps, axis=0).mean(), rel=1e-5)
 
 
 def test_changed_motion_reaches_the_quality_measures(done):
@@ -113,7 +116,7 @@ def test_changed_motion_reaches_the_quality_measures(done):
     path.write_text("\n".join([*table[:5], "\t".join(cells), *table[6:]]) + "\n")
     assert run(truth, out) == 0
     quality = json.loads(next(out.rglob("*run-1*_desc-qc.json")).read_text())
-    assert quality["fd_max_mm"] == 9.5
+    assert quality["fd_max"] == 9.5
 
 
 def test_sources_are_what_a_map_was_computed_from(tmp_path):

@@ -400,7 +400,8 @@ def test_quality_summarises_every_map_of_the_model(
     lags = {f"whitened_autocorrelation_lag{lag}" for lag in (1, 2, 3)}
     lags |= {"residual_autocorrelation_lag1", "whitened_outside_share"}
     rest = {f"{name}_{what}" for name in found.model for what in ("median", "missing")}
-    assert set(found.quality) == lags | rest | {"dof", "rank"}
+    some = {"dof", "rank", "n_voxels", "residual_sd_max", "residual_dvars_mean"}
+    assert set(found.quality) == lags | rest | some
 
 
 def test_maps_of_a_contrast_live_as_long_as_who_asked_for_them(

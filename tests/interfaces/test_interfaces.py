@@ -17,7 +17,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.glm.combined import combined_f_maps
 from bids_fx.interfaces.glm import CombineRuns, FitRun, JoinMasks
-from bids_fx.interfaces.reportlets import DrawContrast, DrawRun
+from bids_fx.interfaces.reportlets import DrawContrast, DrawFit, DrawRun
 from bids_fx.plan import make_plan
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.synthetic import DatasetSpec, make_dataset
@@ -266,8 +266,11 @@ def test_figures_are_drawn_where_the_plan_says(fitted):
     plan, out, maps = fitted
     group = plan.groups[0]
     combined = combine(plan, out, maps)
-    drawn = DrawRun(run=plan.runs[0], out_dir=str(out)).run(cwd=out).outputs.figures
-    expected = paths.run_figures(plan.runs[0]).values()
+    run = plan.runs[0]
+    drawn = DrawRun(run=run, out_dir=str(out)).run(cwd=out).outputs.figures
+    fit = DrawFit(run=run, out_dir=str(out), todo={run.key}, maps=maps[0])
+    drawn += fit.run(cwd=out).outputs.figures
+    expected = paths.run_figures(run).values()
     assert set(drawn) == {str(out / path) for path in expected}
     interface = DrawContrast(
         plan=plan.outline(), group=group, label=LABEL, out_dir=str(out), maps=combined

@@ -11,19 +11,16 @@ import pytest
 from matplotlib.figure import Figure
 
 from bids_fx.glm.design import Column, Design
-from bids_fx.inputs import ConfoundTable
-from bids_fx.records import RunPlan
 from bids_fx.reports.figures import (
     draw_contrasts,
     draw_correlation,
     draw_design,
-    draw_motion,
     save_figure,
 )
 from bids_fx.reports.figures.labels import Labels
 from bids_fx.reports.figures.places import POINTS_PER_INCH, longest_inches
 from bids_fx.reports.figures.style import ROLE_COLOURS
-from tests.small_plans import ANY, FACE, FACE_HOUSE, N_SCANS, make_contrast, make_design, make_run
+from tests.small_plans import ANY, FACE, FACE_HOUSE, make_contrast, make_design, make_run
 
 RUN = "sub-01_task-x_run-1"
 
@@ -53,13 +50,8 @@ def columns_of(*names: str, role="confound") -> tuple[Column, ...]:
     )
 
 
-def with_confounds(run: RunPlan, **values: np.ndarray) -> RunPlan:
-    table = ConfoundTable(path=Path("confounds.tsv"), values=values)
-    return replace(run, source=replace(run.source, confounds=table))
-
-
 def test_design_names_every_column_at_its_place() -> None:
-    strip, _ = draw_design(make_design(censored=(3,))).axes
+    strip, *_ = draw_design(make_design(censored=(3,))).axes
     labels = names(strip, "x")
     assert labels.texts == (
         *("face", "house", "trans_x", "censored_scan_0003", "drift_1", "constant"),
@@ -69,7 +61,7 @@ def test_design_names_every_column_at_its_place() -> None:
 
 def test_design_shows_each_column_divided_by_its_largest_absolute_value() -> None:
     matrix = np.array([[2.0, -8.0, 0.0], [1.0, 4.0, 0.0]])
-    _, axes = draw_design(Design(matrix=matrix, columns=columns_of("a", "b", "c"))).axes
+    _, axes, _ = draw_design(Design(matrix=matrix, columns=columns_of("a", "b", "c"))).axes
     (image,) = axes.images
     np.testing.assert_array_equal(image.get_array(), [[1.0, -1.0, 0.0], [0.5, 0.5, 0.0]])
 
@@ -109,7 +101,7 @@ def test_design_of_sixty_columns_and_five_hundred_scans_has_room_for_every_name(
 
 def test_long_column_name_is_shortened_in_its_middle() -> None:
     name = "condition_with_a_very_long_name_that_goes_on_and_on"
-    strip, _ = draw_design(Design(matrix=np.ones((3, 1)), columns=columns_of(name))).axes
+    strip, *_ = draw_design(Design(matrix=np.ones((3, 1)), columns=columns_of(name))).axes
     (shown,) = names(strip, "x").texts
     assert len(shown) == 30
     assert shown.startswith("condition_with")
@@ -220,38 +212,27 @@ def test_run_without_any_contrast_says_so() -> None:
     assert "no contrast" in draw_contrasts(run).texts[0].get_text()
 
 
-def test_rotations_are_in_degrees_and_translations_in_millimetres() -> None:
-    radians = np.linspace(0, np.pi / 6, N_SCANS)
-    run = with_confounds(make_run(RUN), trans_x=np.arange(float(N_SCANS)), rot_x=radians)
-    translation, rotation = draw_motion(run).axes
-    np.testing.assert_allclose(translation.lines[0].get_ydata(), np.arange(N_SCANS))
-    np.testing.assert_allclose(rotation.lines[0].get_ydata()[-1], 30.0)
-    assert translation.get_ylabel() == "translation (mm)"
-    assert rotation.get_ylabel() == "rotation (degrees)"
+def test_inflation_stands_below_its_column() -> None:
+    x = np.array([1.0, -1.0, 1.0, -1.0])
+    y = np.array([1.0, 1.0, -1.0, -1.0])
+    # r between the first two is 0.8, so that both inflate by 1 / (1 - 0.64).
+    matrix = np.column_stack([x, 0.8 * x + 0.6 * y, np.ones(4)])
+    *_, axes = draw_design(Design(matrix=matrix, columns=columns_of("a", "b", "c"))).axes
+    assert [bar.get_x() + bar.get_width() / 2 for bar in axes.patches] == [0, 1]
+    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], 1 / 0.36)
+    assert axes.artists[0].texts == ("2.8", "2.8")
+    assert axes.get_ylabel() == "VIF"
 
 
-def test_motion_parameters_under_their_older_names_are_found() -> None:
-    older = ("X", "Y", "Z", "RotX", "RotY", "RotZ", "FramewiseDisplacement")
-    run = with_confounds(make_run(RUN), **dict.fromkeys(older, np.zeros(N_SCANS)))
-    assert [len(axes.lines) for axes in draw_motion(run).axes] == [3, 3, 1]
+def test_inflation_of_a_column_that_is_another_is_infinite() -> None:
+    matrix = np.column_stack([np.arange(5.0), 2 * np.arange(5.0), [0, 1, 0, 0, 1.0]])
+    *_, axes = draw_design(Design(matrix=matrix, columns=columns_of("a", "b", "c"))).axes
+    assert axes.artists[0].texts[:2] == ("\N{INFINITY}", "\N{INFINITY}")
+    heights = [bar.get_height() for bar in axes.patches]
+    assert 10 < heights[0] == heights[1] < axes.get_ylim()[1]
 
 
-def test_displacement_threshold_is_drawn_in_its_own_panel_only() -> None:
-    run = make_run(RUN)
-    run = replace(run, confounds=replace(run.confounds, fd_threshold_mm=0.7))
-    panels = draw_motion(run).axes
-    assert [len(axes.lines) for axes in panels] == [3, 3, 2]
-    assert panels[2].lines[1].get_ydata() == [0.7, 0.7]
-
-
-def test_censored_scans_are_shaded_in_every_panel() -> None:
-    figure = draw_motion(make_run(RUN, censored=(0, 17)))
-    for axes in figure.axes:
-        spans = [patch.get_bbox().intervalx.tolist() for patch in axes.patches]
-        assert spans == [[-0.5, 0.5], [16.5, 17.5]]
-    assert figure.axes[0].get_title(loc="left").startswith("2 of 40 scans are censored")
-
-
-def test_table_without_motion_says_so() -> None:
-    run = with_confounds(make_run(RUN), csf=np.zeros(N_SCANS))
-    assert "no motion parameters" in draw_motion(run).texts[0].get_text()
+def test_censored_scans_have_no_inflation() -> None:
+    *_, axes = draw_design(make_design(censored=(3,))).axes
+    places = [round(bar.get_x() + bar.get_width() / 2) for bar in axes.patches]
+    assert places == [0, 1, 2, 4]

@@ -17,7 +17,7 @@ from bids_fx.glm.tails import t_statistics
 from bids_fx.records import Plan
 from bids_fx.reports import maps, reportlets
 from bids_fx.reports.figures import StatRow, read_clusters
-from bids_fx.reports.reportlets import draw_group_contrast, draw_run_figures
+from bids_fx.reports.reportlets import draw_group_contrast
 from tests.small_plans import (
     AFFINE,
     ANY,
@@ -48,25 +48,6 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[StatRow]:
 
 def draw_first(plan: Plan, out_dir: Path, label: str = "face") -> tuple[Path, Path]:
     return draw_group_contrast(plan, plan.groups[0], label, out_dir)
-
-
-def test_run_figures_are_where_the_plan_has_them(tmp_path: Path) -> None:
-    run = make_run("sub-01_task-x_run-1_space-T1w")
-    drawn = draw_run_figures(run, tmp_path)
-    assert drawn == {kind: tmp_path / path for kind, path in paths.run_figures(run).items()}
-    assert all(path.stat().st_size > 1000 for path in drawn.values())
-
-
-def test_run_without_confounds_table_has_no_motion_figure(tmp_path: Path) -> None:
-    drawn = draw_run_figures(
-        make_run("sub-01_task-x", confounds_file=None, confounds=None), tmp_path
-    )
-    assert sorted(drawn) == ["contrasts", "corr", "design"]
-
-
-def test_maps_made_beforehand_have_no_run_figures(tmp_path: Path) -> None:
-    run = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=2.0, variance=1.0, dof=20.0)
-    assert draw_run_figures(run, tmp_path) == {}
 
 
 def test_contrast_is_drawn_and_its_clusters_listed_where_the_plan_has_them(

@@ -38,6 +38,7 @@ def all_of(plan: Plan) -> Todo:
             (group.key, item.contrast.label) for group in plan.groups for item in group.estimable
         ),
         run_figures=frozenset(run.key for run in plan.runs),
+        fit_figures=frozenset(run.key for run in plan.runs),
     )
 
 

@@ -1,4 +1,4 @@
-"""The figure of a run's motion."""
+"""Figure of a run's motion."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.inputs import BoldRun
-from bids_fx.records import RunPlan
+from bids_fx.derivatives.timeseries import QualityTraces
 from bids_fx.reports.figures.places import Room, add_axes, longest_inches
 from bids_fx.reports.figures.style import INK, message_figure, styled
+from bids_fx.traces import FD, ROTATIONS, TRANSLATIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,25 +19,24 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-#: fMRIPrep's names of the motion parameters, and those of its releases before 1.4.
-_TRANSLATIONS = (("trans_x", "trans_y", "trans_z"), ("X", "Y", "Z"))
-_ROTATIONS = (("rot_x", "rot_y", "rot_z"), ("RotX", "RotY", "RotZ"))
-_DISPLACEMENTS = (("framewise_displacement",), ("FramewiseDisplacement",))
+#: Colour of what is censored and of the limit that censors.
+CENSORED_COLOUR = "#d55e00"
+SCAN_LABEL = "scan (the first is 0)"
 _AXIS_COLOURS = ("#0072b2", "#d55e00", "#009e73")
 #: Points of the legends' names.
 _LEGEND_SIZE = 8.0
 
 
 @styled
-def draw_motion(run: RunPlan) -> Figure:
+def draw_motion(traces: QualityTraces) -> Figure:
     """Draw the motion parameters and the framewise displacement of a run.
 
     Parameters
     ----------
-    run : RunPlan
-        Its confounds table may lack any of these columns. Scans that are censored, for
-        whatever reason, are marked in every panel, and the displacement's threshold, if there
-        is one, is a line in its panel.
+    traces : QualityTraces
+        May lack any of these columns. Scans that are censored, for whatever reason, are marked
+        in every panel, and the displacement's threshold, if there is one, is a line in its
+        panel.
 
     Returns
     -------
@@ -47,14 +46,13 @@ def draw_motion(run: RunPlan) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    table = run.source.confounds if isinstance(run.source, BoldRun) else None
-    values: Mapping[str, FloatArray] = table.values if table is not None else {}
+    values = traces.columns
     panels = [
-        (label, _first_there(values, names), scale)
+        (label, [name for name in names if name in values], scale)
         for label, names, scale in (
-            ("translation (mm)", _TRANSLATIONS, 1.0),
-            ("rotation (degrees)", _ROTATIONS, 180.0 / np.pi),
-            ("framewise\ndisplacement (mm)", _DISPLACEMENTS, 1.0),
+            ("translation (mm)", TRANSLATIONS, 1.0),
+            ("rotation (degrees)", ROTATIONS, 180.0 / np.pi),
+            ("framewise\ndisplacement (mm)", (FD,), 1.0),
         )
     ]
     panels = [panel for panel in panels if panel[1]]
@@ -68,26 +66,14 @@ def draw_motion(run: RunPlan) -> Figure:
     n_scans = len(values[panels[0][1][0]])
     for axes, (label, names, scale) in zip(every, panels, strict=True):
         _draw_traces(axes, label, {name: values[name] * scale for name in names})
-        _mark_censored(axes, [item.scan for item in run.confounds.censored])
-        threshold = run.confounds.fd_threshold_mm
-        if threshold is not None and len(names) == 1:
-            axes.axhline(threshold, color="#d55e00", linewidth=1.0, linestyle="--")
+        mark_censored(axes, traces.censored)
+        if names == [FD]:
+            draw_limit(axes, traces.fd_limit_mm)
         axes.set_xlim(-0.5, n_scans - 0.5)
         axes.tick_params(axis="x", labelbottom=axes is every[-1])
-    every[-1].set_xlabel("scan (the first is 0)")
-    every[0].set_title(_censored_title(len(run.confounds.censored), n_scans))
+    every[-1].set_xlabel(SCAN_LABEL)
+    every[0].set_title(censored_title(len(traces.censored), n_scans))
     return figure
-
-
-def _first_there(
-    values: Mapping[str, FloatArray], choices: Sequence[tuple[str, ...]]
-) -> tuple[str, ...]:
-    """Return the columns of the first naming that the table has at all."""
-    for names in choices:
-        there = tuple(name for name in names if name in values)
-        if there:
-            return there
-    return ()
 
 
 def _draw_traces(axes: Axes, label: str, traces: Mapping[str, FloatArray]) -> None:
@@ -102,13 +88,19 @@ def _draw_traces(axes: Axes, label: str, traces: Mapping[str, FloatArray]) -> No
         )
 
 
-def _mark_censored(axes: Axes, scans: Sequence[int]) -> None:
+def draw_limit(axes: Axes, limit: float | None) -> None:
+    """Draw the limit above which scans are censored, if there is one."""
+    if limit is not None:
+        axes.axhline(limit, color=CENSORED_COLOUR, linewidth=1.0, linestyle="--")
+
+
+def mark_censored(axes: Axes, scans: Sequence[int]) -> None:
     """Shade the scans that are censored."""
     for scan in scans:
-        axes.axvspan(scan - 0.5, scan + 0.5, color="#d55e00", alpha=0.25, linewidth=0)
+        axes.axvspan(scan - 0.5, scan + 0.5, color=CENSORED_COLOUR, alpha=0.25, linewidth=0)
 
 
-def _censored_title(n_censored: int, n_scans: int) -> str:
+def censored_title(n_censored: int, n_scans: int) -> str:
     """Say how many scans are censored."""
     if not n_censored:
         return "no scan is censored"

@@ -1,0 +1,63 @@
+"""The quality measures of the runs as they were published, and the limits that runs break."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from bids_fx.derivatives import paths
+from bids_fx.errors import Notice
+from bids_fx.inputs import RunMaps
+from bids_fx.quality import broken_limits, unmeasured
+from bids_fx.records import Plan, RunPlan
+
+
+def read_quality(run: RunPlan, out_dir: Path) -> dict[str, object]:
+    """Return a run's measures; empty where they are missing, damaged or were never made."""
+    if isinstance(run.source, RunMaps):
+        return {}
+    try:
+        values = json.loads((out_dir / paths.quality(run.entities)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def quality_failures(plan: Plan, out_dir: Path) -> tuple[str, ...]:
+    """Return which run breaks which limit of the plan's, one sentence each without a full stop.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan, with the limits in its `report`.
+    out_dir : Path
+        The output folder. A run without published measures breaks no limit.
+    """
+    limits = plan.report.quality_limits
+    return tuple(
+        f"{run.key}: {text}"
+        for run, measures in _published(plan, out_dir)
+        for text in broken_limits(measures, limits)
+    )
+
+
+def quality_notices(plan: Plan, out_dir: Path) -> tuple[Notice, ...]:
+    """Return which runs lack measures that limits are set to, and so could not be judged."""
+    return tuple(
+        Notice(
+            text=f"{run.key}: {', '.join(missing)} could not be measured, so that the limit of "
+            "--qc-fail was not applied.",
+            participant=plan.participant,
+        )
+        for run, measures in _published(plan, out_dir)
+        if (missing := unmeasured(measures, plan.report.quality_limits))
+    )
+
+
+def _published(plan: Plan, out_dir: Path) -> Iterator[tuple[RunPlan, dict[str, object]]]:
+    """Iterate over the runs with published measures."""
+    for run in plan.runs:
+        measures = read_quality(run, out_dir)
+        if measures:
+            yield run, measures
