@@ -15,7 +15,7 @@ WORKDIR /usr/src/bids_fx
 RUN python3 -m pip install --require-hashes -r requirements/build.txt && \
     python3 -m pip install --require-hashes --no-build-isolation -r requirements.txt
 
-COPY LICENSE README.md pyproject.toml ./
+COPY LICENSE README.md hatch_build.py pyproject.toml ./
 COPY boilerplate boilerplate
 COPY bids_fx bids_fx
 RUN python3 -m pip install --no-build-isolation --no-deps . && \

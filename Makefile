@@ -48,7 +48,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench agreement \
-	browser install image pins clean
+	browser viewer install image pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -112,6 +112,9 @@ browser: ## see to Chromium and npm, with which the tests look at reports
 
 install: $(RUNTIME) ## install the program into .venv
 
+viewer: $(BASE) ## fetch the viewer of the maps by npm (installing and building do it too)
+	$(BIN)/python hatch_build.py
+
 image: ## build the container image
 	$(ENGINE) build --tag $(IMAGE) --build-arg TAG=$(IMAGE) .
 
@@ -124,7 +127,7 @@ $(BASE): requirements/build.txt
 	$(INSTALL) -r requirements/build.txt
 	@touch $@
 
-$(RUNTIME): $(BASE) requirements.txt pyproject.toml
+$(RUNTIME): $(BASE) requirements.txt pyproject.toml hatch_build.py
 	$(INSTALL) -r requirements.txt
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
@@ -151,5 +154,6 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 
 clean: ## remove what was made here, the environments included
 	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench .npm build dist .coverage .coverage.* \
+		bids_fx/data/viewer \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -253,6 +255,35 @@ def test_wheel_holds_the_programs_and_the_licence(wheel: zipfile.Path) -> None:
     assert "bids-fx = bids_fx.cli.run:main" in programs
     assert "bids_fx-model = bids_fx.cli.explain_model:main" in programs
     assert "Apache License" in (info / "licenses" / "LICENSE").read_text()
+
+
+def test_wheel_holds_the_viewer_with_its_licence(wheel: zipfile.Path) -> None:
+    digest = hashlib.sha256((wheel / "bids_fx/data/viewer/niivue.umd.js").read_bytes())
+    assert f'"{digest.hexdigest()}"' in (ROOT / "hatch_build.py").read_text()
+    info = wheel / f"bids_fx-{PROJECT['version']}.dist-info"
+    notice = (info / "licenses/bids_fx/data/niivue-licence.txt").read_text()
+    assert "Copyright (c) 2021, Niivue" in notice
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Build the source distribution and return the names in it."""
+    folder = tmp_path_factory.mktemp("sdist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        return [name.partition("/")[2] for name in archive.getnames()]
+
+
+def test_source_distribution_has_what_fetches_the_viewer_and_not_the_viewer(
+    sources: list[str],
+) -> None:
+    assert "hatch_build.py" in sources
+    assert [name for name in sources if "umd" in name] == []
 
 
 @pytest.fixture(scope="module")
