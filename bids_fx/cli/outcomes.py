@@ -13,6 +13,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
 from bids_fx.derivatives.dataset import write_state
 from bids_fx.derivatives.holdings import missing_outputs
+from bids_fx.derivatives.quality import quality_failures, quality_notices
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.errors import Notice
 from bids_fx.records import Plan, Todo
@@ -88,16 +89,14 @@ def conclude(
     if missing:
         reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
     call = Call(
-        plan=_warn_of_outdated(plan, out_dir, cache),
+        plan=_with_warnings(plan, out_dir, cache),
         state="failed" if reasons else "done",
         reasons=tuple(reasons),
         failures=told,
         software=_software(),
     )
     tell(joined(call, out_dir), out_dir)
-    return Outcome(
-        participant=plan.participant, state=call.state, reasons=call.reasons, missing=missing
-    )
+    return _outcome((call,), out_dir, missing)
 
 
 def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
@@ -118,17 +117,29 @@ def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
     participant = calls[-1].plan.participant
     write_calls(out_dir, calls)
     path = _report(calls, out_dir)
-    outcome = Outcome(
-        participant=participant,
-        state="failed" if any(call.state == "failed" for call in calls) else "done",
-        reasons=tuple(dict.fromkeys(reason for call in calls for reason in call.reasons)),
-    )
+    outcome = _outcome(calls, out_dir)
     write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons))
     for reason in outcome.reasons:
         logger.error("sub-%s: %s", participant, reason)
     logger.info("sub-%s: %s", participant, outcome.state)
     print(path)
     return outcome
+
+
+def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()) -> Outcome:
+    """Return how calls for a participant ended; runs that break a limit of quality fail them."""
+    reasons = dict.fromkeys(
+        reason
+        for call in calls
+        for reason in (*call.reasons, *quality_failures(call.plan, out_dir))
+    )
+    is_failed = bool(reasons) or any(call.state == "failed" for call in calls)
+    return Outcome(
+        participant=calls[-1].plan.participant,
+        state="failed" if is_failed else "done",
+        reasons=tuple(reasons),
+        missing=missing,
+    )
 
 
 def _report(calls: Sequence[Call], out_dir: Path) -> Path:
@@ -146,8 +157,8 @@ def _software() -> dict[str, str]:
     return dict(software_versions())
 
 
-def _warn_of_outdated(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
-    """Add a notice of combined maps of earlier calls that no longer fit the run maps."""
+def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
+    """Warn of combined maps that no longer fit the run maps, and of limits not applied."""
     notices = [
         Notice(
             text=f"{group.entities}: the combined maps in the output folder were made from "
@@ -156,6 +167,7 @@ def _warn_of_outdated(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
         for group in plan.groups
         if group.shows_runs_alone and is_outdated(plan, group, out_dir, cache)
     ]
+    notices += quality_notices(plan, out_dir)
     for notice in notices:
         logger.warning(notice.text)
     return replace(plan, notices=(*plan.notices, *notices))

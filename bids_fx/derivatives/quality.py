@@ -56,8 +56,8 @@ def quality_notices(plan: Plan, out_dir: Path) -> tuple[Notice, ...]:
 
 
 def _published(plan: Plan, out_dir: Path) -> Iterator[tuple[RunPlan, dict[str, object]]]:
-    """Iterate over the runs with published measures."""
+    """Iterate over the runs with published measures; others' are those of replaced runs."""
     for run in plan.runs:
-        measures = read_quality(run, out_dir)
+        measures = {} if run.key in plan.replaced else read_quality(run, out_dir)
         if measures:
             yield run, measures

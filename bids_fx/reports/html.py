@@ -11,6 +11,7 @@ from bids_fx.analyses import differences
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import missing_outputs
+from bids_fx.derivatives.quality import quality_failures
 from bids_fx.derivatives.write import write_text
 from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast
 from bids_fx.reports import models, overview, provenance
@@ -64,13 +65,14 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
         _analysis_part(number, call, calls[0], out_dir, text)
         for number, (call, text) in enumerate(zip(calls, methods, strict=True), start=1)
     )
-    warnings = sum(notice.warning for part in parts for notice in part.notices)
+    broken = tuple(dict.fromkeys(one for plan in plans for one in quality_failures(plan, out_dir)))
     counts = _Counts(
         runs=len([run for plan in plans for run in plan.runs if run.key not in plan.replaced]),
         problems=len(problems),
         failures=len(failures),
         missing=len(missing),
-        warnings=warnings,
+        broken=len(broken),
+        warnings=sum(notice.warning for part in parts for notice in part.notices),
     )
     state, verdict = _verdict(counts)
     return Page(
@@ -88,6 +90,7 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
             for item in failures
         ),
         missing=missing,
+        broken=broken,
     )
 
 
@@ -98,6 +101,7 @@ class _Counts(NamedTuple):
     problems: int
     failures: int
     missing: int
+    broken: int
     warnings: int
 
 
@@ -156,6 +160,8 @@ def _verdict(counts: _Counts) -> tuple[str, str]:
             f"{count(counts.missing, 'planned output')} "
             f"{'is' if counts.missing == 1 else 'are'} missing."
         )
+    if counts.broken:
+        return "bad", f"Complete, but {count(counts.broken, 'limit')} of quality not kept."
     if not counts.runs:
         return "warning", "There is no run to analyse."
     if counts.warnings:
@@ -175,7 +181,7 @@ def _tiles(plans: Sequence[Plan], out_dir: Path, counts: _Counts) -> tuple[Tile,
     contrasts = {item.contrast.label for plan in plans for item in _items(plan)}
     incomplete = counts.runs - used
     absent = len({absence for plan in plans for absence in plan.absent_runs})
-    errors, warnings = counts.failures + counts.problems, counts.warnings
+    errors, warnings = counts.failures + counts.problems + counts.broken, counts.warnings
     missing = counts.missing
     tiles = [
         Tile(value=str(used), name="runs used", goal="runs"),

@@ -231,6 +231,8 @@ class Page:
         What failed.
     missing : tuple of str
         Planned outputs that are not there.
+    broken : tuple of str
+        Which run does not keep which limit of quality.
     """
 
     participant: str
@@ -244,3 +246,4 @@ class Page:
     problems: tuple[Problem, ...]
     failures: tuple[FailurePart, ...]
     missing: tuple[str, ...]
+    broken: tuple[str, ...] = ()

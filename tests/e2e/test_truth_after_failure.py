@@ -210,3 +210,19 @@ def test_a_group_of_which_a_part_cannot_be_written_is_done_again(
     assert any(path.name == name for path in written)
     for path in written:
         assert (out / path.relative_to(whole)).read_bytes() == path.read_bytes()
+
+
+def test_a_run_that_breaks_a_limit_of_quality_fails_its_participant_and_keeps_its_maps(
+    done, capsys
+):
+    truth, out = done
+    before = sorted(path.name for path in (out / "sub-01" / "func").iterdir())
+    assert run(truth, out, "--qc-fail", "n_scans>3", "--qc-fail", "n_scans<3") == 1
+    told = "n_scans is 50, above 3"
+    assert capsys.readouterr().err.count(told) == 2
+    assert "2 limits of quality not kept" in (out / "sub-01.html").read_text()
+    assert read_state(out, "01")["state"] == "failed"
+    assert sorted(path.name for path in (out / "sub-01" / "func").iterdir()) == before
+    assert run(truth, out, "--reports-only") == 1
+    assert run(truth, out) == 0
+    assert read_state(out, "01")["state"] == "done"
