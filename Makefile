@@ -1,5 +1,5 @@
-# Needs Python 3.11 or newer, make and git; everything else comes into .venv, but for Chromium and
-# npm, which `make browser` sees to.
+# Needs Python 3.11 or newer, make and git; everything else comes into .venv, but for Chromium, npm
+# and pandoc, which `make tools` sees to.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -48,7 +48,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench agreement \
-	browser viewer install image pins clean
+	tools viewer install image pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -74,7 +74,7 @@ types: $(DEV) ## check the types
 spelling: $(DEV) ## check the spelling
 	$(BIN)/codespell
 
-pytest: $(DEV) browser ## all tests, with coverage
+pytest: $(DEV) tools ## all tests, with coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 unit: $(DEV) ## the tests that run neither the program nor another one
@@ -96,8 +96,9 @@ agreement: $(DEV) ## the same models in FitLins (FITLINS=PATH)
 	$(BIN)/python benchmarks/fitlins_agreement.py $(if $(FITLINS),--fitlins '$(FITLINS)') $(AGREEMENT_FLAGS)
 
 # npm fetches what checks the accessibility of pages.
-browser: ## see to Chromium and npm, with which the tests look at reports
-	@set --; command -v npm >/dev/null || set -- npm; \
+tools: ## see to Chromium, npm and pandoc, which the tests need
+	@set --; for name in npm pandoc; do \
+		command -v "$$name" >/dev/null || set -- "$$@" "$$name"; done; \
 	found=; for name in $${CHROMIUM:-$(BROWSERS)}; do \
 		! command -v "$$name" >/dev/null || found=yes; done; \
 	test -n "$$found" || set -- chromium "$$@"; \

@@ -96,7 +96,7 @@ def find_chromium() -> str:
             return found
     looked = f"CHROMIUM={named} is no program" if named else f"none of {', '.join(NAMES)} is there"
     pytest.fail(
-        f"These tests open pages in Chromium, and {looked}. Install it (`make browser` as root "
+        f"These tests open pages in Chromium, and {looked}. Install it (`make tools` as root "
         "on Debian and Ubuntu), or name it: CHROMIUM=/path/to/chromium",
         pytrace=False,
     )
@@ -232,7 +232,7 @@ def _fetch(package: str, version: str, archive: Path) -> None:
     if npm is None:
         pytest.fail(
             f"npm fetches {package}, with which pages are checked, and is not there. Install it "
-            "(`make browser` as root on Debian and Ubuntu)",
+            "(`make tools` as root on Debian and Ubuntu)",
             pytrace=False,
         )
     archive.parent.mkdir(exist_ok=True)

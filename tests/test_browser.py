@@ -132,6 +132,6 @@ def test_missing_browser_fails_with_what_to_do(
     monkeypatch.delenv("CHROMIUM", raising=False)
     if named:
         monkeypatch.setenv("CHROMIUM", named)
-    with pytest.raises(pytest.fail.Exception, match="make browser") as caught:
+    with pytest.raises(pytest.fail.Exception, match="make tools") as caught:
         browser.find_chromium()
     assert (named or "google-chrome-stable") in str(caught.value)

@@ -140,7 +140,7 @@ def test_make_says_what_to_do_without_a_python() -> None:
     assert not (ROOT / "absent").exists()
 
 
-def test_make_test_sees_to_the_browser_before_the_tests() -> None:
+def test_make_test_sees_to_the_tools_before_the_tests() -> None:
     commands = dry_make("test")
     assert commands.index("apt-get install") < commands.index("pytest -n")
 
@@ -148,18 +148,19 @@ def test_make_test_sees_to_the_browser_before_the_tests() -> None:
 @pytest.mark.parametrize(
     ("there", "missing"),
     [
-        (("npm", "google-chrome"), None),
-        (("npm",), "chromium"),
-        (("chromium",), "npm"),
-        ((), "chromium npm"),
+        (("npm", "pandoc", "google-chrome"), None),
+        (("npm", "pandoc"), "chromium"),
+        (("chromium", "pandoc"), "npm"),
+        (("chromium", "npm"), "pandoc"),
+        ((), "chromium npm pandoc"),
     ],
 )
-def test_make_browser_names_what_is_missing(
+def test_make_tools_names_what_is_missing(
     tmp_path: Path, there: tuple[str, ...], missing: str | None
 ) -> None:
     for name in there:
         (tmp_path / name).symlink_to(sys.executable)
-    done = run_make("browser", PATH=str(tmp_path), CHROMIUM="")
+    done = run_make("tools", PATH=str(tmp_path), CHROMIUM="")
     assert (done.returncode == 0) is (missing is None)
     assert missing is None or f"apt install {missing})" in done.stderr
 

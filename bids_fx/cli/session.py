@@ -75,13 +75,10 @@ class Session:
 
     def write_citation(self, plans: Sequence[Plan]) -> Path:
         """Write the methods text and its bibliography; return the text's path."""
-        from bids_fx.methods import citation_files, render_methods, software_versions
+        from bids_fx.cli.citation import write_citation
+        from bids_fx.methods import render_methods, software_versions
 
-        text = render_methods(plans, software_versions())
-        with locked(self.out_dir, "citation"):
-            for name, content in citation_files(text).items():
-                write_text(self.out_dir / "logs" / name, content)
-        return self.out_dir / "logs" / "CITATION.md"
+        return write_citation(self.out_dir, render_methods(plans, software_versions()))
 
     def write_models(self, models: Mapping[str, str]) -> None:
         """Write models of the analysis, by the names of their files."""
