@@ -218,7 +218,7 @@ class Invocation:
     Parameters
     ----------
     level : str
-        ``participant``.
+        ``participant`` or ``group``.
     data, analysis, execution : DataSelection, AnalysisSettings, ExecutionSettings
         What was asked for.
     report : ReportSettings

@@ -42,6 +42,7 @@ MAY_IMPORT = {
         *("contrasts", "model", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "report_settings", "cli", ""),
+        *("standing", "threads"),
     ),
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
@@ -55,7 +56,7 @@ MAY_IMPORT = {
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
-        *("report_settings", "calls", "analyses"),
+        *("report_settings", "calls", "analyses", "quality", "standing"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
         *("glm.contrasts", "quality", "traces"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     "boilerplate": (),
     "derivatives": (
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
-        *("calls", "plain"),
+        *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
         *("glm.carpet", "quality", "traces"),
     ),
@@ -122,6 +123,8 @@ MAY_IMPORT = {
     "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
     "calls": ("records",),
+    "quality": ("report_settings",),
+    "standing": ("calls", "entities", "quality", "report_settings"),
     "analyses": ("calls", "plain", "records", "settings"),
     "plain": ("entities",),
     "records": (

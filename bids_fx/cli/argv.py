@@ -137,8 +137,6 @@ def _check_level(positionals: Sequence[str]) -> list[Problem]:
     if level in LEVELS:
         return []
     found = f"there is no level of analysis '{level}'"
-    if level == "group":
-        found = "the level 'group' is not available in this version"
     remedy = f"use {' or '.join(LEVELS)}"
     if positionals[0] in LEVELS:
         remedy = "write BIDS_DIR OUTPUT_DIR LEVEL in this order"
@@ -158,7 +156,7 @@ def _greedy(options: Sequence[str], n_missing: int) -> tuple[str | None, Sequenc
     for token, values in reversed(runs):
         option = options_by_name().get(token)
         is_list = option is not None and option.kind == "list"
-        if is_list and values and (len(values) > n_missing or values[-1] in (*LEVELS, "group")):
+        if is_list and values and (len(values) > n_missing or values[-1] in LEVELS):
             return token, values
     return None, ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from bids_fx.cli.table import OPTIONS
 from bids_fx.errors import ExitCode, Problem
 from bids_fx.settings import Invocation
 
@@ -54,6 +55,25 @@ _WITH_MODEL = {
     "--combine-over": "what is combined is what the GroupBy of the model's nodes says",
     "--write-model": "the model is written already",
 }
+
+
+def out_of_place(level: str, given: Mapping[str, str]) -> list[Problem]:
+    """Return the options that mean nothing at a level of analysis.
+
+    Parameters
+    ----------
+    level : str
+        The level; at ``participant`` all options have a meaning.
+    given : mapping of str to str
+        Where each option stands that was given, by its main name.
+    """
+    if level != "group":
+        return []
+    foreign = {option.name for option in OPTIONS if not option.at_group}
+    found = "it means nothing at the level 'group', which gathers what OUTPUT_DIR holds"
+    return [
+        _usage(where, found, "leave it out") for name, where in given.items() if name in foreign
+    ]
 
 
 def contradictions(given: Mapping[str, object]) -> list[Problem]:

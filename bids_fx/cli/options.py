@@ -54,6 +54,8 @@ class Option:
         All values that there are, where they can be listed.
     planned : str or None
         Why it is refused, if it is not in force yet.
+    at_group : bool
+        Whether the level ``group`` takes it, be it because chains pass it to both levels.
     """
 
     names: tuple[str, ...]
@@ -68,6 +70,7 @@ class Option:
     value_type: Literal["String", "Number", "File"] = "String"
     choices: tuple[str, ...] = ()
     planned: str | None = None
+    at_group: bool = False
 
     @property
     def name(self) -> str:

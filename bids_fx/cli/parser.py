@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from bids_fx import __doc__ as description
 from bids_fx import __version__
 from bids_fx.cli.argv import check_positionals, rewrite, split_extras
-from bids_fx.cli.checks import contradictions, overlaps
+from bids_fx.cli.checks import contradictions, out_of_place, overlaps
 from bids_fx.cli.files import read_filters, read_presets
 from bids_fx.cli.options import Option
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, POSITIONALS
@@ -36,6 +36,7 @@ examples:
   bids_fx data out participant
   bids_fx data out participant -d data/derivatives/fmriprep --task-id faces --dry-run
   bids_fx data out participant --contrast 'load = 2-back - 0-back' --confounds motion24 nss
+  bids_fx data out group --qc-fail 'fd_mean>0.5'
 
 Options may be written with '_' for '-'. BIDS_DIR OUTPUT_DIR LEVEL come first, or behind '--'.
 """
@@ -71,6 +72,8 @@ def parse(argv: Sequence[str]) -> Invocation:
     given, places, preset_problems = _with_presets(vars(namespace))
     values, value_problems = _convert(given, places)
     problems += [*preset_problems, *value_problems, *contradictions(values)]
+    if len(positionals) >= len(POSITIONALS):
+        problems += out_of_place(positionals[2], {name: places[name] for name in values})
     filters, notices, filter_problems = _filters(values)
     problems += filter_problems
     folders, folder_problems = _folders(positionals)
@@ -134,7 +137,7 @@ def _parser(*, with_positionals: bool) -> argparse.ArgumentParser:
     """
     parser = _Parser(
         prog="bids_fx",
-        usage="bids_fx BIDS_DIR OUTPUT_DIR participant [options]",
+        usage="bids_fx BIDS_DIR OUTPUT_DIR {participant,group} [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=_Help,

@@ -38,5 +38,6 @@ def report_options() -> tuple[Option, ...]:
             help="fail participants of whom any run breaks this limit, such as 'fd_mean>0.5' or "
             "'tsnr_median<20', whose results stay; the measures are the columns of qc.tsv; may be "
             "repeated",
+            at_group=True,
         ),
     )

@@ -74,6 +74,10 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     execution = invocation.execution
     start_logging(execution.verbosity)
     _log_notices(invocation.notices)
+    if invocation.level == "group":
+        from bids_fx.cli.group_level import gather
+
+        return gather(invocation)
     if execution.reports_only:
         return _rebuilt(invocation, interruption)
     planner = Planner(invocation)

@@ -10,11 +10,11 @@ from bids_fx.cli.report_options import report_options
 from bids_fx.cli.values import label_of, memory_mb, named_path, named_paths, space, to_path
 from bids_fx.values import choice, integer
 
-LEVELS = ("participant",)
+LEVELS = ("participant", "group")
 POSITIONALS = (
     ("BIDS_DIR", "the BIDS dataset; it is only read: events, sidecars, and never its images"),
     ("OUTPUT_DIR", "where the results are written; it is made if it is not there"),
-    ("LEVEL", "'participant': fit and combine the runs of each participant ('group' is to come)"),
+    ("LEVEL", "'participant' fits and combines runs, 'group' gathers what all participants have"),
 )
 #: Options that print something and end the program.
 IMMEDIATE = {
@@ -47,6 +47,7 @@ def _input_options() -> tuple[Option, ...]:
             value_type="File",
             help="folders of preprocessed data, fMRIPrep's or named like them",
             default="BIDS_DIR/derivatives/fmriprep",
+            at_group=True,
         ),
         Option(
             names=("--raw-bold",),
@@ -65,6 +66,7 @@ def _input_options() -> tuple[Option, ...]:
                 convert=label_of(key),
                 help=f"{plural} to keep, with or without '{key}-'",
                 default="all",
+                at_group=name == "participant-label",
             )
             for name, (field, key, plural) in labels.items()
         ),
@@ -110,6 +112,7 @@ def _input_options() -> tuple[Option, ...]:
             kind="flag",
             field="execution.skip_bids_validation",
             help="do not run the BIDS validator on BIDS_DIR",
+            at_group=True,
         ),
     )
 
@@ -125,6 +128,7 @@ def _resource_options() -> tuple[Option, ...]:
             value_type="Number",
             help="processors to use in all",
             default="those that this process may use",
+            at_group=True,
         ),
         Option(
             names=("--omp-nthreads",),
@@ -135,6 +139,7 @@ def _resource_options() -> tuple[Option, ...]:
             value_type="Number",
             help="threads of one process",
             default="the processors are shared out",
+            at_group=True,
         ),
         Option(
             names=("--mem-mb", "--mem"),
@@ -145,6 +150,7 @@ def _resource_options() -> tuple[Option, ...]:
             help="memory of all processes together, in MB or with one of the units G M K (of "
             "1000); a series that does not fit is kept in the work dir",
             default="what the machine or container has",
+            at_group=True,
         ),
         Option(
             names=("--use-plugin", "--nipype-plugin-file"),
@@ -164,6 +170,7 @@ def _resource_options() -> tuple[Option, ...]:
             value_type="File",
             help="folder for intermediate files",
             default="OUTPUT_DIR/.bids_fx_work",
+            at_group=True,
         ),
         Option(
             names=("--clean-workdir",),
@@ -237,12 +244,14 @@ def _run_options() -> tuple[Option, ...]:
             value_type="File",
             help="presets of options by their long names, such as 'task-id = [\"rest\"]'; what "
             "stands on the command line wins",
+            at_group=True,
         ),
         Option(
             names=("--notrack",),
             group=DOING,
             kind="flag",
             help="accepted for scripts written for other programs: nothing is ever sent",
+            at_group=True,
         ),
         Option(
             names=("-v", "--verbose"),
@@ -251,6 +260,7 @@ def _run_options() -> tuple[Option, ...]:
             field="execution.verbosity",
             help="log more; may be repeated",
             default="progress and warnings",
+            at_group=True,
         ),
     )
 

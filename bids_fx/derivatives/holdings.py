@@ -74,18 +74,19 @@ def refreshed(call: Call, out_dir: Path) -> Call:
 
 
 def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
-    """Return the planned outputs that are not on disk.
+    """Return the planned outputs that are not on disk, see `outputs_due`."""
+    return tuple(str(path) for path in outputs_due(plan) if not (out_dir / path).is_file())
+
+
+def outputs_due(plan: Plan) -> Iterator[PurePosixPath]:
+    """Iterate over the planned outputs that should be on disk.
 
     What is written last of all is left out, the report and what is kept of the call, and what
     runs had that were fitted again since.
     """
     last = {paths.report(plan.participant), paths.calls(plan.participant)}
     without = last | _of_replaced(plan)
-    return tuple(
-        str(path)
-        for path in paths.expected_outputs(plan)
-        if path not in without and not (out_dir / path).is_file()
-    )
+    yield from (path for path in paths.expected_outputs(plan) if path not in without)
 
 
 def is_fitted_as(run: RunPlan, out_dir: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from bids_fx.entities import Entities
@@ -40,9 +41,14 @@ IMAGE_ENTITIES = ("space", "cohort", "res", "den")
 
 MODELS = PurePosixPath("models")
 DATASET_FILES = (PurePosixPath("dataset_description.json"), PurePosixPath(".bidsignore"))
+#: What the level ``group`` writes.
+INDEX = PurePosixPath("index.html")
+QUALITY_TABLE = PurePosixPath("qc.tsv")
+SUMMARY = PurePosixPath("summary.json")
 CITATION_FILES = (PurePosixPath("logs/CITATION.md"), PurePosixPath("logs/CITATION.bib"))
 
 
+@lru_cache(maxsize=64)
 def folder(entities: Entities, datatype: str = "func") -> PurePosixPath:
     """Return the folder of a participant's or session's files.
 

@@ -6,7 +6,7 @@ import pytest
 
 from bids_fx.cli.checks import CONTRADICTIONS
 from bids_fx.cli.parser import parse
-from bids_fx.cli.table import options_by_name
+from bids_fx.cli.table import OPTIONS, options_by_name
 from bids_fx.errors import BIDSFXError, ExitCode
 
 VALUES = {
@@ -217,3 +217,43 @@ def test_work_dir_above_everything_names_all_it_holds(here):
 )
 def test_folder_beside_what_is_read_is_accepted(here, words):
     assert problems("bids", "out", "participant", *words.split()) == []
+
+
+# ------------------------------------------------------------------------------ the level group
+
+#: Options that chains of programs pass to both levels, and what the level itself understands.
+AT_GROUP = {
+    *("--derivatives", "--participant-label", "--skip-bids-validation", "--nprocs"),
+    *("--omp-nthreads", "--mem-mb", "--work-dir", "--config-file", "--notrack", "--verbose"),
+    "--qc-fail",
+}
+
+
+def test_options_of_the_level_group_are_those_that_chains_pass_and_its_own():
+    assert {option.name for option in OPTIONS if option.at_group} == AT_GROUP
+
+
+def test_every_other_option_is_refused_at_the_level_group_by_name():
+    words = [
+        *("--contrast=a", "--model=auto", "--task-id", "x", "--dry-run", "--force"),
+        *("--threshold=fdr", "--no-interactive", "--clean-workdir"),
+    ]
+    found = problems("in", "out", "group", *words)
+
+    assert {where for where, told in found if "level 'group'" in told} == {
+        *("--contrast", "--model", "--task-id", "--dry-run", "--force"),
+        *("--threshold", "--no-interactive", "--clean-workdir"),
+    }
+
+
+def test_options_of_both_levels_are_taken_at_the_level_group():
+    words = "-d x --participant-label 01 -w w --nprocs 2 --mem-mb 8G --notrack -v"
+    more = "--skip-bids-validation --omp-nthreads 1 --qc-fail fd_mean>0.5"
+    assert problems("in", "out", "group", *words.split(), *more.split()) == []
+
+
+def test_preset_that_means_nothing_at_the_level_group_is_named_with_its_file(tmp_path):
+    presets = tmp_path / "presets.toml"
+    presets.write_text('nprocs = 1\nhrf-model = "spm"\n')
+    ((where, _),) = problems("in", "out", "group", f"--config-file={presets}")
+    assert where == "presets.toml: hrf-model"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bids_fx.cli.parser import build_parser, parse
-from bids_fx.cli.table import IMMEDIATE, OPTIONS, options_by_name
+from bids_fx.cli.table import IMMEDIATE, LEVELS, OPTIONS, options_by_name
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.report_settings import QualityLimit, ReportSettings, Threshold
 from bids_fx.settings import (
@@ -285,14 +285,15 @@ def test_all_problems_come_in_one_list():
 # --------------------------------------------------------------------------- the positionals
 
 
-@pytest.mark.parametrize(
-    ("level", "text"),
-    [("group", "not available in this version"), ("run", "no level of analysis 'run'")],
-)
-def test_unknown_level_has_its_own_exit_code(level, text):
-    error = refused("data_in", "data_out", level)
+def test_unknown_level_has_its_own_exit_code():
+    error = refused("data_in", "data_out", "run")
     assert error.exit_code == ExitCode.UNKNOWN_LEVEL == 17
-    assert text in str(error)
+    assert "no level of analysis 'run'; use participant or group" in str(error)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_level_is_read(level):
+    assert parse(["data_in", "data_out", level]).level == level
 
 
 def test_level_in_front_is_told():
@@ -409,9 +410,8 @@ def test_help_shows_the_default_of_the_setting_or_what_holds_without(name, text)
 
 
 def test_help_is_the_parsers():
-    assert (
-        build_parser().format_help().startswith("usage: bids_fx BIDS_DIR OUTPUT_DIR participant")
-    )
+    usage = "usage: bids_fx BIDS_DIR OUTPUT_DIR {participant,group} [options]"
+    assert build_parser().format_help().startswith(usage)
 
 
 def test_descriptor_is_printed_as_json(capsys):

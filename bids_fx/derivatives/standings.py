@@ -1,0 +1,255 @@
+"""What an output folder holds of each participant, read from its own files alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bids_fx.analyses import analyses, identity
+from bids_fx.calls import Call
+from bids_fx.derivatives import paths
+from bids_fx.derivatives.calls import read_calls
+from bids_fx.derivatives.dataset import read_state
+from bids_fx.derivatives.holdings import outputs_due
+from bids_fx.errors import BIDSFXError
+from bids_fx.inputs import RunMaps
+from bids_fx.quality import broken_limits
+from bids_fx.records import Plan, RunPlan
+from bids_fx.report_settings import QualityLimit
+from bids_fx.settings import WORK_AREA
+from bids_fx.standing import Analysis, RunQuality, Standing, State, label_key
+
+#: Digits of an analysis' hash that are shown.
+_DIGITS = 8
+_UNDER_WAY: dict[object, State] = {"running": "running", "planned": "planned"}
+_UNKNOWN = (
+    "nothing here says what was done: calls.json is missing, as in a folder of an older version "
+    "or of another program; a call at level 'participant' writes it"
+)
+
+
+def participants_in(out_dir: Path) -> tuple[str, ...]:
+    """Return the participants of whom an output folder has anything, sorted.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read.
+    """
+    found = {path.name for path in out_dir.iterdir() if path.is_dir()}
+    found |= {path.stem for path in out_dir.glob("sub-*.html")}
+    found |= {path.stem for path in (out_dir / WORK_AREA / "states").glob("sub-*.json")}
+    return _labels(found)
+
+
+def participants_of(bids_dir: Path) -> tuple[str, ...]:
+    """Return the participants of a dataset by the names of its folders; none without a dataset."""
+    try:
+        return _labels(path.name for path in bids_dir.iterdir() if path.is_dir())
+    except OSError:
+        return ()
+
+
+def _labels(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels of names that are those of participants, sorted."""
+    labels = {name.removeprefix("sub-") for name in names if name.startswith("sub-")}
+    return tuple(sorted(filter(str.isalnum, labels), key=label_key))
+
+
+def read_standing(
+    out_dir: Path, participant: str, limits: Sequence[QualityLimit] = ()
+) -> Standing:
+    """Read how far a participant is, and what came of it.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder; other processes may be writing to it.
+    participant : str
+        Label without ``sub-``.
+    limits : sequence of QualityLimit
+        What every run must keep.
+
+    Returns
+    -------
+    Standing
+        Of a participant that is still running what earlier calls left. What is damaged is named
+        among the reasons.
+    """
+    told = read_state(out_dir, participant)
+    under_way = _UNDER_WAY.get(told.get("state"))
+    standing = Standing(
+        participant=participant,
+        state=under_way or "unknown",
+        has_report=(out_dir / paths.report(participant)).is_file(),
+    )
+    try:
+        made = analyses(read_calls(out_dir, participant))
+    except BIDSFXError as error:
+        reasons = [f"calls.json: {problem.found}" for problem in error.problems]
+        return _judged(standing, _without_folder(reasons, out_dir), under_way)
+    reason = str(told.get("reason", "")) if told.get("state") == "failed" else ""
+    if not made:
+        return _judged(standing, [reason] if reason else [], under_way)
+    standing, missing = _with_results(standing, made, out_dir)
+    runs, damages = _qualities(made, out_dir)
+    faults = [
+        *_without_folder(damages, out_dir),
+        *_faults(made, missing, reason),
+        *(
+            f"{run.entities.without('sub')}: {text}"
+            for run in runs
+            for text in broken_limits(run.measures, limits)
+        ),
+    ]
+    return _judged(replace(standing, state="done", runs=runs), faults, under_way)
+
+
+def _judged(standing: Standing, faults: Sequence[str], under_way: State | None) -> Standing:
+    """Return a participant with its state; what runs again is not judged by what was before."""
+    if under_way is not None:
+        return replace(standing, state=under_way)
+    if faults:
+        return replace(standing, state="failed", reasons=_lines(faults))
+    return standing if standing.state == "done" else replace(standing, reasons=(_UNKNOWN,))
+
+
+def _lines(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return each text once, on one line and without a full stop."""
+    return tuple(dict.fromkeys(" ".join(text.split()).removesuffix(".") for text in texts))
+
+
+def _with_results(
+    standing: Standing, made: Sequence[Call], out_dir: Path
+) -> tuple[Standing, tuple[str, ...]]:
+    """Return a participant with what calls planned and left, and the outputs that are missing."""
+    plans = [call.plan for call in made]
+    there = _files(out_dir, standing.participant)
+    runs = {run.key: run for plan in reversed(plans) for run in plan.runs}
+    missing = {path for plan in plans for path in _missing(plan, there)}
+    n_used = sum(_is_used(run, missing) for run in runs.values())
+    absent = {absence.entities for plan in plans for absence in plan.absent_runs}
+    notices = {notice for plan in plans for notice in plan.notices if notice.warning}
+    standing = replace(
+        standing,
+        n_used=n_used,
+        n_left_out=len(runs) - n_used + len(absent),
+        contrasts=tuple(dict.fromkeys(label for plan in plans for label in _labels_of(plan))),
+        n_warnings=len(notices),
+        n_missing=len(missing),
+        analyses=tuple(map(_analysis, made)),
+    )
+    return standing, tuple(sorted(missing))
+
+
+def _analysis(call: Call) -> Analysis:
+    """Return what tells an analysis from others."""
+    plan = Plan(participant="", settings=call.plan.settings, model=call.plan.model)
+    kept = Call(plan=plan, state="done", software=call.software)
+    return Analysis(name=identity(call)[:_DIGITS], call=kept)
+
+
+def _faults(made: Sequence[Call], missing: Sequence[str], reason: str) -> Iterator[str]:
+    """Iterate over what failed and what is missing; a reason that no call tells comes first."""
+    reasons = [text for call in made if call.state == "failed" for text in call.reasons]
+    if reason and not reasons:
+        yield reason
+    yield from reasons
+    if not reasons and any(call.state == "failed" for call in made):
+        yield "a call failed and did not say why"
+    if missing and not reasons:
+        number = (
+            f"{len(missing)} planned outputs are" if len(missing) > 1 else "a planned output is"
+        )
+        yield f"{number} missing: {missing[0]}" + (" and others" if len(missing) > 1 else "")
+
+
+def _labels_of(plan: Plan) -> Iterator[str]:
+    """Iterate over the labels of a plan's contrasts."""
+    yield from (item.contrast.label for run in plan.runs for item in run.contrasts)
+    yield from (item.contrast.label for group in plan.groups for item in group.contrasts)
+
+
+def _files(out_dir: Path, participant: str) -> frozenset[str]:
+    """Return the files of a participant, relative to the output folder.
+
+    Notes
+    -----
+    One listing of each folder costs less than one question for each output.
+    """
+    found = []
+    for folder, _, names in os.walk(out_dir / f"sub-{participant}"):
+        inside = Path(folder).relative_to(out_dir).as_posix()
+        found += [f"{inside}/{name}" for name in names]
+    return frozenset(found)
+
+
+def _is_used(run: RunPlan, missing: set[str]) -> bool:
+    """Tell whether a run has results: no image of it is missing, if any is planned."""
+    is_whole = not missing or missing.isdisjoint(map(str, paths.run_images(run)))
+    return bool(run.estimable) and is_whole
+
+
+def _missing(plan: Plan, there: frozenset[str]) -> Iterator[str]:
+    """Iterate over the planned outputs of a participant's own that are not there."""
+    shared = {*map(str, paths.shared_outputs(plan))}
+    for path in map(str, outputs_due(plan)):
+        if path not in there and path not in shared:
+            yield path
+
+
+def _qualities(
+    made: Sequence[Call], out_dir: Path
+) -> tuple[tuple[RunQuality, ...], tuple[str, ...]]:
+    """Return the published quality of the runs of some analyses, and which files are damaged."""
+    found: dict[str, RunQuality] = {}
+    damages = []
+    for call in made:
+        name = identity(call)[:_DIGITS]
+        for run in call.plan.runs:
+            key = str(run.entities)
+            if isinstance(run.source, RunMaps) or run.key in call.plan.replaced or key in found:
+                continue
+            path = out_dir / paths.quality(run.entities)
+            try:
+                measures = _measures(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                damages.append(f"{path.name} cannot be read ({error})")
+                continue
+            found[key] = RunQuality(entities=run.entities, analysis=name, measures=measures)
+    runs = sorted(found.values(), key=lambda run: run.entities.sort_key)
+    return tuple(runs), tuple(damages)
+
+
+def _measures(path: Path) -> dict[str, float | None]:
+    """Read the measures of a run.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where the file is missing or damaged.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(values, dict):
+        return {name: value if _is_number(value) else None for name, value in values.items()}
+    raise ValueError("it is no table of measures")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _without_folder(texts: Iterable[str], out_dir: Path) -> list[str]:
+    """Return texts without the machine's path to the output folder."""
+    return [text.replace(f"{out_dir}/", "") for text in texts]

@@ -1,0 +1,346 @@
+"""The page of all participants: one HTML file, from what the output folder holds of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from bids_fx import __version__
+from bids_fx.analyses import differences
+from bids_fx.derivatives import paths
+from bids_fx.quality import BY_NAME, broken_limits
+from bids_fx.reports.page import Table
+from bids_fx.reports.strips import Strip, make_strip
+from bids_fx.reports.wording import brief, count, shorten
+from bids_fx.settings import setting_text
+from bids_fx.standing import (
+    WORST,
+    Analysis,
+    Overview,
+    SettingsGroup,
+    Standing,
+    shown_measures,
+)
+
+#: Class of each state's colour.
+_TONES = {
+    "failed": "bad",
+    "unknown": "bad",
+    "running": "warning",
+    "planned": "warning",
+    "not started": "soft",
+    "done": "good",
+}
+#: What the worst values are called at the heads of columns.
+_SHORT_NAMES = {
+    "fd_mean": "Mean FD (mm)",
+    "censored_perc": "Censored (%)",
+    "tsnr_median": "tSNR",
+}
+#: Characters of a reason in the table; all of it is in the list.
+_SHORT = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A participant in the table; `cells` are texts, in the order of `HEAD` behind the state."""
+
+    name: str
+    href: str
+    state: str
+    tone: str
+    is_wrong: bool
+    cells: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A participant with what is wrong."""
+
+    name: str
+    href: str
+    state: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSettings:
+    """Participants whose settings are not those of most, and what differs."""
+
+    participants: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPage:
+    """The page.
+
+    Parameters
+    ----------
+    version : str
+        The program's.
+    state, verdict : str
+        Class of the verdict's colour; one sentence.
+    tiles : tuple of (str, str, str, str)
+        The most important counts: value, what is counted, where it is told, class of its colour.
+    worst : tuple of (str, str)
+        The worst quality over all runs: name and value.
+    head : tuple of str
+        Names of the columns of numbers.
+    rows : tuple of Row
+        One per participant.
+    faults : tuple of Fault
+        Who failed, and why.
+    limits : tuple of str
+        How many runs break each limit.
+    strips : tuple of Strip
+        Distributions of the measures.
+    same : str
+        Whether all participants have the same settings, in one sentence.
+    settings : tuple of Table
+        The analyses, and the settings of the most frequent.
+    others : tuple of OtherSettings
+        Who differs.
+    """
+
+    version: str
+    state: str
+    verdict: str
+    tiles: tuple[tuple[str, str, str, str], ...]
+    worst: tuple[tuple[str, str], ...]
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    faults: tuple[Fault, ...]
+    limits: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    same: str
+    settings: tuple[Table, ...]
+    others: tuple[OtherSettings, ...]
+
+
+def index_html(overview: Overview) -> str:
+    """Return the page of all participants.
+
+    Parameters
+    ----------
+    overview : Overview
+        What the output folder holds; the same gives the same page.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bids_fx", "data"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (files("bids_fx") / "data" / "index.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = environment.get_template("index.html.jinja")
+    return template.render(page=_page(overview), script=script, script_hash=f"sha256-{digest}")
+
+
+def _page(overview: Overview) -> IndexPage:
+    """Gather all that the page shows."""
+    state, verdict = _verdict(overview)
+    names = [analysis.name for analysis in overview.analyses]
+    strips = (
+        make_strip(measure, overview.runs, names, overview.limits)
+        for measure in shown_measures(overview.limits)
+    )
+    return IndexPage(
+        version=__version__,
+        state=state,
+        verdict=verdict,
+        tiles=tuple(_tiles(overview)),
+        worst=tuple(
+            (_worst_name(name), brief(value))
+            for name, value in overview.worst.items()
+            if value is not None
+        ),
+        head=(
+            *("Runs used", "Runs left out", "Contrasts", "Warnings", "Outputs missing"),
+            *(_SHORT_NAMES[name] for name in WORST),
+        ),
+        rows=tuple(map(_row, overview.standings)),
+        faults=tuple(map(_fault, filter(lambda one: one.is_wrong, overview.standings))),
+        limits=tuple(_limits(overview)),
+        strips=tuple(strip for strip in strips if strip is not None),
+        same=_same(overview),
+        settings=tuple(_settings_tables(overview)),
+        others=tuple(_others(overview.groups)),
+    )
+
+
+def _verdict(overview: Overview) -> tuple[str, str]:
+    """Return the state of all participants together and the sentence that says it."""
+    counts, total = overview.counts, count(len(overview.standings), "participant")
+    wrong = sum(standing.is_wrong for standing in overview.standings)
+    open_ones = sum(counts[state] for state in ("running", "planned", "not started"))
+    if wrong:
+        told = f"Of {total}, {wrong} {'has' if wrong == 1 else 'have'} failed"
+        return "bad", told + (
+            f" and {open_ones} {_are(open_ones)} not done yet." if open_ones else "."
+        )
+    if open_ones:
+        return "warning", f"Of {total}, {open_ones} {_are(open_ones)} not done yet."
+    return "good", f"Complete: {total}, all done."
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
+    """Iterate over the most important counts."""
+    yield str(len(overview.standings)), "participants", "participants", ""
+    for state, number in overview.counts.items():
+        if number or state in ("done", "failed"):
+            is_wrong = _TONES[state] == "bad"
+            goal = "failures" if number and is_wrong else "participants"
+            yield str(number), state, goal, _TONES[state] if number else ""
+    standings = overview.standings
+    yield str(sum(one.n_used for one in standings)), "runs used", "quality", ""
+    for number, name, tone in (
+        (sum(one.n_left_out for one in standings), "runs left out", "warning"),
+        (sum(one.n_missing for one in standings), "outputs missing", "bad"),
+        (sum(one.n_warnings for one in standings), "warnings", "warning"),
+        (max(0, len(overview.groups) - 1), "other settings", "warning"),
+    ):
+        if number:
+            goal = "settings" if name == "other settings" else "participants"
+            yield str(number), name, goal, tone
+
+
+def _row(standing: Standing) -> Row:
+    """Return a participant's row."""
+    numbers = (
+        *(standing.n_used, standing.n_left_out, len(standing.contrasts)),
+        *(standing.n_warnings, standing.n_missing),
+    )
+    has_any = bool(standing.analyses)
+    return Row(
+        name=f"sub-{standing.participant}",
+        href=_href(standing),
+        state=standing.state,
+        tone=_TONES[standing.state],
+        is_wrong=standing.is_wrong,
+        cells=(
+            *(str(number) if has_any else "" for number in numbers),
+            *("" if value is None else brief(value) for value in standing.worst.values()),
+            ", ".join(analysis.name for analysis in standing.analyses),
+        ),
+        reason=shorten(standing.reasons[0], _SHORT) if standing.reasons else "",
+    )
+
+
+def _fault(standing: Standing) -> Fault:
+    """Return a participant with what is wrong."""
+    return Fault(
+        name=f"sub-{standing.participant}",
+        href=_href(standing),
+        state=standing.state,
+        reasons=standing.reasons,
+    )
+
+
+def _href(standing: Standing) -> str:
+    """Return where a participant's report is, seen from the page; empty without any."""
+    return str(paths.report(standing.participant)) if standing.has_report else ""
+
+
+def _limits(overview: Overview) -> Iterator[str]:
+    """Iterate over the limits with the number of runs that break each."""
+    for limit in overview.limits:
+        broken = sum(bool(broken_limits(run.measures, [limit])) for run in overview.runs)
+        yield f"{limit}: {count(broken, 'run')} of {len(overview.runs)} {_breaks(broken)} it."
+
+
+def _breaks(number: int) -> str:
+    return "breaks" if number == 1 else "break"
+
+
+def _worst_name(measure: str) -> str:
+    """Return what the worst value of a measure is called."""
+    known = BY_NAME[measure]
+    units = "" if known.units == "ratio" else f" ({known.units.replace('percent', '%')})"
+    return f"Worst {known.title}{units}"
+
+
+def _same(overview: Overview) -> str:
+    """Say whether all participants have the same settings."""
+    if not overview.groups:
+        return "There are no results yet."
+    first, *others = overview.groups
+    if not others:
+        number = len(first.participants)
+        whose = "The participant has" if number == 1 else f"All {number} participants have"
+        several = len(first.analyses) > 1
+        return f"{whose} results of {'the same analyses' if several else 'one analysis'}."
+    number = sum(len(group.participants) for group in others)
+    return (
+        f"{count(number, 'participant')} {'has' if number == 1 else 'have'} other settings than "
+        f"most ({len(first.participants)}). Their runs are joined in qc.tsv by the column "
+        "'analysis' alone: measures that depend on the model compare within one analysis only."
+    )
+
+
+def _settings_tables(overview: Overview) -> Iterator[Table]:
+    """Iterate over the table of analyses and that of the first one's settings."""
+    analyses = overview.analyses
+    if not analyses:
+        return
+    first = analyses[0]
+    yield Table(
+        caption="Analyses: calls of the same settings (but for the contrasts), model file and "
+        "software",
+        head=("Analysis", "Participants", "Runs", "What differs from the first"),
+        rows=tuple(
+            (
+                analysis.name,
+                str(sum(analysis in one.analyses for one in overview.standings)),
+                str(sum(run.analysis == analysis.name for run in overview.runs)),
+                "\N{EM DASH}" if analysis == first else _differing(analysis, first),
+            )
+            for analysis in analyses
+        ),
+    )
+    settings = first.call.plan.settings
+    yield Table(
+        caption=f"Settings and software of analysis {first.name}",
+        head=("Setting", "Value"),
+        rows=(
+            *(
+                (name, setting_text(name, value))
+                for name, value in settings.to_json().items()
+                if name != "contrasts" and value != ""
+            ),
+            *first.call.software.items(),
+        ),
+    )
+
+
+def _differing(analysis: Analysis, first: Analysis) -> str:
+    """Return what tells an analysis from another, in one text."""
+    return "; ".join(differences(analysis.call, first.call))
+
+
+def _others(groups: Sequence[SettingsGroup]) -> Iterator[OtherSettings]:
+    """Iterate over the participants whose settings are not those of most."""
+    if not groups:
+        return
+    first, *others = groups
+    for group in others:
+        more = [one for one in group.analyses if one not in first.analyses]
+        less = [one for one in first.analyses if one not in group.analyses]
+        told = [f"analysis {one.name}: {_differing(one, first.analyses[0])}" for one in more]
+        told += [f"no results of analysis {one.name}" for one in less]
+        yield OtherSettings(
+            participants=tuple(f"sub-{label}" for label in group.participants),
+            differences=tuple(told),
+        )
