@@ -77,7 +77,7 @@
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
   for (const image of all("figure .scroll > img")) {
     const figure = image.closest("figure");
-    const title = figure.querySelector("figcaption strong").textContent;
+    const title = image.parentElement.getAttribute("aria-label");
     const button = make("button", "Enlarge", `Enlarge the figure: ${title}`);
     button.className = "enlarge";
     button.addEventListener("click", () => {

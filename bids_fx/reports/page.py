@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from bids_fx.errors import Notice, Problem
 
+#: Contrasts that are seen without unfolding them.
+N_OPEN = 12
+
 _NUMBER = re.compile("[\N{MINUS SIGN}-]?[\\d.,]+ ?%?|\\([^()]*\\)|n/a|\N{EM DASH}|")
 
 
@@ -91,10 +94,11 @@ class ContrastPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupPart:
-    """The contrasts of a group of runs."""
+    """The contrasts of a group of runs; `level` is ``session`` or ``subject``."""
 
     anchor: str
     title: str
+    level: str
     text: str
     contrasts: tuple[ContrastPart, ...]
 
@@ -182,6 +186,14 @@ class AnalysisPart:
     methods: str
     provenance: tuple[Table, ...]
     notices: tuple[Notice, ...]
+
+    def is_open(self, group: GroupPart) -> bool:
+        """Tell whether a group's contrasts are seen at once: all if few, else the last level's."""
+        shown = [other for other in self.groups if other.level == "subject"]
+        return any(
+            group in groups and sum(len(one.contrasts) for one in groups) <= N_OPEN
+            for groups in (self.groups, shown)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

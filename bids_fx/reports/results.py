@@ -89,12 +89,13 @@ def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> Grou
         text = f"{count(len(group.input_keys), noun)}, {how}: {names}."
     if group.absent:
         text += f" Not there: {', '.join(_absent_titles(group))}."
-    level = "Session" if group.level == "session" else "Participant"
+    of = "Session" if group.level == "session" else "Participant"
     if plan.steps and group.step:
         text = f"Node {group.step}. {text}"
     return GroupPart(
         anchor=anchor,
-        title=f"{level}: {group_title(group)}",
+        title=f"{of}: {group_title(group)}",
+        level=group.level,
         text=text,
         contrasts=tuple(
             _contrast_part(plan, group, item, f"{anchor}-contrast-{index}", out_dir)

@@ -108,8 +108,20 @@ def part(anchor: str, peak_z: float | None) -> ContrastPart:
 
 def test_highest_combined_peak_is_where_to_look_first() -> None:
     groups = [
-        GroupPart(anchor="g", title="", text="", contrasts=(part("a", 3.0), part("b", None))),
-        GroupPart(anchor="h", title="", text="", contrasts=(part("c", 7.456), part("d", -9.0))),
+        GroupPart(
+            anchor="g",
+            title="",
+            level="session",
+            text="",
+            contrasts=(part("a", 3.0), part("b", None)),
+        ),
+        GroupPart(
+            anchor="h",
+            title="",
+            level="subject",
+            text="",
+            contrasts=(part("c", 7.456), part("d", -9.0)),
+        ),
     ]
     assert best_result(groups) == Link(text="The highest combined z is 7.46, of <c>.", goal="c")
     assert best_result(groups[:0]) is None
