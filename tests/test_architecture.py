@@ -146,7 +146,6 @@ MAY_IMPORT = {
     "settings": ("entities", "glm.names", "report_settings"),
     "report_settings": (),
     "values": ("entities", "quality", "report_settings", "suggest"),
-    "quality": ("report_settings",),
     "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
     "suggest": (),
     "entities": (),

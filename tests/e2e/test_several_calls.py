@@ -1,0 +1,143 @@
+"""Several calls into one output folder, and reports of what it holds."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cli.run import main
+from tests.synthetic import DatasetSpec, Truth, make_dataset
+
+pytestmark = pytest.mark.e2e
+
+MNI = "MNI152NLin2009cAsym"
+
+
+def run(truth: Truth, out: Path, *more: str) -> int:
+    options = ["--nprocs", "1", "--skip-bids-validation"]
+    return main([str(truth.bids_dir), str(out), "participant", *options, *more])
+
+
+def text_of(report: Path) -> str:
+    """Return what a report says, without its figures, styles and scripts."""
+    html = re.sub(r"<(style|script)[ >].*?</\1>", "", report.read_text(), flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    """Return all that a call left but its log and what is only of its work."""
+    files = (path for path in out.rglob("*") if path.is_file())
+    names = {str(path.relative_to(out)): path for path in files}
+    apart = (".bids_fx_work/", "logs/")
+    return {name: path.read_bytes() for name, path in names.items() if not name.startswith(apart)}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Truth:
+    """Return a dataset of one participant in two spaces."""
+    truth = make_dataset(tmp_path_factory.mktemp("calls") / "data", DatasetSpec(n_volumes=50))
+    for path in list(truth.derivatives_dir.rglob(f"*space-{MNI}*")):
+        shutil.copy(path, path.with_name(path.name.replace(MNI, "T1w")))
+    return truth
+
+
+@pytest.fixture(scope="module")
+def filled(dataset, tmp_path_factory) -> Path:
+    """Return an output folder of two calls, one for each space."""
+    out = tmp_path_factory.mktemp("filled") / "out"
+    for space in (MNI, "T1w"):
+        assert run(dataset, out, "--contrast", "face", "--space", space) == 0
+    return out
+
+
+@pytest.fixture
+def out(filled, tmp_path) -> Path:
+    """Return a copy of it."""
+    return Path(shutil.copytree(filled, tmp_path / "out"))
+
+
+def test_the_report_covers_the_spaces_of_both_calls(out):
+    text = text_of(out / "sub-01.html")
+    for space in (MNI, "T1w"):
+        assert f"Participant: task-main space-{space} " in text
+    assert "Analysis 2" not in text
+
+
+def test_calls_in_another_order_leave_the_same_report(out, dataset, tmp_path):
+    other = tmp_path / "other"
+    for space in ("T1w", MNI):
+        assert run(dataset, other, "--contrast", "face", "--space", space) == 0
+    assert text_of(other / "sub-01.html") == text_of(out / "sub-01.html")
+
+
+def test_reports_alone_need_neither_data_nor_work_folder(out, dataset, tmp_path):
+    before = outputs(out)
+    shutil.rmtree(out / ".bids_fx_work")
+    (out / "sub-01.html").unlink()
+    drawn = [path for path in (out / "sub-01" / "figures").iterdir() if "carpet" not in path.name]
+    for path in drawn:
+        path.unlink()
+    nowhere = str(tmp_path / "nowhere")
+    assert main([nowhere, str(out), "participant", "--reports-only", "--nprocs", "1"]) == 0
+    after = outputs(out)
+    assert after.keys() == before.keys()
+    assert [name for name in before if after[name] != before[name]] == []
+
+
+def test_results_of_other_settings_are_named_and_kept_apart(out, dataset):
+    only = ("--contrast", "face", "--space", "T1w", "--noise-model", "ols")
+    assert run(dataset, out, *only) == 0
+    text = text_of(out / "sub-01.html")
+    assert "Its settings differ from those of Analysis 1: noise_model ar1, not ols" in text
+    first, _, second = text.partition("Analysis 2 Its settings differ")
+    assert "task-main run-1 50" in first
+    assert f"Runs (space-{MNI})" in second
+
+
+def test_a_run_that_was_fitted_again_is_not_passed_off_as_part_of_the_old_combination(
+    out, dataset
+):
+    only = ("--contrast", "face", "--space", "T1w", "--noise-model", "ols", "--run-id", "1")
+    assert run(dataset, out, *only) == 0
+    text = text_of(out / "sub-01.html")
+    assert "fitted again since, with other settings" in text
+
+
+def test_a_contrast_that_is_added_leaves_those_before_in_the_report(out, dataset):
+    assert run(dataset, out, "--contrast", "house", "--space", "T1w") == 0
+    text = text_of(out / "sub-01.html")
+    for name in ("face", "house"):
+        assert re.search(rf"Participant: task-main space-T1w.* {name} ", text)
+    assert "Analysis 2" not in text
+
+
+def test_input_that_is_refused_later_takes_nothing_from_the_report(out, dataset, tmp_path):
+    copy = Path(shutil.copytree(dataset.bids_dir, tmp_path / "data"))
+    for table in copy.rglob("*_events.tsv"):
+        table.write_text("onset\n")
+    arguments = ["--nprocs", "1", "--skip-bids-validation", "--space", "T1w"]
+    assert main([str(copy), str(out), "participant", *arguments]) in {65, 66}
+    assert "Complete" in text_of(out / "sub-01.html")
+
+
+def test_a_participant_of_whom_nothing_is_held_is_named(out, dataset, capsys):
+    options = ("--reports-only", "--participant-label", "01", "09")
+    assert run(dataset, out, *options) == 18
+    assert "it holds no results of sub-09" in capsys.readouterr().err
+
+
+def test_settings_that_no_result_has_are_refused(out, dataset, capsys):
+    assert run(dataset, out, "--reports-only", "--smoothing-fwhm", "5", "--contrast", "x") == 2
+    told = capsys.readouterr().err
+    assert "smoothing_fwhm_mm 5: the results in OUTPUT_DIR are of 0" in told
+    assert "contrasts x: the results in OUTPUT_DIR are of face" in told
+
+
+def test_the_same_command_with_reports_only_is_taken(out, dataset, capsys):
+    same = ("--contrast", "face", "--space", "T1w")
+    assert run(dataset, out, *same, "--reports-only", "-v") == 0
+    assert "the choice of spaces changes nothing" in capsys.readouterr().err
