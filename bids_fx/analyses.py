@@ -168,7 +168,7 @@ def _groups(plans: Sequence[Plan]) -> tuple[GroupPlan, ...]:
         known = found.setdefault(group.key, group)
         labels = {item.contrast.label for item in known.contrasts}
         more = [item for item in group.contrasts if item.contrast.label not in labels]
-        if more and (known.not_written is None) == (group.not_written is None):
+        if (known.not_written is None) == (group.not_written is None):
             found[group.key] = replace(known, contrasts=(*known.contrasts, *more))
     # What is combined has more entities than what it is combined into.
     return tuple(

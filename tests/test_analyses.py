@@ -7,6 +7,7 @@ from dataclasses import replace
 from bids_fx.analyses import analyses, differences, identity
 from bids_fx.calls import Call, Failure
 from bids_fx.records import GroupContrast, Plan
+from bids_fx.steps import ModelOutline, NodeOutline
 from tests.small_plans import FACE, FACE_HOUSE, make_group, make_plan, make_run
 
 SOFTWARE = {"bids_fx": "1", "numpy": "2"}
@@ -36,6 +37,16 @@ def test_every_other_setting_and_the_software_make_another_analysis():
     first = call(plan)
     others = [call(plan, noise_model="ols"), replace(first, software={"bids_fx": "2"})]
     assert len({identity(one) for one in (first, *others)}) == 3
+
+
+def test_another_version_of_a_model_makes_another_analysis():
+    models = [ModelOutline(name="m", file="m.json", nodes=()), None]
+    nodes = (NodeOutline(name="run", level="run", source=None, does="fits"),)
+    models.append(ModelOutline(name="m", file="m.json", nodes=nodes))
+    calls = [call(replace(plan_of("sub-01_task-x_run-1"), model=model)) for model in models]
+    assert len(set(map(identity, calls))) == 3
+    assert differences(calls[0], calls[1]) == ("model 'm', not none",)
+    assert differences(calls[0], calls[2]) == ("another version of model 'm'",)
 
 
 def test_differences_name_settings_and_versions_in_both():

@@ -15,7 +15,7 @@ from bids_fx.derivatives.calls import joined, read_calls, restored, write_calls
 from bids_fx.derivatives.holdings import missing_outputs, refreshed
 from bids_fx.derivatives.results import write_design
 from bids_fx.errors import BIDSFXError, Problem
-from bids_fx.records import Plan
+from bids_fx.records import GroupContrast, Plan
 from tests.small_plans import FACE, FACE_HOUSE, make_group, make_plan, make_run
 
 
@@ -184,6 +184,44 @@ def test_a_refit_that_failed_leaves_the_results_that_are_there_to_the_older_call
     calls = joined(call(plan_of(*BOTH, hash_="new"), state="failed"), tmp_path)
     assert [one.plan.runs[0].settings_hash for one in calls] == ["old-run", "new-run"]
     assert labels_of(calls[0]) == [FACE.label, FACE_HOUSE.label]
+
+
+def test_a_run_whose_refit_failed_is_the_older_call_s(tmp_path):
+    add(replace(plan_of(*BOTH), groups=()), tmp_path)
+    newer = replace(plan_of(*BOTH, hash_="new"), groups=())
+    calls = joined(call(newer, state="failed"), tmp_path)
+    assert [runs_of(one) for one in calls] == [["task-x_run-1", "task-x_run-2"]] * 2
+
+
+def test_runs_shown_alone_are_replaced_by_their_combination(tmp_path):
+    add(alone(BOTH[0], "old"), tmp_path)
+    newer = plan_of(*BOTH)
+    groups = (replace(newer.groups[0], settings_hash="of another combination"),)
+    (kept,) = add(replace(newer, groups=groups), tmp_path)
+    assert runs_of(kept) == ["task-x_run-1", "task-x_run-2"]
+
+
+def test_a_combination_keeps_what_it_is_combined_from(tmp_path):
+    plan = plan_of(*BOTH)
+    session = plan.groups[0]
+    item = GroupContrast(contrast=FACE, input_keys=(session.key,))
+    over = replace(
+        make_group("sub-01_task-x_acq-all", plan.runs, settings_hash="over"),
+        input_keys=(session.key,),
+        contrasts=(item,),
+    )
+    add(replace(plan, groups=(session, over)), tmp_path)
+    for label in (FACE.label, FACE_HOUSE.label):
+        (tmp_path / paths.sidecar(paths.statmap(session.entities, label, "z"))).unlink()
+    newer = replace(plan_of(*BOTH, hash_="new"))
+    older, _ = add(newer, tmp_path)
+    assert [group.key for group in older.plan.groups] == [session.key, over.key]
+
+
+def test_refused_input_is_not_done_because_nothing_of_it_is_missing(tmp_path):
+    problem = Problem(where="a.tsv", found="it is empty", remedy="fill it")
+    refused = call(make_plan((), (), problems=(problem,)), state="failed")
+    assert refreshed(refused, tmp_path) == refused
 
 
 def test_contrasts_that_a_newer_call_does_not_combine_stay(tmp_path):
