@@ -195,3 +195,14 @@ def to_label(text: str) -> str:
     words: list[str] = re.findall(r"[a-zA-Z0-9]+", text) or [""]
     first, *others = words
     return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
+def is_standard_space(space: str) -> bool:
+    """Tell whether a ``space`` label names a template and not the participant's own anatomy.
+
+    Examples
+    --------
+    >>> is_standard_space("MNI152NLin2009cAsym"), is_standard_space("T1w")
+    (True, False)
+    """
+    return space not in {"T1w", "T2w", "boldref", "bold", "func", "individual", "orig", "scanner"}

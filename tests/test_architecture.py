@@ -123,7 +123,6 @@ MAY_IMPORT = {
     "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
     "calls": ("records",),
-    "quality": ("report_settings",),
     "standing": ("calls", "entities", "quality", "report_settings"),
     "analyses": ("calls", "plain", "records", "settings"),
     "plain": ("entities",),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_image, write_json
-from bids_fx.entities import Entities
+from bids_fx.entities import Entities, is_standard_space
 from bids_fx.inputs import Grid
 
 #: These keep double precision: float32 ends at p = 1e-38, and rows that correlate cancel.
@@ -54,7 +54,7 @@ class ImageWriter:
     ) -> None:
         self.out_dir, self.mask, self.grid = out_dir, mask, grid
         space = entities.get("space")
-        self.standard_space = space is not None and paths.is_standard_space(space)
+        self.standard_space = space is not None and is_standard_space(space)
 
     def write(
         self,

@@ -392,14 +392,3 @@ def shared_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     """Return the files that are written for a participant, or for all, whatever is planned."""
     own = (calls(plan.participant), report(plan.participant))
     return (*DATASET_FILES, *CITATION_FILES, *own)
-
-
-def is_standard_space(space: str) -> bool:
-    """Tell whether a ``space`` label names a template and not the participant's own anatomy.
-
-    Examples
-    --------
-    >>> is_standard_space("MNI152NLin2009cAsym"), is_standard_space("T1w")
-    (True, False)
-    """
-    return space not in {"T1w", "T2w", "boldref", "bold", "func", "individual", "orig", "scanner"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from bids_fx.derivatives import paths
 from bids_fx.derivatives.estimability import describe_columns, describe_contrast, describe_fit
 from bids_fx.derivatives.meanings import STAT_MEANING, map_meaning, said_of
+from bids_fx.entities import is_standard_space
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunContrast, RunPlan
@@ -371,7 +371,7 @@ def _image(entities: Mapping[str, str]) -> Json:
     values: Json = {"SkullStripped": True}
     if "res" in entities:
         values["Resolution"] = f"res-{entities['res']} of the preprocessed BOLD series"
-    if "space" in entities and not paths.is_standard_space(entities["space"]):
+    if "space" in entities and not is_standard_space(entities["space"]):
         values["SpatialReference"] = "the space of the preprocessed BOLD series"
     return values
 

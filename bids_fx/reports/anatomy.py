@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bids_fx.derivatives import paths
+from bids_fx.entities import is_standard_space
 from bids_fx.inputs import BoldRun
 from bids_fx.records import RunPlan
 
@@ -46,7 +46,7 @@ def find_template(space: str) -> Path | None:
     """
     default = Path(os.environ.get("HOME", "/nonexistent")) / ".cache" / "templateflow"
     home = Path(os.environ.get("TEMPLATEFLOW_HOME") or default)
-    if not paths.is_standard_space(space) or not (home / f"tpl-{space}").is_dir():
+    if not is_standard_space(space) or not (home / f"tpl-{space}").is_dir():
         return None
     # Read by templateflow when it is imported: without it the archive would be written to.
     os.environ["TEMPLATEFLOW_AUTOUPDATE"] = "off"

@@ -19,9 +19,9 @@ from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.measures import worst_quality
 from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
 from bids_fx.reports.results import group_part
-from bids_fx.reports.scripts import inline_scripts
 from bids_fx.reports.summary import best_result, summary_sentences
-from bids_fx.reports.wording import count, number
+from bids_fx.reports.templates import render
+from bids_fx.reports.wording import count
 
 
 def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText]) -> Path:
@@ -50,7 +50,7 @@ def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[Methods
     """
     page = _make_page(calls, out_dir, methods)
     path = out_dir / paths.report(page.participant)
-    write_text(path, _render(page))
+    write_text(path, render("report.html.jinja", "report.js", page))
     return path
 
 
@@ -216,22 +216,3 @@ def _items(plan: Plan) -> Iterator[RunContrast | GroupContrast]:
         yield from run.contrasts
     for group in plan.groups:
         yield from group.contrasts
-
-
-def _render(page: Page) -> str:
-    """Fill the template; all is escaped but the methods', whose maker did it, and the scripts."""
-    import jinja2
-
-    loader = jinja2.PackageLoader("bids_fx", "data")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    script, *_ = loader.get_source(environment, "report.js")
-    return environment.get_template("report.html.jinja").render(
-        page=page, scripts=inline_scripts([script])
-    )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from bids_fx import __version__
 from bids_fx.analyses import differences
@@ -14,6 +11,7 @@ from bids_fx.derivatives import paths
 from bids_fx.quality import BY_NAME, broken_limits
 from bids_fx.reports.page import Table
 from bids_fx.reports.strips import Strip, make_strip
+from bids_fx.reports.templates import render
 from bids_fx.reports.wording import brief, count, shorten
 from bids_fx.settings import setting_text
 from bids_fx.standing import (
@@ -130,19 +128,7 @@ def index_html(overview: Overview) -> str:
     overview : Overview
         What the output folder holds; the same gives the same page.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bids_fx", "data"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = (files("bids_fx") / "data" / "index.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = environment.get_template("index.html.jinja")
-    return template.render(page=_page(overview), script=script, script_hash=f"sha256-{digest}")
+    return render("index.html.jinja", "index.js", _page(overview))
 
 
 def _page(overview: Overview) -> IndexPage:
