@@ -196,7 +196,11 @@ def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
         (sum(one.n_left_out for one in standings), "runs left out", "warning"),
         (sum(one.n_missing for one in standings), "outputs missing", "bad"),
         (sum(one.n_warnings for one in standings), "warnings", "warning"),
-        (max(0, len(overview.groups) - 1), "other settings", "warning"),
+        (
+            sum(len(group.participants) for group in overview.groups[1:]),
+            "other settings",
+            "warning",
+        ),
     ):
         if number:
             goal = "settings" if name == "other settings" else "participants"
