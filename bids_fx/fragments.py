@@ -32,6 +32,7 @@ def choose_fragments(plans: Sequence[Plan]) -> list[str]:
     if not runs:
         return ["10-no-runs"]
     results = [*_combination_fragments(plans), *_test_fragments(runs), "52-tails", "53-figures"]
+    results += ["54-limits"] if plans[0].report.quality_limits else []
     fitted = [run for run in runs if isinstance(run.source, BoldRun)]
     if not fitted:
         return ["10-run-maps", *_contrast_fragments(runs), *results]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 
 from bids_fx import __version__
@@ -21,7 +21,9 @@ from bids_fx.fragments import (
     runs_lacking_confounds,
     unconvolved_names,
 )
+from bids_fx.quality import BY_NAME
 from bids_fx.records import MethodsText, Plan, RunPlan
+from bids_fx.report_settings import QualityLimit, ReportSettings
 from bids_fx.settings import (
     Z_THRESHOLD,
     AnalysisSettings,
@@ -71,6 +73,8 @@ class MethodsContext:
         The largest variance inflation factor; empty where there is none.
     z_threshold : str
         Of the report's figures.
+    limits : str
+        Those of the runs' quality; may be empty.
     chosen, defaults : str
         Settings in force and their values.
     bids_fx_version, nipype_version, numpy_version, scipy_version : str
@@ -110,6 +114,7 @@ class MethodsContext:
     n_run_contrasts: str
     inflation: str
     z_threshold: str
+    limits: str
     chosen: str
     defaults: str
     bids_fx_version: str
@@ -234,6 +239,7 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         n_run_contrasts=str(len(contrasts)),
         inflation="" if inflation is None else f"{inflation:.2f}",
         z_threshold=_plain(Z_THRESHOLD),
+        limits=listed(_limit_told(limit) for limit in _report_settings(plans).quality_limits),
         chosen=chosen,
         defaults=defaults,
         bids_fx_version=versions.get("bids_fx", __version__),
@@ -249,6 +255,20 @@ def _common_settings(plans: Sequence[Plan]) -> AnalysisSettings:
     return plans[0].settings if plans else AnalysisSettings()
 
 
+def _report_settings(plans: Sequence[Plan]) -> ReportSettings:
+    """Return the settings of the reports of all plans."""
+    return plans[0].report if plans else ReportSettings()
+
+
+def _limit_told(limit: QualityLimit) -> str:
+    """Return a limit of the quality as it stands in a sentence."""
+    measure = BY_NAME[limit.measure]
+    units = "" if measure.units == "ratio" else f" ({measure.units})"
+    return (
+        f"{measure.title}{units} was {'above' if limit.sign == '>' else 'below'} {limit.value:g}"
+    )
+
+
 def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
     """Return the settings that were chosen and are in force, and the defaults in force."""
     settings = _common_settings(plans)
@@ -259,10 +279,11 @@ def _settings_texts(plans: Sequence[Plan]) -> tuple[str, str]:
         given_maps=first.has_given_maps,
         hrf_models=[name for plan in plans for name in plan.hrf_models],
     )
-    chosen = chosen_settings(settings)
+    chosen = {*chosen_settings(settings), *chosen_settings(first.report)}
     texts = {
-        name: f"`{name}` = {escape(setting_text(name, getattr(settings, name)))}"
-        for name in settings.to_json()
+        name: f"`{name}` = {escape(setting_text(name, getattr(record, name)))}"
+        for record in (settings, first.report)
+        for name in (item.name for item in fields(record))
         if name not in idle
     }
     return (

@@ -239,7 +239,7 @@ class Invocation:
     notices: tuple[Notice, ...] = ()
 
 
-def chosen_settings(analysis: AnalysisSettings) -> tuple[str, ...]:
+def chosen_settings(settings: AnalysisSettings | ReportSettings) -> tuple[str, ...]:
     """Return the names of the settings that differ from their defaults, in the fields' order.
 
     Examples
@@ -247,8 +247,11 @@ def chosen_settings(analysis: AnalysisSettings) -> tuple[str, ...]:
     >>> chosen_settings(AnalysisSettings(hrf_model="glover", dummy_scans=0))
     ('hrf_model',)
     """
+    default = type(settings)()
     return tuple(
-        item.name for item in fields(analysis) if getattr(analysis, item.name) != item.default
+        item.name
+        for item in fields(settings)
+        if getattr(settings, item.name) != getattr(default, item.name)
     )
 
 

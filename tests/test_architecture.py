@@ -61,7 +61,16 @@ MAY_IMPORT = {
         *("glm.contrasts", "quality", "traces"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
-    "methods": ("records", "settings", "steps", "fragments", "boilerplate", ""),
+    "methods": (
+        "records",
+        "quality",
+        "report_settings",
+        "settings",
+        "steps",
+        "fragments",
+        "boilerplate",
+        "",
+    ),
     "fragments": ("records", "inputs", "settings", "boilerplate"),
     "boilerplate": (),
     "derivatives": (
@@ -123,6 +132,7 @@ MAY_IMPORT = {
     "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
     "calls": ("records",),
+    "quality": ("report_settings",),
     "standing": ("calls", "entities", "quality", "report_settings"),
     "analyses": ("calls", "plain", "records", "settings"),
     "plain": ("entities",),

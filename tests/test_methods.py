@@ -26,11 +26,13 @@ from bids_fx.methods import (
 )
 from bids_fx.model import Contrast
 from bids_fx.records import ConfoundChoice, MethodsText, Plan, RunPlan
+from bids_fx.report_settings import QualityLimit, ReportSettings, Threshold
 from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
 from bids_fx.steps import Cell, Step, StepContrast
 from tests.small_plans import (
     ANY,
     FACE,
+    FACE_HOUSE,
     entities,
     make_contrast,
     make_group,
@@ -207,6 +209,11 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
     ]
     return [
         *(make_plan(settings=item) for item in settings),
+        make_plan(
+            report=ReportSettings(
+                quality_limits=(QualityLimit(measure="fd_mean", sign=">", value=0.5),)
+            )
+        ),
         make_plan((impulse,)),
         plan_with_gaps(),
         *(
@@ -309,6 +316,93 @@ def test_changing_a_setting_changes_the_text_beyond_the_list_of_settings(
         assert story(changed) != story(text_with())
 
 
+#: Another value of each setting than its default.
+OTHERWISE: dict[str, object] = {
+    "contrasts": ("face - house",),
+    "hrf_model": "glover",
+    "confounds": ("motion24",),
+    "high_pass_s": 100.0,
+    "drift_model": "polynomial",
+    "noise_model": "ols",
+    "smoothing_fwhm_mm": 6.0,
+    "signal_scaling": "none",
+    "fd_threshold_mm": 0.9,
+    "dummy_scans": 4,
+    "slice_time_ref": 0.5,
+    "combination": "unweighted",
+    "combine_over": ("run",),
+    "combine_subset": True,
+    "missing": "error",
+    "run_dof": 30.0,
+    "model_name": "a model",
+    "threshold": Threshold(error_rate=0.01),
+    "static": True,
+    "quality_limits": (QualityLimit(measure="fd_mean", sign=">", value=0.5),),
+}
+EVERY_SETTING = [
+    pytest.param(record, field.name, id=field.name)
+    for record in (AnalysisSettings, ReportSettings)
+    for field in fields(record)
+]
+
+
+@pytest.mark.parametrize(("record", "name"), EVERY_SETTING)
+def test_every_setting_of_analysis_and_reports_changes_the_text(
+    record: type[AnalysisSettings | ReportSettings], name: str, tmp_path: Path
+) -> None:
+    runs = two_runs(FACE)
+    if name == "run_dof":  # in force for maps that come without their own
+        runs = (make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=1.0, variance=1.0, dof=2.0),)
+    changed = record(**{name: OTHERWISE[name]})
+    assert changed != record()
+    part = "settings" if record is AnalysisSettings else "report"
+    text = render(make_plan(runs, **{part: changed})).markdown
+    assert text != render(make_plan(runs)).markdown
+    assert f"`{name}` = " in text.partition("These settings were chosen: ")[2].partition(". ")[0]
+
+
+def plans_by_kind(folder: Path) -> dict[str, Plan]:
+    """Return a plan of each kind of input."""
+    maps = [
+        make_run_maps(folder, f"sub-01_task-x_run-{i}", effect=1.0, variance=1.0, dof=20.0)
+        for i in (1, 2)
+    ]
+    design = make_plan().runs[0].design
+    return {
+        "plain": make_plan(),
+        "given designs": make_plan(
+            [
+                make_run(f"sub-01_task-x_run-{i}", design_file=folder / "d.tsv", design=design)
+                for i in (1, 2)
+            ]
+        ),
+        "given maps": make_plan(maps),
+        "model file": make_plan(settings=AnalysisSettings(model_name="a model")),
+        "censored scans": make_plan(two_runs(FACE, FACE_HOUSE, censored=(3,))),
+        "sessions": make_plan([make_run(f"sub-01_ses-{s}_task-x_run-1") for s in "ab"]),
+        "other tests": make_plan(two_runs(FACE, ANY)),
+        "no runs": make_plan(()),
+    }
+
+
+def test_each_kind_of_input_has_a_text_of_its_own(tmp_path: Path) -> None:
+    texts = {kind: story(render(plan).markdown) for kind, plan in plans_by_kind(tmp_path).items()}
+    assert len(set(texts.values())) == len(texts)
+
+
+def test_limits_of_the_quality_are_told_in_words() -> None:
+    limits = (
+        QualityLimit(measure="fd_mean", sign=">", value=0.5),
+        QualityLimit(measure="tsnr_median", sign="<", value=20.0),
+    )
+    text = render(make_plan(report=ReportSettings(quality_limits=limits))).markdown
+    assert (
+        "marked as failed without any result being removed, where framewise displacement, mean "
+        "(mm) was above 0.5 and temporal SNR, median was below 20." in text
+    )
+    assert "poor quality" not in render(make_plan()).markdown
+
+
 def story(text: str) -> str:
     """Return a text without its last paragraph, which lists software and settings."""
     return text.rpartition("\n\n")[0]
@@ -317,7 +411,11 @@ def story(text: str) -> str:
 def test_every_setting_is_told_as_chosen_or_default(tmp_path: Path) -> None:
     maps = make_run_maps(tmp_path, "sub-01_task-x_run-1", effect=1.0, variance=1.0, dof=2.0)
     told = text_with(model_name="m") + render(make_plan((maps,))).markdown + text_with()
-    assert all(f"`{field.name}` = " in told for field in fields(AnalysisSettings))
+    assert all(
+        f"`{field.name}` = " in told
+        for record in (AnalysisSettings, ReportSettings)
+        for field in fields(record)
+    )
 
 
 def test_settings_that_are_not_in_force_are_not_told(tmp_path: Path) -> None:
