@@ -15,6 +15,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import read_calls
 from bids_fx.derivatives.dataset import read_state
 from bids_fx.derivatives.holdings import outputs_due
+from bids_fx.derivatives.write import is_locked
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import RunMaps
 from bids_fx.quality import broken_limits
@@ -29,6 +30,12 @@ _UNDER_WAY: dict[object, State] = {"running": "running", "planned": "planned"}
 _UNKNOWN = (
     "nothing here says what was done: calls.json is missing, as in a folder of an older version "
     "or of another program; a call at level 'participant' writes it"
+)
+
+
+_ENDED = (
+    "this machine sees no process at work on it: unless one runs elsewhere, it was ended, and the "
+    "same call at level 'participant' goes on"
 )
 
 
@@ -85,21 +92,31 @@ def read_standing(
         Of a participant that is still running what earlier calls left. What is damaged is named
         among the reasons.
     """
+    found = _found(out_dir, participant, limits)
+    # Asked last: what a call that began meanwhile takes away is no failure.
+    under_way = _UNDER_WAY.get(read_state(out_dir, participant).get("state"))
+    if under_way is None:
+        return found
+    is_ended = under_way == "running" and not is_locked(out_dir, f"sub-{participant}")
+    return replace(found, state=under_way, reasons=(_ENDED,) if is_ended else ())
+
+
+def _found(out_dir: Path, participant: str, limits: Sequence[QualityLimit]) -> Standing:
+    """Return what came of a participant, as if no call were under way."""
     told = read_state(out_dir, participant)
-    under_way = _UNDER_WAY.get(told.get("state"))
+    reason = str(told.get("reason", "")) if told.get("state") == "failed" else ""
     standing = Standing(
         participant=participant,
-        state=under_way or "unknown",
+        state="unknown",
         has_report=(out_dir / paths.report(participant)).is_file(),
     )
     try:
         made = analyses(read_calls(out_dir, participant))
     except BIDSFXError as error:
-        reasons = [f"calls.json: {problem.found}" for problem in error.problems]
-        return _judged(standing, _without_folder(reasons, out_dir), under_way)
-    reason = str(told.get("reason", "")) if told.get("state") == "failed" else ""
+        faults = [f"calls.json: {problem.found}" for problem in error.problems]
+        return _judged(standing, _without_folder(faults, out_dir))
     if not made:
-        return _judged(standing, [reason] if reason else [], under_way)
+        return _judged(standing, [reason]) if reason else replace(standing, reasons=(_UNKNOWN,))
     standing, missing = _with_results(standing, made, out_dir)
     runs, damages = _qualities(made, out_dir)
     faults = [
@@ -111,16 +128,13 @@ def read_standing(
             for text in broken_limits(run.measures, limits)
         ),
     ]
-    return _judged(replace(standing, state="done", runs=runs), faults, under_way)
+    return _judged(replace(standing, runs=runs), faults)
 
 
-def _judged(standing: Standing, faults: Sequence[str], under_way: State | None) -> Standing:
-    """Return a participant with its state; what runs again is not judged by what was before."""
-    if under_way is not None:
-        return replace(standing, state=under_way)
-    if faults:
-        return replace(standing, state="failed", reasons=_lines(faults))
-    return standing if standing.state == "done" else replace(standing, reasons=(_UNKNOWN,))
+def _judged(standing: Standing, faults: Sequence[str]) -> Standing:
+    """Return a participant as failed by its faults, or as done."""
+    state: State = "failed" if faults else "done"
+    return replace(standing, state=state, reasons=_lines(faults))
 
 
 def _lines(texts: Iterable[str]) -> tuple[str, ...]:

@@ -220,12 +220,43 @@ def locked(out_dir: Path, name: str) -> Iterator[None]:
     name : str
         What is locked; one lock file per name in the work area.
     """
-    folder = out_dir / WORK_AREA / "locks"
+    path = _lock(out_dir, name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / f"{name}.lock").open("w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
     except OSError as error:
-        raise output_error(folder, error) from error
+        raise output_error(path.parent, error) from error
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def is_locked(out_dir: Path, name: str) -> bool:
+    """Tell whether any process holds a lock, as far as this machine can see.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The output folder, to which nothing is written.
+    name : str
+        What may be locked.
+
+    Returns
+    -------
+    bool
+        True also where it cannot be told. Some shared file systems do not tell one machine of
+        another's locks; there it may be False though the lock is held.
+    """
+    try:
+        with _lock(out_dir, name).open("r") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _lock(out_dir: Path, name: str) -> Path:
+    """Return the path of a lock's file."""
+    return out_dir / WORK_AREA / "locks" / f"{name}.lock"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bids_fx.calls import Call
-from bids_fx.derivatives import paths
-from bids_fx.derivatives.calls import joined, write_calls
+from bids_fx.derivatives import paths, standings
+from bids_fx.derivatives.calls import joined, read_calls, write_calls
 from bids_fx.derivatives.dataset import write_state
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
-from bids_fx.derivatives.write import write_json
+from bids_fx.derivatives.write import locked, write_json
 from bids_fx.errors import Notice
 from bids_fx.inputs import Absence
 from bids_fx.quality import BY_NAME
@@ -104,9 +104,33 @@ def test_participant_under_way_has_not_failed_whatever_was_before(
 ) -> None:
     fail(tmp_path, "01", "it failed")
     write_state(tmp_path, "01", state)
-    found = read_standing(tmp_path, "01", [TOO_MUCH])
+    with locked(tmp_path, "sub-01"):
+        found = read_standing(tmp_path, "01", [TOO_MUCH])
     assert (found.state, found.reasons) == (state, ())
     assert len(found.runs) == 1
+
+
+def test_call_that_was_ended_is_told_as_such_and_no_failure(tmp_path: Path) -> None:
+    write_state(tmp_path, "01", "running")
+    with locked(tmp_path, "sub-01"):
+        pass
+    found = read_standing(tmp_path, "01")
+    assert (found.state, found.is_wrong) == ("running", False)
+    assert "it was ended" in found.reasons[0]
+
+
+def test_call_that_begins_while_others_are_read_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = finish(tmp_path, "01")
+
+    def begin(*arguments: object) -> object:
+        write_state(tmp_path, "01", "planned")
+        (tmp_path / paths.mask(plan.runs[0].entities)).unlink(missing_ok=True)
+        return read_calls(*arguments)
+
+    monkeypatch.setattr(standings, "read_calls", begin)
+    assert read_standing(tmp_path, "01").state == "planned"
 
 
 def test_folder_that_does_not_say_what_was_done_is_unknown(tmp_path: Path) -> None:

@@ -139,3 +139,23 @@ def test_a_file_does_not_depend_on_a_whim_of_the_compressor(
     write_example(tmp_path / "b.nii.gz")
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     assert next(levels, None) is None
+
+
+def test_a_lock_is_seen_while_it_is_held_and_looking_writes_nothing(tmp_path):
+    assert not write.is_locked(tmp_path, "shared")
+    assert list(tmp_path.iterdir()) == []
+    with write.locked(tmp_path, "shared"):
+        assert write.is_locked(tmp_path, "shared")
+        assert not write.is_locked(tmp_path, "another")
+    assert not write.is_locked(tmp_path, "shared")
+
+
+def test_a_lock_that_cannot_be_asked_for_counts_as_held(tmp_path, monkeypatch):
+    with write.locked(tmp_path, "shared"):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(write.fcntl, "flock", refuse)
+    assert write.is_locked(tmp_path, "shared")
