@@ -166,20 +166,26 @@ def _page(overview: Overview) -> IndexPage:
 def _verdict(overview: Overview) -> tuple[str, str]:
     """Return the state of all participants together and the sentence that says it."""
     counts, total = overview.counts, count(len(overview.standings), "participant")
-    wrong = sum(standing.is_wrong for standing in overview.standings)
-    open_ones = sum(counts[state] for state in ("running", "planned", "not started"))
-    if wrong:
-        told = f"Of {total}, {wrong} {'has' if wrong == 1 else 'have'} failed"
-        return "bad", told + (
-            f" and {open_ones} {_are(open_ones)} not done yet." if open_ones else "."
-        )
-    if open_ones:
-        return "warning", f"Of {total}, {open_ones} {_are(open_ones)} not done yet."
-    return "good", f"Complete: {total}, all done."
+    n_open = sum(counts[state] for state in ("running", "planned", "not started"))
+    told = [
+        *([f"{counts['failed']} {_have(counts['failed'])} failed"] if counts["failed"] else []),
+        *([f"{counts['unknown']} {_are(counts['unknown'])} unknown"] if counts["unknown"] else []),
+        *([f"{n_open} {_are(n_open)} not done yet"] if n_open else []),
+    ]
+    if not told:
+        return "good", f"Complete: {total}, all done."
+    is_wrong = any(standing.is_wrong for standing in overview.standings)
+    *head, last = told
+    words = f"{', '.join(head)} and {last}" if head else last
+    return "bad" if is_wrong else "warning", f"Of {total}, {words}."
 
 
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:

@@ -132,8 +132,14 @@ def test_failures_are_listed_with_participant_and_reason(out: Path) -> None:
     [
         (("01", "02"), "good", "Complete: 2 participants, all done."),
         (("01", "05"), "warning", "Of 2 participants, 1 is not done yet."),
-        (("01", "04", "06"), "bad", "Of 3 participants, 2 have failed."),
+        (("01", "04", "06"), "bad", "Of 3 participants, 1 has failed and 1 is unknown."),
+        (("06", "01"), "bad", "Of 2 participants, 1 is unknown."),
         (("04", "05"), "bad", "Of 2 participants, 1 has failed and 1 is not done yet."),
+        (
+            ("04", "05", "06", "09"),
+            "bad",
+            "Of 4 participants, 1 has failed, 2 are unknown and 1 is not done yet.",
+        ),
     ],
 )
 def test_verdict_is_true_of_all(
