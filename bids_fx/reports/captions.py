@@ -108,6 +108,7 @@ def _contrasts(facts: RunFacts) -> PictureText:
 
 def _motion(facts: RunFacts) -> PictureText:
     origin = facts.traces.fd_text if facts.traces is not None else ""
+    origin = origin.removeprefix("Framewise displacement, ")
     limit = facts.traces.fd_limit_mm if facts.traces is not None else None
     dashed = (
         "" if limit is None else f" Dashed: {brief(limit)} mm, above which scans are censored."
@@ -116,7 +117,7 @@ def _motion(facts: RunFacts) -> PictureText:
         title="Motion",
         caption=(
             "Motion parameters in mm and degrees, and framewise displacement in mm"
-            f"{f' ({origin[0].lower()}{origin[1:]})' if origin else ''}. Shaded scans are "
+            f"{f' ({origin})' if origin else ''}. Shaded scans are "
             f"censored, for whatever reason.{dashed}"
         ),
         alt=(

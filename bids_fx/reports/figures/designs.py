@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.glm.contrasts import variance_inflation
 from bids_fx.glm.design import Column, Design, Role
 from bids_fx.records import RunContrast, RunPlan
-from bids_fx.reports.figures.places import Place, Room, add_axes, longest_inches
+from bids_fx.reports.figures.inflation import draw_inflation
+from bids_fx.reports.figures.places import Room, add_axes, longest_inches, shift
 from bids_fx.reports.figures.style import INK, ROLE_COLOURS, colour_bar, message_figure, styled
 from bids_fx.reports.wording import MINUS, brief, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Transform
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,8 +27,6 @@ NAME_LENGTH = 30
 #: Up to so many columns every correlation is written into its cell.
 ALL_VALUES = 24
 
-#: Variance inflation that is worth a look: the customary limit (Marquardt 1970, Technometrics).
-MUCH_INFLATION = 10.0
 #: Height of the bars of variance inflation, with what is free below the matrix.
 _INFLATION_INCHES = 0.95
 
@@ -90,50 +87,8 @@ def draw_design(design: Design) -> Figure:
     left, bottom, width, _ = room.within(figure)
     inches = figure.get_figheight()
     place = (left, legend / inches, width, bottom - (legend + 0.08) / inches)
-    _draw_inflation(figure, place, design)
+    draw_inflation(figure, place, design)
     return figure
-
-
-def _draw_inflation(figure: Figure, place: Place, design: Design) -> None:
-    """Draw the variance inflation of each column below it; those without one have no bar."""
-    from bids_fx.reports.figures.labels import Labels
-
-    fitted = design.fitted
-    found: dict[str, float] = {}
-    if fitted.matrix.size:
-        found = dict(zip(fitted.names, variance_inflation(fitted.matrix).tolist(), strict=True))
-    factors = np.array([found.get(column.name, np.nan) for column in design.columns])
-    largest = factors[np.isfinite(factors)].max(initial=MUCH_INFLATION)
-    # What is infinite stands out of the others, and leaves room for its sign.
-    heights, top = np.minimum(factors, 3.0 * largest), 15.0 * largest
-    axes = add_axes(figure, place)
-    shown = np.flatnonzero(~np.isnan(factors))
-    axes.bar(
-        shown,
-        heights[shown],
-        width=0.75,
-        color=[ROLE_COLOURS[design.columns[i].role] for i in shown],
-    )
-    axes.axhline(MUCH_INFLATION, color=INK, linewidth=0.8, linestyle="--")
-    axes.set_yscale("log")
-    axes.set_ylim(0.8, top)
-    axes.set_xlim(-0.5, len(factors) - 0.5)
-    axes.set_xticks([])
-    ticks = [10**power for power in range(int(np.log10(top)) + 1)]
-    axes.set_yticks(ticks, [brief(tick) for tick in ticks])
-    axes.minorticks_off()
-    axes.set_ylabel("VIF")
-    axes.spines[["top", "right"]].set_visible(False)
-    labels = Labels(
-        np.column_stack([shown, heights[shown]]),
-        [_two_digits(value) for value in factors[shown].tolist()],
-        transform=axes.transData + _shift(axes, 0.0, 0.03),
-        size=6.5,
-        colours=[INK] * len(shown),
-        align="left",
-        upwards=True,
-    )
-    axes.add_artist(labels)
 
 
 @styled
@@ -287,7 +242,7 @@ def _name_columns(axes: Axes, columns: Sequence[Column], *, axis: Literal["x", "
     labels = Labels(
         np.column_stack([np.arange(len(names)), np.ones(len(names))]),
         names,
-        transform=axes.get_xaxis_transform() + _shift(axes, 0.0, _NAME_GAP / 2),
+        transform=axes.get_xaxis_transform() + shift(axes, 0.0, _NAME_GAP / 2),
         size=size,
         colours=colours,
         bold=bold,
@@ -311,20 +266,13 @@ def _name_rows(
     labels = Labels(
         np.column_stack([np.zeros(len(names)), np.arange(len(names))]),
         names,
-        transform=axes.get_yaxis_transform() + _shift(axes, -_NAME_GAP / 2, 0.0),
+        transform=axes.get_yaxis_transform() + shift(axes, -_NAME_GAP / 2, 0.0),
         size=size,
         colours=colours,
         bold=bold,
         align="right",
     )
     axes.add_artist(labels)
-
-
-def _shift(axes: Axes, x: float, y: float) -> Transform:
-    """Return a shift by inches."""
-    from matplotlib.transforms import ScaledTranslation
-
-    return ScaledTranslation(x, y, axes.figure.dpi_scale_trans)
 
 
 def _role_legend(figure: Figure, columns: Sequence[Column]) -> float:
@@ -372,19 +320,6 @@ def _draw_bar(figure: Figure, room: Room, label: str, *, limit: float, share: fl
     axes.yaxis.set_label_position("right")
     axes.yaxis.set_label_coords(1 + 0.5 / 0.17, 0.5)
     axes.set_ylabel(label, va="top")
-
-
-def _two_digits(value: float) -> str:
-    """Return a variance inflation factor with two digits.
-
-    Examples
-    --------
-    >>> _two_digits(1.0), _two_digits(4.3913), _two_digits(1234.0), _two_digits(float("inf"))
-    ('1', '4.4', '1,234', '∞')
-    """
-    if math.isinf(value):
-        return "\N{INFINITY}"
-    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")
 
 
 def _brief(value: float) -> str:

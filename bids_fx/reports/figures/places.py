@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
+    from matplotlib.transforms import Transform
 
 FONT = "DejaVu Sans"
 POINTS_PER_INCH = 72
@@ -76,6 +77,13 @@ def add_axes(figure: Figure, place: Place) -> Axes:
     axes.xaxis.set_label_coords(0.5, -_LABEL_BELOW / (place[3] * height))
     axes.yaxis.set_label_coords(-_LABEL_LEFT / (place[2] * width), 0.5)
     return axes
+
+
+def shift(axes: Axes, x: float, y: float) -> Transform:
+    """Return a shift by inches."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(x, y, axes.figure.dpi_scale_trans)
 
 
 def longest_inches(texts: Sequence[str], size: float, bold: Sequence[bool] | None = None) -> float:
