@@ -66,6 +66,9 @@ PLACES = ("data_in", "data_out", "participant")
         ("--confounds none motion6", "'none' stands beside other confounds"),
         ("--contrast=", "--contrast: it is empty"),
         ("--work-dir=", "--work-dir: the path is empty"),
+        ("--qc-fail fd_maen>0.5", "there is no measure 'fd_maen'; did you mean 'fd_mean'"),
+        ("--qc-fail fd_mean=0.5", "'fd_mean=0.5' is no limit"),
+        ("--qc-fail fd_mean>much", "'much' is no number"),
     ],
 )
 def test_value_is_refused_with_what_to_give(words, message):
