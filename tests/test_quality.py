@@ -92,9 +92,12 @@ def test_measures_that_are_missing_or_damaged_are_none(text, tmp_path: Path) -> 
     assert read_quality(run, tmp_path) == {}
 
 
-def test_maps_made_beforehand_have_no_measures(tmp_path: Path) -> None:
+def test_maps_made_beforehand_have_no_measures_which_is_told(tmp_path: Path) -> None:
     run = make_run_maps(tmp_path, RUN, effect=2.0, variance=1.0, dof=20.0)
     assert read_quality(run, tmp_path) == {}
+    plan = make_plan([run], report=ReportSettings(quality_limits=(FD_LIMIT,)))
+    (notice,) = quality_notices(plan, tmp_path)
+    assert notice.text.startswith("task-x_run-1: fd_mean could not be measured")
 
 
 def test_displacement_of_the_table_is_taken_without_what_was_filled_in() -> None:

@@ -43,14 +43,19 @@ def quality_failures(plan: Plan, out_dir: Path) -> tuple[str, ...]:
 
 
 def quality_notices(plan: Plan, out_dir: Path) -> tuple[Notice, ...]:
-    """Return which runs lack measures that limits are set to, and so could not be judged."""
+    """Return which runs lack measures that limits are set to, and so could not be judged.
+
+    Of maps made beforehand nothing is known; a run that failed is told of elsewhere.
+    """
+    given: list[tuple[RunPlan, dict[str, object]]]
+    given = [(run, {}) for run in plan.runs if isinstance(run.source, RunMaps)]
     return tuple(
         Notice(
             text=f"{run.key}: {', '.join(missing)} could not be measured, so that the limit of "
             "--qc-fail was not applied.",
             participant=plan.participant,
         )
-        for run, measures in _published(plan, out_dir)
+        for run, measures in (*_published(plan, out_dir), *given)
         if (missing := unmeasured(measures, plan.report.quality_limits))
     )
 
