@@ -19,7 +19,7 @@ _WORST = {
     "fd_mean": "largest mean FD",
     "censored_perc": "most scans censored",
     "tsnr_median": "lowest median tSNR",
-    "whitened_outside_share": "most autocorrelation left",
+    "whitened_outside_share": "largest share beyond white noise",
 }
 _SHORT_UNITS = {"percent": "%", "mm": "mm"}
 #: Units that the titles of measures do not tell.

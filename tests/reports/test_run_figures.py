@@ -142,6 +142,11 @@ def test_autocorrelations_are_bars_before_and_after_with_white_noises_limits() -
     assert axes.get_title(loc="left").startswith("6.1 % outside")
 
 
+def test_an_autocorrelation_of_almost_nothing_has_no_sign() -> None:
+    (axes,) = draw_whiteness({**WHITENESS, "whitened_autocorrelation_lag1": -0.001}).axes
+    assert [text.get_text() for text in axes.texts][:3] == ["0.30", "0.00", "\N{MINUS SIGN}0.05"]
+
+
 @pytest.mark.parametrize("values", [(0.3, 0.4), (-0.6, -0.1), (0.0, 0.0)])
 def test_every_bar_of_autocorrelation_is_within_its_axes(values) -> None:
     first, second = values

@@ -58,7 +58,9 @@ def draw_whiteness(measures: Mapping[str, object]) -> Figure:
     for place, value in enumerate(values):
         shift = 0.03 * reach if value >= 0 else -0.03 * reach
         align = "bottom" if value >= 0 else "top"
-        axes.text(place, value + shift, number(value), ha="center", va=align, color=INK)
+        # Rounded first, so that no 0 has a sign.
+        text = number(round(value, 2) + 0.0)
+        axes.text(place, value + shift, text, ha="center", va=align, color=INK)
     axes.set_ylim(-max(limit * 1.25, -1.4 * min(values)), reach)
     axes.set_xlim(-0.6, len(values) - 0.4)
     axes.set_xticks(range(len(values)), [_BARS[name][0] for name in found])
