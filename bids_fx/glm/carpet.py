@@ -13,7 +13,6 @@ from bids_fx.glm.ordinary import fit_ordinary
 from bids_fx.glm.series import SeriesMatrix
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 #: Voxels that are looked at: 30 for each row of the carpet.
 CARPET_VOXELS, CARPET_ROWS = 6000, 200
@@ -117,6 +116,8 @@ def _summarize(residuals: npt.NDArray[np.float32], scans: npt.NDArray[np.integer
     if not n_voxels:
         return Residuals(carpet=np.empty((0, n_scans)), mean=none, sd=none, dvars=none, n_voxels=0)
     mean = residuals.mean(axis=1, dtype=np.float64)
+    # Scan by scan: of all at once numpy would hold a copy in double precision.
+    sd = np.array([row.std(dtype=np.float64) for row in residuals])
     dvars = none.copy()
     for t in np.flatnonzero(np.diff(scans) == 1) + 1:
         change = residuals[t] - residuals[t - 1]
@@ -124,7 +125,7 @@ def _summarize(residuals: npt.NDArray[np.float32], scans: npt.NDArray[np.integer
     return Residuals(
         carpet=_rows(residuals, mean),
         mean=mean,
-        sd=residuals.std(axis=1, dtype=np.float64),
+        sd=sd,
         dvars=dvars,
         n_voxels=n_voxels,
     )
