@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 #: Voxels that are looked at: 30 for each row of the carpet.
 CARPET_VOXELS, CARPET_ROWS = 6000, 200
 #: Voxels that are fitted at a time; fixed, so that no result depends on threads or blocks.
-_PIECE = 300
+CARPET_PIECE = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +96,15 @@ def sample_residuals(
     residuals = np.empty((len(basis), voxels.size), dtype=np.float32)
 
     def fill(first: int) -> None:
-        some = voxels[first : first + _PIECE]
+        some = voxels[first : first + CARPET_PIECE]
         series = Y[:, some].astype(np.float64, order="C")
         if offset is not None:
             series += offset[some]
         _, left = fit_ordinary(series, basis)
-        residuals[:, first : first + _PIECE] = left / residual_sd[some]
+        residuals[:, first : first + CARPET_PIECE] = left / residual_sd[some]
 
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(fill, range(0, voxels.size, _PIECE)):
+        for _ in pool.map(fill, range(0, voxels.size, CARPET_PIECE)):
             pass
     return _summarize(residuals, scans)
 

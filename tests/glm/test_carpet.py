@@ -7,8 +7,13 @@ import numpy.typing as npt
 import pytest
 
 from bids_fx.dataset.stored import StoredMatrix
-from bids_fx.glm import carpet
-from bids_fx.glm.carpet import CARPET_ROWS, CARPET_VOXELS, Residuals, sample_residuals
+from bids_fx.glm.carpet import (
+    CARPET_PIECE,
+    CARPET_ROWS,
+    CARPET_VOXELS,
+    Residuals,
+    sample_residuals,
+)
 
 FloatArray = npt.NDArray[np.float64]
 N_SCANS = 50
@@ -137,4 +142,4 @@ def test_measures_of_white_noise_are_what_the_projection_leaves_of_it(rng, basis
 
 def test_the_sample_is_a_whole_number_of_voxels_for_each_row() -> None:
     assert CARPET_VOXELS % CARPET_ROWS == 0
-    assert CARPET_VOXELS % carpet._PIECE == 0
+    assert CARPET_VOXELS % CARPET_PIECE == 0
