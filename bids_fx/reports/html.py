@@ -19,6 +19,7 @@ from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.measures import worst_quality
 from bids_fx.reports.page import AnalysisPart, FailurePart, Page, Tile
 from bids_fx.reports.results import group_part
+from bids_fx.reports.run_quality import quality_part
 from bids_fx.reports.summary import best_result, summary_sentences
 from bids_fx.reports.templates import render
 from bids_fx.reports.wording import count
@@ -62,7 +63,7 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
     failures = tuple(dict.fromkeys(failure for call in calls for failure in call.failures))
     problems = tuple(dict.fromkeys(problem for plan in plans for problem in plan.problems))
     parts = tuple(
-        _analysis_part(number, call, calls[0], out_dir, text)
+        _analysis_part(number, call, calls[0], out_dir, text, 3 if len(calls) == 1 else 4)
         for number, (call, text) in enumerate(zip(calls, methods, strict=True), start=1)
     )
     broken = tuple(dict.fromkeys(one for plan in plans for one in quality_failures(plan, out_dir)))
@@ -106,9 +107,9 @@ class _Counts(NamedTuple):
 
 
 def _analysis_part(
-    number: int, call: Call, first: Call, out_dir: Path, methods: MethodsText
+    number: int, call: Call, first: Call, out_dir: Path, methods: MethodsText, level: int
 ) -> AnalysisPart:
-    """Gather what the page shows of one analysis."""
+    """Gather what the page shows of one analysis; its headings begin at a level."""
     plan, anchor = call.plan, f"analysis-{number}"
     names = overview.run_names(plan)
     groups = tuple(
@@ -136,7 +137,10 @@ def _analysis_part(
             for index, run in enumerate(plan.runs, start=1)
             if run.key not in plan.replaced
         ),
-        methods=methods_html(methods.markdown, methods.references, prefix=f"{anchor}-"),
+        quality=quality_part(plan, out_dir),
+        methods=methods_html(
+            methods.markdown, methods.references, prefix=f"{anchor}-", level=level
+        ),
         provenance=(
             provenance.settings_table(plan),
             provenance.software_table(call.software),

@@ -115,6 +115,22 @@ class RunPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QualityPart:
+    """The quality of all runs beside each other.
+
+    Parameters
+    ----------
+    table : Table
+        A run a row, a measure a column.
+    legend : tuple of (str, str)
+        Of each measure its column's name and what it is.
+    """
+
+    table: Table
+    legend: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailurePart:
     """Something that failed while it ran."""
 
@@ -165,6 +181,8 @@ class AnalysisPart:
         Combined results.
     runs : tuple of RunPart
         Models.
+    quality : QualityPart or None
+        None where no model was fitted.
     methods : str
         HTML, escaped by its maker.
     provenance : tuple of Table
@@ -183,6 +201,7 @@ class AnalysisPart:
     reasons: tuple[str, ...]
     groups: tuple[GroupPart, ...]
     runs: tuple[RunPart, ...]
+    quality: QualityPart | None
     methods: str
     provenance: tuple[Table, ...]
     notices: tuple[Notice, ...]
