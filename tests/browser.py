@@ -44,6 +44,18 @@ AXE_INTEGRITY = (
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt"
     "/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 )
+#: Names that pages must show as text, as they are.
+LONG = "x" * 200
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'",
+    LONG,
+    "وجه مقابل بيت",
+    "人脸 🙂 減 房屋",
+    "{{ 7*7 }}",
+    "</style></script>",
+)
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
 
 

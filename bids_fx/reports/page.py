@@ -206,12 +206,16 @@ class AnalysisPart:
     provenance: tuple[Table, ...]
     notices: tuple[Notice, ...]
 
-    def is_open(self, group: GroupPart) -> bool:
-        """Tell whether a group's contrasts are seen at once: all if few, else the last level's."""
-        shown = [other for other in self.groups if other.level == "subject"]
-        return any(
+    def is_open(self, group: GroupPart, contrast: ContrastPart) -> bool:
+        """Tell whether a contrast is seen at once.
+
+        All are if they are few, else those of the last level, and if these are many too only
+        the one to look at first.
+        """
+        last = tuple(other for other in self.groups if other.level == "subject")
+        return (self.best is not None and self.best.goal == contrast.anchor) or any(
             group in groups and sum(len(one.contrasts) for one in groups) <= N_OPEN
-            for groups in (self.groups, shown)
+            for groups in (self.groups, last)
         )
 
 

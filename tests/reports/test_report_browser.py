@@ -11,13 +11,22 @@ import pytest
 from PIL import Image
 
 from bids_fx.calls import Call, Failure
+from bids_fx.derivatives import paths
 from bids_fx.entities import Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.records import MethodsText, Plan
 from bids_fx.reports.html import write_report
-from tests.browser import Opened
-from tests.small_plans import make_contrast, make_group, make_plan, make_run, publish_all
+from tests.browser import HOSTILE, LONG, Opened
+from tests.small_plans import (
+    make_contrast,
+    make_group,
+    make_plan,
+    make_run,
+    publish_all,
+    write_map,
+    z_values,
+)
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Opened]
@@ -26,17 +35,6 @@ METHODS = MethodsText(
     markdown="The runs were *modelled* one by one [@a1999].\n\n# Noise\n\nIt was white.\n",
     references=(("a1999", "A (1999). T & U."),),
     bibtex="",
-)
-LONG = "x" * 200
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "'",
-    LONG,
-    "وجه مقابل بيت",
-    "人脸 🙂 減 房屋",
-    "{{ 7*7 }}",
-    "</style></script>",
 )
 SIZES = [(1280, False), (1280, True), (400, False), (400, True)]
 #: Wider than any window here.
@@ -206,6 +204,18 @@ def test_script_that_is_not_the_pages_own_cannot_run(
 def test_many_runs_are_folded_and_few_are_not(open_page: Open, reports: dict[str, Path]) -> None:
     assert visible(open_page(reports["many"]), "#runs section") == [False] * 24
     assert visible(open_page(reports["complete"]), "#runs section") == [True] * 2
+
+
+def test_of_very_many_contrasts_only_the_best_is_unfolded(open_page: Open, tmp_path: Path) -> None:
+    contrasts = tuple(make_contrast(f"face{index}", face=1.0) for index in range(13))
+    plan = make_plan([make_run("sub-01_task-x", contrasts=contrasts)])
+    publish_all(plan, tmp_path)
+    z = z_values(1, 20.0)
+    write_map(tmp_path / paths.statmap(plan.groups[0].entities, "face9", "z"), z)
+    opened = open_page(write(tmp_path, plan))
+    assert visible(opened, "#contrasts article") == [index == 9 for index in range(13)]
+    opened.page.click("text=The highest combined z is 20.00, of face9.")
+    assert opened.page.url.endswith("#analysis-1-group-1-contrast-10")
 
 
 def test_of_many_contrasts_those_of_the_participant_are_unfolded(
