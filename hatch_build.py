@@ -15,15 +15,36 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PACKAGE = "@niivue/niivue@0.69.0"
-#: Of the tarball, in base64 as npm tells it (``npm view PACKAGE dist.integrity``).
-SHA512 = "YMjQvJgD1W2b7DuoxkwlC4VxbrgIePRJ5qyQzXKxi2v2MBVg285P/CIQyg46oDDGDIcaNlbd+MhtO/edMbXJkA=="
-MEMBER = "package/dist/niivue.umd.js"
-SHA256 = "47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af"
+
+class NpmFile(NamedTuple):
+    """A file of a package of npm.
+
+    Attributes
+    ----------
+    package : str
+        Name and version.
+    sha512 : str
+        Of the tarball, in base64 as npm tells it (``npm view PACKAGE dist.integrity``).
+    member, sha256 : str
+        The file in it, and its hash.
+    """
+
+    package: str
+    sha512: str
+    member: str
+    sha256: str
+
+
+NIIVUE = NpmFile(
+    package="@niivue/niivue@0.69.0",
+    sha512="YMjQvJgD1W2b7DuoxkwlC4VxbrgIePRJ5qyQzXKxi2v2MBVg285P/CIQyg46oDDGDIcaNlbd+MhtO/edMbXJkA==",
+    member="package/dist/niivue.umd.js",
+    sha256="47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af",
+)
 LIBRARY = Path("bids_fx", "data", "viewer", "niivue.umd.js")
 
 #: What builders can ask for, with an environment variable.
@@ -90,22 +111,31 @@ def provide(root: Path, wish: str) -> bool:
         _say(f"left out, as {CHOICE}=skip asks: reports will have no viewer of the maps.")
         return False
     target = root / LIBRARY
-    if _is_library(target):
-        return True
     try:
-        content = fetch()
+        obtain(NIIVUE, target)
     except ViewerError as error:
         target.unlink(missing_ok=True)
         if wish == "require":
             raise
         _say(f"{error}. Reports will have no viewer of the maps; {CHOICE}=require refuses this.")
         return False
-    _write(target, content)
     return True
 
 
-def fetch() -> bytes:
-    """Return the library from npm's tarball.
+def obtain(wanted: NpmFile, target: Path) -> None:
+    """Put a file of npm somewhere, if it is not there yet.
+
+    Raises
+    ------
+    ViewerError
+        Where it cannot be had.
+    """
+    if not (target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == wanted.sha256):
+        _write(target, fetch(wanted))
+
+
+def fetch(wanted: NpmFile) -> bytes:
+    """Return a file from npm's tarball.
 
     Raises
     ------
@@ -120,7 +150,7 @@ def fetch() -> bytes:
         options = ("--pack-destination", folder, "--fetch-retries=1", "--loglevel=error")
         try:
             done = subprocess.run(  # noqa: S603 - no shell, and nothing of the user's in it
-                [npm, "pack", PACKAGE, *options],
+                [npm, "pack", wanted.package, *options],
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -128,16 +158,16 @@ def fetch() -> bytes:
                 timeout=SECONDS,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ViewerError(f"npm pack {PACKAGE}: {error}") from error
+            raise ViewerError(f"npm pack {wanted.package}: {error}") from error
         tarballs = list(Path(folder).glob("*.tgz"))
         if done.returncode or len(tarballs) != 1:
             said = " ".join(done.stderr.split()) or "no tarball"
-            raise ViewerError(f"npm pack {PACKAGE} failed ({said[:300]})")
-        return extract(tarballs[0])
+            raise ViewerError(f"npm pack {wanted.package} failed ({said[:300]})")
+        return extract(wanted, tarballs[0])
 
 
-def extract(tarball: Path) -> bytes:
-    """Return the library out of a tarball, whose hash and whose own must be the known ones.
+def extract(wanted: NpmFile, tarball: Path) -> bytes:
+    """Return a file out of a tarball, whose hash and whose own must be the known ones.
 
     Raises
     ------
@@ -145,23 +175,18 @@ def extract(tarball: Path) -> bytes:
         Where one is not, or where there is no such file.
     """
     digest = hashlib.sha512(tarball.read_bytes()).digest()
-    if base64.b64encode(digest).decode() != SHA512:
-        raise ViewerError(f"what npm fetched is not {PACKAGE}: its hash is another one")
+    if base64.b64encode(digest).decode() != wanted.sha512:
+        raise ViewerError(f"what npm fetched is not {wanted.package}: its hash is another one")
     # Nothing is unpacked: one member is read, whatever paths the others name.
     with tarfile.open(tarball, "r:gz") as archive:
         try:
-            member = archive.extractfile(MEMBER)
+            member = archive.extractfile(wanted.member)
         except KeyError:
             member = None
         content = b"" if member is None else member.read()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise ViewerError(f"{MEMBER} of {PACKAGE} is missing or has another hash")
+    if hashlib.sha256(content).hexdigest() != wanted.sha256:
+        raise ViewerError(f"{wanted.member} of {wanted.package} is missing or has another hash")
     return content
-
-
-def _is_library(path: Path) -> bool:
-    """Tell whether a file is there and the right one."""
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import shutil
-import subprocess
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hatch_build import NpmFile, ViewerError, obtain
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page, Request, Route
 
 ROOT = Path(__file__).parent.parent
-#: Packages of npm that tests fetch; git does not see it.
-CACHE = ROOT / ".npm"
+#: Where it is kept between tests; git does not see it.
+CACHE = ROOT / ".npm" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: WebGL is drawn by the processor, which is the same on every machine; /dev/shm may be small.
 ARGUMENTS = (
@@ -39,10 +36,11 @@ for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
   };
 }
 """
-AXE = ("axe-core", "4.14.1", "package/axe.min.js")
-AXE_INTEGRITY = (
-    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt"
-    "/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+AXE = NpmFile(
+    package="axe-core@4.14.1",
+    sha512="FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    member="package/axe.min.js",
+    sha256="29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
 )
 #: Names that pages must show as text, as they are.
 LONG = "x" * 200
@@ -211,49 +209,13 @@ def _listen(record: Opened, address: str) -> None:
 
 @cache
 def axe() -> str:
-    """Return the script that checks a page's accessibility (axe-core)."""
-    return npm_file(*AXE, integrity=AXE_INTEGRITY).decode()
-
-
-def npm_file(package: str, version: str, member: str, *, integrity: str) -> bytes:
-    """Return a file of a package of npm, which is fetched once and checked each time.
-
-    Parameters
-    ----------
-    package, version : str
-        What to fetch.
-    member : str
-        The file in it.
-    integrity : str
-        The package's hash as npm writes it: ``sha512-`` and base64.
-    """
-    archive = CACHE / f"{package}-{version}.tgz"
-    if not archive.is_file():
-        _fetch(package, version, archive)
-    found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-    assert f"sha512-{found}" == integrity, f"{archive} is not the package that is pinned"
-    with tarfile.open(archive) as opened_archive:
-        file = opened_archive.extractfile(member)
-        assert file is not None
-        return file.read()
-
-
-def _fetch(package: str, version: str, archive: Path) -> None:
-    """Fetch a package by npm's own client; several processes may do so at once."""
-    npm = shutil.which("npm")
-    if npm is None:
+    """Return the script that checks a page's accessibility (axe-core), from npm or the cache."""
+    try:
+        obtain(AXE, CACHE)
+    except ViewerError as error:
         pytest.fail(
-            f"npm fetches {package}, with which pages are checked, and is not there. Install it "
-            "(`make tools` as root on Debian and Ubuntu)",
+            f"npm fetches what pages are checked with: {error}. Install npm (`make browser` as "
+            "root on Debian and Ubuntu) and see that it reaches its registry",
             pytrace=False,
         )
-    archive.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
-        subprocess.run(
-            [npm, "pack", f"{package}@{version}", "--ignore-scripts", "--silent"],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        next(Path(folder).glob("*.tgz")).rename(archive)
+    return CACHE.read_text(encoding="utf-8")

@@ -115,13 +115,13 @@ def test_violations_of_accessibility_are_named(
     assert "Hardly to be seen" in violation
 
 
-def test_package_other_than_the_pinned_one_is_refused(
+def test_what_npm_cannot_give_fails_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "p-1.tgz").write_bytes(b"something else")
-    monkeypatch.setattr(browser, "CACHE", tmp_path)
-    with pytest.raises(AssertionError, match="is not the package that is pinned"):
-        browser.npm_file("p", "1", "package/p.js", integrity="sha512-AAAA")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "CACHE", tmp_path / "axe.min.js")
+    with pytest.raises(pytest.fail.Exception, match=r"npm is not installed.*make browser"):
+        browser.axe.__wrapped__()
 
 
 @pytest.mark.parametrize("named", [None, "no-such-browser"])

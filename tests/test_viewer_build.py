@@ -24,7 +24,8 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "SHA256", hashlib.sha256(LIBRARY).hexdigest())
+    right = module.NIIVUE._replace(sha256=hashlib.sha256(LIBRARY).hexdigest())
+    monkeypatch.setattr(module, "NIIVUE", right)
     return module
 
 
@@ -59,7 +60,8 @@ def serve(
 ) -> None:
     """Make npm give a tarball of these members, which is the known one."""
     tarball = tmp_path / "served.tgz"
-    monkeypatch.setattr(hook, "SHA512", pack(tarball, members))
+    known = hook.NIIVUE._replace(sha512=pack(tarball, members))
+    monkeypatch.setattr(hook, "NIIVUE", known)
     # npm is called as `npm pack PACKAGE --pack-destination FOLDER ...`
     copy = f'/bin/cp "{tarball}" "$4/niivue.tgz"'
     install_npm(tmp_path / "bin", monkeypatch, command=copy)
@@ -68,7 +70,7 @@ def serve(
 def test_library_of_the_right_hash_is_taken(
     hook: ModuleType, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(hook, tmp_path, monkeypatch, {hook.MEMBER: LIBRARY})
+    serve(hook, tmp_path, monkeypatch, {hook.NIIVUE.member: LIBRARY})
     assert hook.provide(root, "auto")
     assert (root / hook.LIBRARY).read_bytes() == LIBRARY
     assert [path.name for path in (root / hook.LIBRARY).parent.iterdir()] == ["niivue.umd.js"]
@@ -79,7 +81,7 @@ def test_no_other_member_of_the_tarball_is_written(
 ) -> None:
     outside = tmp_path / "outside"
     others = {"../outside": b"x", str(outside): b"x", "package/package.json": b"{}"}
-    serve(hook, tmp_path, monkeypatch, {**others, hook.MEMBER: LIBRARY})
+    serve(hook, tmp_path, monkeypatch, {**others, hook.NIIVUE.member: LIBRARY})
     assert hook.provide(root, "require")
     files = [path for path in root.rglob("*") if path.is_file()]
     assert files == [root / hook.LIBRARY]
@@ -95,10 +97,10 @@ def test_library_of_another_hash_is_refused(
     capfd: pytest.CaptureFixture[str],
     wrong: str,
 ) -> None:
-    members = {"no library": {"a": b""}, "library": {hook.MEMBER: LIBRARY + b" "}}
-    serve(hook, tmp_path, monkeypatch, members.get(wrong, {hook.MEMBER: LIBRARY}))
+    members = {"no library": {"a": b""}, "library": {hook.NIIVUE.member: LIBRARY + b" "}}
+    serve(hook, tmp_path, monkeypatch, members.get(wrong, {hook.NIIVUE.member: LIBRARY}))
     if wrong == "tarball":
-        monkeypatch.setattr(hook, "SHA512", "another")
+        monkeypatch.setattr(hook, "NIIVUE", hook.NIIVUE._replace(sha512="another"))
     assert not hook.provide(root, "auto")
     assert not (root / hook.LIBRARY).exists()
     said = capfd.readouterr().err
@@ -160,7 +162,7 @@ def test_library_is_left_out_where_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    serve(hook, tmp_path, monkeypatch, {hook.MEMBER: LIBRARY})
+    serve(hook, tmp_path, monkeypatch, {hook.NIIVUE.member: LIBRARY})
     assert not hook.provide(root, "skip")
     assert not (root / hook.LIBRARY).exists()
     assert "BIDS_FX_VIEWER=skip" in capfd.readouterr().err
@@ -180,4 +182,4 @@ def test_what_is_asked_for_comes_from_the_environment(
 
 def test_pinned_package_is_the_one_that_the_licence_names(hook: ModuleType) -> None:
     notice = (ROOT / "bids_fx" / "data" / "niivue-licence.txt").read_text()
-    assert notice.startswith(f"NiiVue {hook.PACKAGE.rpartition('@')[2]},")
+    assert notice.startswith(f"NiiVue {hook.NIIVUE.package.rpartition('@')[2]},")
