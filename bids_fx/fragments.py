@@ -31,7 +31,8 @@ def choose_fragments(plans: Sequence[Plan]) -> list[str]:
     runs = [run for plan in plans for run in plan.runs]
     if not runs:
         return ["10-no-runs"]
-    results = [*_combination_fragments(plans), *_test_fragments(runs), "52-tails", "53-figures"]
+    shown = f"53-figures-{plans[0].report.threshold.correction}"
+    results = [*_combination_fragments(plans), *_test_fragments(runs), "52-tails", shown]
     results += ["54-limits"] if plans[0].report.quality_limits else []
     fitted = [run for run in runs if isinstance(run.source, BoldRun)]
     if not fitted:

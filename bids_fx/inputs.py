@@ -139,6 +139,8 @@ class BoldRun:
         All entities of the BOLD file but ``desc``, in its name's own order and spelling.
     bold, mask, confounds_file, t1w : Path or None
         Preprocessed series; its brain mask; its confounds; the participant's T1w in that space.
+    segmentation : tuple of 2 Path or None
+        The participant's segmented anatomy in that space, and the names of its regions.
     events_files : tuple of Path
         The events table, as the inheritance principle finds it; empty with a design made
         beforehand.
@@ -189,6 +191,7 @@ class BoldRun:
     events_files: tuple[Path, ...] = ()
     confounds_file: Path | None = None
     t1w: Path | None = None
+    segmentation: tuple[Path, Path] | None = None
     grid: Grid
     n_scans: int
     repetition_time: float

@@ -25,7 +25,6 @@ from bids_fx.quality import BY_NAME
 from bids_fx.records import MethodsText, Plan, RunPlan
 from bids_fx.report_settings import QualityLimit, ReportSettings
 from bids_fx.settings import (
-    Z_THRESHOLD,
     AnalysisSettings,
     chosen_settings,
     idle_settings,
@@ -71,8 +70,8 @@ class MethodsContext:
         Counts over all runs.
     inflation : str
         The largest variance inflation factor; empty where there is none.
-    z_threshold : str
-        Of the report's figures.
+    error_rate : str
+        What the report's figures keep to.
     limits : str
         Those of the runs' quality; may be empty.
     chosen, defaults : str
@@ -113,7 +112,7 @@ class MethodsContext:
     n_not_estimable: str
     n_run_contrasts: str
     inflation: str
-    z_threshold: str
+    error_rate: str
     limits: str
     chosen: str
     defaults: str
@@ -238,7 +237,7 @@ def _make_context(plans: Sequence[Plan], versions: Mapping[str, str]) -> Methods
         n_not_estimable=str(sum(item.reason is not None for item in contrasts)),
         n_run_contrasts=str(len(contrasts)),
         inflation="" if inflation is None else f"{inflation:.2f}",
-        z_threshold=_plain(Z_THRESHOLD),
+        error_rate=_report_settings(plans).threshold.rate_told,
         limits=listed(_limit_told(limit) for limit in _report_settings(plans).quality_limits),
         chosen=chosen,
         defaults=defaults,

@@ -38,6 +38,18 @@ class Threshold:
         """
         return f"{self.correction}:{self.error_rate:g}"
 
+    @property
+    def rate_told(self) -> str:
+        """The error rate as papers write it.
+
+        Examples
+        --------
+        >>> Threshold().rate_told, Threshold(correction="fdr", error_rate=1.0).rate_told
+        ('.001', '1')
+        """
+        text = f"{self.error_rate:g}"
+        return text.removeprefix("0") if text.startswith("0.") else text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityLimit:

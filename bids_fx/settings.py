@@ -29,8 +29,6 @@ MISSING_POLICIES: tuple[MissingPolicy, ...] = ("drop", "error")
 WORK_AREA = ".bids_fx_work"
 #: A participant's report in the output folder, by label.
 REPORT = "sub-{}.html"
-#: What the report shows of a z map: two-sided p < .001 in each voxel, uncorrected.
-Z_THRESHOLD = 3.29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ SHAPE = (6, 7, 5)
 AFFINE = np.array([[-3.0, 0, 0, 9.0], [0, 3.0, 0, -10.0], [0, 0, 4.0, -8.0], [0, 0, 0, 1.0]])
 GRID = Grid(shape=SHAPE, affine=tuple(tuple(row) for row in AFFINE.tolist()))
 N_SCANS = 40
+#: What combined maps beside z and the effect have everywhere, in numbers that float32 holds.
+AT_PEAKS = {"variance": 0.0625, "dof": 60.0, "q": 4.0, "qp": 0.0625, "isq": 75.0}
 
 
 def entities(name: str) -> Entities:
@@ -248,7 +250,7 @@ def z_values(seed: int, peak: float, place: tuple[int, int, int] = (2, 3, 2)) ->
 def publish_maps(
     plan: Plan, out_dir: Path, *, combined: float = 8.0, runs: Sequence[float] = (5.0, 6.0)
 ) -> None:
-    """Write the maps that figures and report read, with known peaks; effects are z / 10."""
+    """Write what figures and report read, with known peaks; effects are z / 10."""
     for index, run in enumerate(plan.runs):
         write_map(out_dir / paths.mean_image(run.entities), np.full(SHAPE, 500.0))
         for item in run.estimable:
@@ -261,19 +263,20 @@ def publish_maps(
             for stat, values in (("z", z), ("effect", z / 10)):
                 path = paths.statmap(group.entities, item.contrast.label, stat)
                 write_map(out_dir / path, values)
+            for stat, value in AT_PEAKS.items():
+                path = paths.statmap(group.entities, item.contrast.label, stat)
+                write_map(out_dir / path, np.where(np.isnan(z), np.nan, value))
+            if item.contrast.label in paths.influence_tables(group):
+                names = [f"sub-{plan.participant}_{key}" for key in item.input_keys]
+                write_influence(plan, group, item, list(map(influence_row, names)), out_dir)
 
 
 def publish_tables(plan: Plan, out_dir: Path) -> None:
-    """Write the tables of contrasts and of influence."""
+    """Write the tables of contrasts."""
     for run in plan.runs:
         if isinstance(run.source, RunMaps):
             continue
         write_contrasts(run, {item.contrast.label: 31.5 for item in run.estimable}, out_dir)
-    for group in plan.groups:
-        for item in group.estimable:
-            if item.contrast.label in paths.influence_tables(group):
-                rows = [influence_row(f"sub-{plan.participant}_{key}") for key in item.input_keys]
-                write_influence(plan, group, item, rows, out_dir)
 
 
 def make_residuals(n_scans: int, seed: int = 3) -> Residuals:
@@ -326,7 +329,7 @@ TINY_PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c02"
     "0000000b4944415478da6364f80f00010501012718e3660000000049454e44ae426082"
 )
-CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\n"
+CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\tregion\n"
 
 
 def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:

@@ -47,8 +47,8 @@ MAY_IMPORT = {
     "workflows": ("interfaces", "memory", "plan", "records", "inputs", "settings", "workflows"),
     "interfaces": (
         *("glm", "dataset.tables", "dataset.images", "derivatives", "plan", "records", "inputs"),
-        *("reports.figures", "reports.reportlets", "reports.runfigures", "settings", "joining"),
-        *("traces", "interfaces"),
+        *("reports.figures", "reports.contrast_figures", "reports.runfigures", "settings"),
+        *("joining", "traces", "interfaces"),
     ),
     "joining": (
         *("glm.combined", "glm.influence", "glm.peaks", "dataset.estimates", "dataset.images"),

@@ -26,7 +26,7 @@ from bids_fx.methods import (
 )
 from bids_fx.model import Contrast
 from bids_fx.records import ConfoundChoice, MethodsText, Plan, RunPlan
-from bids_fx.report_settings import QualityLimit, ReportSettings, Threshold
+from bids_fx.report_settings import CORRECTIONS, QualityLimit, ReportSettings, Threshold
 from bids_fx.settings import COMBINATIONS, SIGNAL_SCALINGS, AnalysisSettings
 from bids_fx.steps import Cell, Step, StepContrast
 from tests.small_plans import (
@@ -177,6 +177,22 @@ def test_runs_and_confounds_that_are_missing_are_counted() -> None:
     assert "fewer of these columns" not in whole
 
 
+def shows(correction: str, error_rate: float = 0.05) -> ReportSettings:
+    return ReportSettings(threshold=Threshold(correction=correction, error_rate=error_rate))
+
+
+def test_threshold_of_the_figures_is_told_with_its_correction_and_rate() -> None:
+    told = {
+        "uncorrected": "show voxels with p < .01 (two-sided), not corrected for the number",
+        "fdr": "survive a false discovery rate of .01 over the voxels of each map, by the "
+        "procedure of Benjamini and Hochberg on two-sided p values [@benjamini1995]",
+        "bonferroni": "show voxels with p < .01 (two-sided) after Bonferroni's correction",
+    }
+    for correction in CORRECTIONS:
+        text = render(make_plan(report=shows(correction, 0.01))).markdown
+        assert [key for key, words in told.items() if words in text] == [correction]
+
+
 def plans_of_every_kind(folder: Path) -> list[Plan]:
     """Return plans that between them need every fragment."""
     impulse = make_run("sub-01_task-x_run-1", reasons={"face": "no event"}, censored=(1,))
@@ -214,6 +230,7 @@ def plans_of_every_kind(folder: Path) -> list[Plan]:
                 quality_limits=(QualityLimit(measure="fd_mean", sign=">", value=0.5),)
             )
         ),
+        *(make_plan(report=shows(correction)) for correction in CORRECTIONS),
         make_plan((impulse,)),
         plan_with_gaps(),
         *(

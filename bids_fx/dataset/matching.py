@@ -119,17 +119,47 @@ def find_t1w(bold: DatasetFile, sources: Sources) -> DatasetFile | None:
 
     Of several, one of the same dataset, session and resolution is preferred.
     """
+    return _nearest_anatomy(bold, sources, "T1w", ("preproc",))
+
+
+def find_segmentation(
+    bold: DatasetFile, sources: Sources
+) -> tuple[DatasetFile, DatasetFile] | None:
+    """Return the participant's segmented anatomy in the space of a BOLD series, and its names.
+
+    Notes
+    -----
+    FreeSurfer's, as fMRIPrep writes them: of cortex too, else of subcortical structures alone; on
+    whatever grid. Of several, preferred as T1w images are. One without a table of names, which
+    fMRIPrep writes at its root, is of no use.
+    """
+    for desc in ("aparcaseg", "aseg"):
+        image = _nearest_anatomy(bold, sources, "dseg", (desc,))
+        if image is None:
+            continue
+        entities, folder = image.entities, image.relative.parent
+        tables = sources.home(image).inherited("dseg", TABLES, entities, folder)
+        if tables:
+            return image, tables[-1]
+    return None
+
+
+def _nearest_anatomy(
+    bold: DatasetFile, sources: Sources, suffix: str, descs: tuple[str, ...]
+) -> DatasetFile | None:
+    """Return an image of the anatomy in the space of a BOLD series."""
     space = bold.entities.get("space")
     if space is None:
         return None
     candidates = [
         (distance, file)
         for distance, dataset in enumerate(sources.near(bold))
-        for file in dataset.select("T1w", NIFTI)
+        for file in dataset.select(suffix, NIFTI)
         # In its own space the image has no space entity.
         if same_label(file.entities.get("space", "T1w"), space)
-        and file.entities.get("desc") == "preproc"
+        and file.entities.get("desc") in descs
         and _agree(file.entities, bold.entities, "cohort")
+        and _is_of(file.entities, bold.entities)
     ]
 
     def rank(candidate: tuple[int, DatasetFile]) -> tuple[int, bool, bool, str]:
@@ -138,6 +168,11 @@ def find_t1w(bold: DatasetFile, sources: Sources) -> DatasetFile | None:
         return distance, session, res, file.path.name
 
     return min(candidates, key=rank)[1] if candidates else None
+
+
+def _is_of(file: Entities, bold: Entities) -> bool:
+    """Tell whether what is resampled for a task and run is so for those of a BOLD series."""
+    return all(_agree(file, bold, key) for key in ("task", "run") if key in file)
 
 
 def find_design(bold: DatasetFile, designs: Dataset) -> DatasetFile:

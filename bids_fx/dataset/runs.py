@@ -16,6 +16,7 @@ from bids_fx.dataset.matching import (
     find_design,
     find_mask,
     find_metadata,
+    find_segmentation,
     find_t1w,
     require_events,
 )
@@ -104,6 +105,7 @@ def load_run(
         return None, faults.problems
 
     t1w, warnings = _usable_t1w(bold, sources)
+    segmentation = find_segmentation(bold, sources)
     warnings += timing.warnings
     if mask is None:
         warnings += (f"{bold.path.name}: no brain mask beside it; one is computed from its mean.",)
@@ -115,6 +117,7 @@ def load_run(
         events_files=(tables.events_file.path,) if tables.events_file else (),
         confounds_file=_path(tables.confounds_file),
         t1w=_path(t1w),
+        segmentation=segmentation and (segmentation[0].path, segmentation[1].path),
         grid=header.grid,
         n_scans=header.n_scans,
         repetition_time=timing.repetition_time,
@@ -127,7 +130,7 @@ def load_run(
         names_conditions=tables.names_conditions,
         n_mask_voxels=n_mask_voxels,
         skull_stripped=own.get("SkullStripped") is True,
-        uris={file.path: file.uri for file in files if file is not None},
+        uris={file.path: file.uri for file in (*files, *(segmentation or ())) if file},
         notices=(
             *(Notice(text=text, participant=participant) for text in warnings),
             *tables.notices,

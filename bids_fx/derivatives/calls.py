@@ -158,6 +158,7 @@ def _moved(source: BoldRun | RunMaps, move: Callable[[Path], Path]) -> BoldRun |
     def moved(file: Path | None) -> Path | None:
         return None if file is None else move(file)
 
+    image, names = source.segmentation or (None, None)
     return replace(
         source,
         bold=move(source.bold),
@@ -165,6 +166,7 @@ def _moved(source: BoldRun | RunMaps, move: Callable[[Path], Path]) -> BoldRun |
         mask=moved(source.mask),
         confounds_file=moved(source.confounds_file),
         t1w=moved(source.t1w),
+        segmentation=None if image is None or names is None else (move(image), move(names)),
         design_file=moved(source.design_file),
         uris=uris,
     )

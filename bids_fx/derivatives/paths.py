@@ -21,6 +21,8 @@ F_STATS = ("effect", "covariance", "F", "z", "p", "logp", "dof")
 COVERAGE_STATS = ("nruns",)
 HETEROGENEITY_STATS = ("q", "qp", "isq", "tau2")
 INFLUENCE_STATS = ("zchange", "zchangerun")
+#: Of a combined contrast, what is told at its peaks beside z and the effect.
+FOREST_STATS = ("variance", "dof", "q", "qp", "isq")
 #: Maps of a run's model, and those of its noise model's parameters.
 MODEL_STATS = ("rsquared", "sigmasq", "tsnr")
 NOISE_STATS: dict[str, tuple[str, ...]] = {
@@ -143,11 +145,18 @@ def run_figure(entities: Entities, kind: str) -> PurePosixPath:
     return stem / f"{entities.without(*IMAGE_ENTITIES)}_{kind}.svg"
 
 
-def statmap_figure(entities: Entities, label: str, *, runs_alone: bool = False) -> PurePosixPath:
+def statmap_figure(
+    entities: Entities, label: str, *, stat: str = "z", runs_alone: bool = False
+) -> PurePosixPath:
     """Return the path of a contrast's map figure: combined and runs, or runs alone."""
     desc = "_desc-runs" if runs_alone else ""
     stem = folder(entities, "figures")
-    return stem / f"{entities}_contrast-{label}_stat-z{desc}_statmap.png"
+    return stem / f"{entities}_contrast-{label}_stat-{stat}{desc}_statmap.png"
+
+
+def forest_figure(entities: Entities, label: str) -> PurePosixPath:
+    """Return the path of the figure of each run's effect at a combined contrast's peaks."""
+    return folder(entities, "figures") / f"{entities}_contrast-{label}_forest.svg"
 
 
 def calls(participant: str) -> PurePosixPath:
@@ -224,57 +233,6 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
             yield statmap(group.entities, item.contrast.label, stat)
 
 
-def superseded_by_run(run: RunPlan) -> Iterator[PurePosixPath]:
-    """Iterate over files that contradict what is planned of a run, if an earlier call left any.
-
-    They are of another test under the name of a contrast, of a contrast that the run cannot
-    estimate now, or of another noise model's parameters.
-    """
-    if isinstance(run.source, RunMaps):
-        return
-    written = set(run_images(run))
-    for item in run.contrasts:
-        files = _of_any_test(run.entities, item.contrast.label)
-        yield from (path for path in files if path not in written)
-    for stat in dict.fromkeys(stat for stats in NOISE_STATS.values() for stat in stats):
-        if model_map(run.entities, stat) not in written:
-            yield model_map(run.entities, stat)
-
-
-def superseded_by_group(group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
-    """Iterate over files that contradict those of a combined contrast, as for a run.
-
-    They are also what is told of several runs, where one alone is left.
-    """
-    written = {*group_images(group), *influence_tables(group).values()}
-    files = _of_any_test(group.entities, item.contrast.label)
-    yield from (path for path in files if path not in written)
-
-
-def unfounded_by_group(group: GroupPlan) -> Iterator[PurePosixPath]:
-    """Iterate over what a group has besides maps of contrasts that no input can estimate.
-
-    They are figures and cluster tables; where it has no other contrast, also what is of all.
-    """
-    is_alone = (True,) if group.shows_runs_alone else (True, False)
-    for item in group.contrasts:
-        if not item.input_keys:
-            for runs_alone in is_alone:
-                label = item.contrast.label
-                yield statmap_figure(group.entities, label, runs_alone=runs_alone)
-                yield clusters(group.entities, label, runs_alone=runs_alone)
-    if group.not_written is None and not group.estimable:
-        yield mask(group.entities, group.mask_desc)
-        yield group_contrasts_table(group)
-
-
-def _of_any_test(entities: Entities, label: str) -> Iterator[PurePosixPath]:
-    """Iterate over the maps that a contrast of any test may have, and its table of influence."""
-    stats = (*T_STATS, *F_STATS, *COVERAGE_STATS, *HETEROGENEITY_STATS, *INFLUENCE_STATS)
-    yield from (statmap(entities, label, stat) for stat in dict.fromkeys(stats))
-    yield influence(entities, label)
-
-
 def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:
     """Iterate over the tables and JSON files of a run that are no sidecar of an image."""
     if isinstance(run.source, RunMaps):
@@ -319,12 +277,15 @@ def run_figures(run: RunPlan) -> dict[str, PurePosixPath]:
 
 
 def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
-    """Iterate over the published maps that the figure of a group's contrast shows."""
+    """Iterate over what was published that the figures of a group's contrast show."""
     label = item.contrast.label
     # The effects of an F contrast are several, so that no figure or cluster has one.
     stats = ("z", "effect") if item.contrast.test == "t" else ("z",)
     if group.not_written is None:
         yield from (statmap(group.entities, label, stat) for stat in stats)
+        if "forest" in group_figures(group)[label]:
+            yield from (statmap(group.entities, label, stat) for stat in FOREST_STATS)
+            yield influence(group.entities, label)
     for result in plan.inputs(item):
         if isinstance(result, GroupPlan) or not isinstance(result.source, RunMaps):
             yield from (statmap(result.entities, item.source_label, stat) for stat in stats)
@@ -333,13 +294,27 @@ def shown_maps(plan: Plan, group: GroupPlan, item: GroupContrast) -> Iterator[Pu
             yield mean_image(run.entities)
 
 
-def group_figures(group: GroupPlan) -> dict[str, PurePosixPath]:
-    """Return a group's map figures by contrast label: the combined map and each run's."""
+def group_figures(group: GroupPlan) -> dict[str, dict[str, PurePosixPath]]:
+    """Return a group's figures by contrast label, then by kind.
+
+    Of every contrast ``z``, the combined map and each run's; of a mean of two inputs or more in a
+    t contrast also ``isq`` and ``forest``: how the inputs differ, and each one's effect.
+    """
+    figures: dict[str, dict[str, PurePosixPath]] = {}
+    for item in group.estimable:
+        label = item.contrast.label
+        map_figure = statmap_figure(group.entities, label, runs_alone=group.shows_runs_alone)
+        figures[label] = {"z": map_figure}
+        if group.not_written is None and item.has_influence and item.contrast.test == "t":
+            figures[label] |= several_figures(group.entities, label)
+    return figures
+
+
+def several_figures(entities: Entities, label: str) -> dict[str, PurePosixPath]:
+    """Return the figures that need several inputs, by kind."""
     return {
-        item.contrast.label: statmap_figure(
-            group.entities, item.contrast.label, runs_alone=group.shows_runs_alone
-        )
-        for item in group.estimable
+        "isq": statmap_figure(entities, label, stat="isq"),
+        "forest": forest_figure(entities, label),
     }
 
 
@@ -383,8 +358,10 @@ def expected_outputs(plan: Plan) -> tuple[PurePosixPath, ...]:
     for run in plan.runs:
         files.update(run_tables(run), run_figures(run).values())
     for group in plan.groups:
-        files.update(group_figures(group).values(), group_clusters(group).values())
-        files.update(group_tables(group))
+        for figures in group_figures(group).values():
+            files.update(figures.values())
+        tables = group_clusters(group).values()
+        files.update(group_tables(group), tables, map(sidecar, tables))
     return tuple(sorted(files))
 
 

@@ -16,6 +16,7 @@ from bids_fx.derivatives.contrasts import write_contrasts, write_group_contrasts
 from bids_fx.derivatives.images import ImageWriter
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.meanings import said_of
+from bids_fx.derivatives.superseded import superseded_by_group, superseded_by_run
 from bids_fx.derivatives.timeseries import write_traces
 from bids_fx.derivatives.write import (
     remove_outputs,
@@ -149,7 +150,7 @@ def write_run(
     """
     assert isinstance(run.source, BoldRun)
     writer = ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
-    remove_outputs(paths.superseded_by_run(run), out_dir)
+    remove_outputs(superseded_by_run(run), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     medians: dict[str, float | None] = {}
     published: dict[str, Path] = {}
@@ -220,7 +221,7 @@ def _write_mean_image(
 
 def clear_group_contrast(group: GroupPlan, item: GroupContrast, out_dir: Path) -> None:
     """Remove the files of an earlier call that those of a combined contrast will contradict."""
-    remove_outputs(paths.superseded_by_group(group, item), out_dir)
+    remove_outputs(superseded_by_group(group, item), out_dir)
 
 
 def write_group_contrast(

@@ -13,8 +13,14 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import shows_threshold
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
+from bids_fx.derivatives.superseded import (
+    superseded_by_group,
+    superseded_by_run,
+    unfounded_by_group,
+)
 from bids_fx.derivatives.write import remove_outputs, sha256, write_json
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
@@ -153,12 +159,12 @@ def contradicted(plan: Plan, out_dir: Path) -> list[Path]:
         Without sidecars. They are under the name of a contrast and of another test, of one that
         cannot be estimated now or of runs that enter it no more; or of another noise model.
     """
-    files = {path for run in plan.runs for path in paths.superseded_by_run(run)}
+    files = {path for run in plan.runs for path in superseded_by_run(run)}
     for group in plan.groups:
-        files.update(paths.unfounded_by_group(group))
+        files.update(unfounded_by_group(group))
     for group in plan.written_groups:
         for item in group.contrasts:
-            files.update(paths.superseded_by_group(group, item))
+            files.update(superseded_by_group(group, item))
     # What one result has no more may be the name of another's.
     files.difference_update(paths.expected_outputs(plan))
     return [out_dir / path for path in sorted(files) if (out_dir / path).exists()]
@@ -176,11 +182,11 @@ def remove_contradicted(plan: Plan, todo: Todo, out_dir: Path) -> None:
     out_dir : Path
         The output folder.
     """
-    later = {path for key in todo.runs for path in paths.superseded_by_run(plan.run(key))}
+    later = {path for key in todo.runs for path in superseded_by_run(plan.run(key))}
     for group in plan.written_groups:
         if group.key in todo.groups:
             for item in group.estimable:
-                later.update(paths.superseded_by_group(group, item))
+                later.update(superseded_by_group(group, item))
     kept = {out_dir / path for path in later}
     files = (path for path in contradicted(plan, out_dir) if path not in kept)
     remove_outputs((PurePosixPath(path.relative_to(out_dir)) for path in files), out_dir)
@@ -321,13 +327,14 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
         group_figures=frozenset(
             (group.key, label)
             for group in plan.groups
-            for label, figure in paths.group_figures(group).items()
+            for label, figures in paths.group_figures(group).items()
             if force
             # Which runs it shows depends on the filters, and its name does not.
             or group.shows_runs_alone
             or group.key in groups
             or not (runs | groups).isdisjoint(group.input_keys)
-            or not _all_exist(out_dir, (figure, paths.group_clusters(group)[label]))
+            or not _all_exist(out_dir, (*figures.values(), paths.group_clusters(group)[label]))
+            or not shows_threshold(group, label, plan.report.threshold, out_dir)
         ),
     )
 

@@ -15,7 +15,7 @@ from nipype.interfaces.base import (
 )
 
 from bids_fx.records import GroupPlan, Plan, RunPlan
-from bids_fx.reports.reportlets import draw_group_contrast
+from bids_fx.reports.contrast_figures import draw_group_contrast
 from bids_fx.reports.runfigures import draw_design_figures, draw_fit_figures
 
 
@@ -76,5 +76,5 @@ class DrawContrast(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
         drawn = draw_group_contrast(inputs.plan, inputs.group, inputs.label, Path(inputs.out_dir))
-        self._results["figures"] = [str(path) for path in drawn]
+        self._results["figures"] = [str(path) for path in drawn.values()]
         return runtime

@@ -44,9 +44,7 @@ def find_template(space: str) -> Path | None:
         The coarsest resolution that was downloaded before; None where there is none. The archive
         is in ``TEMPLATEFLOW_HOME``, or in the user's cache, and is only read.
     """
-    default = Path(os.environ.get("HOME", "/nonexistent")) / ".cache" / "templateflow"
-    home = Path(os.environ.get("TEMPLATEFLOW_HOME") or default)
-    if not is_standard_space(space) or not (home / f"tpl-{space}").is_dir():
+    if template_folder(space) is None:
         return None
     # Read by templateflow when it is imported: without it the archive would be written to.
     os.environ["TEMPLATEFLOW_AUTOUPDATE"] = "off"
@@ -56,3 +54,11 @@ def find_template(space: str) -> Path | None:
     # Files that were never downloaded are there as empty ones.
     there = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
     return min(there, key=lambda path: (path.stat().st_size, path.name), default=None)
+
+
+def template_folder(space: str) -> Path | None:
+    """Return a template's folder in the local TemplateFlow archive, if it is there."""
+    default = Path(os.environ.get("HOME", "/nonexistent")) / ".cache" / "templateflow"
+    home = Path(os.environ.get("TEMPLATEFLOW_HOME") or default)
+    folder = home / f"tpl-{space}"
+    return folder if is_standard_space(space) and folder.is_dir() else None

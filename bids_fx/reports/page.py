@@ -76,7 +76,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastPart:
-    """One contrast of a group: maps, peaks, clusters and what each run does to the peaks.
+    """One contrast of a group: maps, peaks, clusters, and how what is combined differs.
 
     `peak_z` is the highest z of its combined map; None where there is none.
     """
@@ -88,6 +88,8 @@ class ContrastPart:
     picture: Picture | None = None
     peaks: Table | None = None
     clusters: Table | None = None
+    heterogeneity: Picture | None = None
+    forest: Picture | None = None
     influence: Table | None = None
     peak_z: float | None = None
 

@@ -46,15 +46,15 @@ def coordinates(xyz: Sequence[float]) -> str:
     return f"({', '.join(number(round(value) + 0.0, 0) for value in xyz)})"
 
 
-def count(amount: int, noun: str) -> str:
+def count(amount: int, noun: str, none: str = "0") -> str:
     """Return a number of things.
 
     Examples
     --------
-    >>> count(1, "run"), count(0, "warning")
-    ('1 run', '0 warnings')
+    >>> count(1, "run"), count(0, "warning"), count(1200, "voxel"), count(0, "voxel", "no")
+    ('1 run', '0 warnings', '1,200 voxels', 'no voxels')
     """
-    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+    return f"{f'{amount:,}' if amount else none} {noun}{'' if amount == 1 else 's'}"
 
 
 def shorten(text: str, length: int) -> str:

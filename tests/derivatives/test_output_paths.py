@@ -95,4 +95,5 @@ def test_figures_of_an_f_contrast_need_no_effect():
         }
         for item in plan.groups[0].estimable
     }
-    assert needed == {"face": {"z", "effect"}, "any": {"z"}}
+    at_peaks = {"variance", "dof", "q", "qp", "isq"}
+    assert needed == {"face": {"z", "effect", *at_peaks}, "any": {"z"}}

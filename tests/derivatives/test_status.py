@@ -30,6 +30,7 @@ from bids_fx.derivatives.status import (
 from bids_fx.derivatives.write import sha256, write_image, write_json
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
+from bids_fx.report_settings import ReportSettings, Threshold
 from bids_fx.settings import AnalysisSettings, DataSelection
 from tests.small_plans import (
     FACE,
@@ -116,6 +117,25 @@ def test_only_figures_are_drawn_again_on_demand(done):
     left = drawable(plan_of(truth), out)
     assert not left.runs | left.groups
     assert (len(left.run_figures), len(left.group_figures)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "threshold", [Threshold(error_rate=0.01), Threshold(correction="fdr", error_rate=0.001)]
+)
+def test_another_threshold_draws_the_contrasts_again_and_computes_nothing(done, threshold):
+    truth, out = done
+    plan = replace(plan_of(truth), report=ReportSettings(threshold=threshold))
+    cache = HashCache.of_participant(out, "01")
+    left = unfinished(plan, out, cache, force=False, only_figures=False)
+    assert left == Todo(group_figures=frozenset({(plan.groups[0].key, "face")}))
+
+
+@pytest.mark.parametrize("ending", ["_clusters.json", "_forest.svg", "_stat-isq_statmap.png"])
+def test_a_missing_figure_or_sidecar_of_a_contrast_draws_it_again(done, ending):
+    truth, out = done
+    next(out.rglob(f"*contrast-face{ending}")).unlink()
+    left = todo(truth, out)
+    assert left == Todo(group_figures=frozenset({(plan_of(truth).groups[0].key, "face")}))
 
 
 def test_only_figures_whose_maps_are_there_are_drawn(done):
@@ -253,7 +273,10 @@ def test_maps_that_a_new_fit_replaces_by_others_are_named_before(done):
     truth, out = done
     assert contradicted(plan_of(truth), out) == []
     joint = replace(SETTINGS, contrasts=("face = F(face)",), noise_model="ols")
-    names = {path.name for path in contradicted(plan_of(truth, joint), out)}
+    files = contradicted(plan_of(truth, joint), out)
+    figures = {path.name.partition("contrast-")[2] for path in files if "figures" in path.parts}
+    assert figures == {"face_stat-isq_statmap.png", "face_forest.svg"}
+    names = {path.name for path in files if "figures" not in path.parts}
     stats = {name.split("_stat-")[1].removesuffix("_statmap.nii.gz") for name in names}
     assert stats == {"variance", "t", "q", "qp", "isq", "tau2", "ar1"}
     assert sum("run-" not in name for name in names) == 6
@@ -300,6 +323,8 @@ def test_what_is_told_of_several_runs_goes_where_one_alone_enters(tmp_path):
         *(f"{stem}_stat-{stat}_statmap.{end}" for stat in stats for end in ("nii.gz", "json")),
         f"{stem}_influence.tsv",
         f"{stem}_influence.json",
+        f"{stem}_stat-isq_statmap.png",
+        f"{stem}_forest.svg",
     }
 
 
@@ -309,7 +334,7 @@ def test_of_a_contrast_that_no_run_can_estimate_nothing_is_left(tmp_path):
     # The plan that lacks it says which names are of the other contrast or of all.
     promised = {path.name for path in paths.expected_outputs(plan)}
     gone = cleared(plan, tmp_path)
-    assert {name.rpartition(".")[2] for name in gone} == {"gz", "json", "tsv", "png"}
+    assert {name.rpartition(".")[2] for name in gone} == {"gz", "json", "tsv", "png", "svg"}
     assert gone == everything - promised
 
 

@@ -277,6 +277,7 @@ def test_figures_are_drawn_where_the_plan_says(fitted):
     )
     drawn = interface.run(cwd=out).outputs.figures
     assert set(drawn) == {
-        str(out / paths.group_figures(group)[LABEL]),
+        *(str(out / path) for path in paths.group_figures(group)[LABEL].values()),
         str(out / paths.group_clusters(group)[LABEL]),
+        str(out / paths.sidecar(paths.group_clusters(group)[LABEL])),
     }

@@ -9,13 +9,13 @@ import nibabel as nb
 import numpy as np
 import pytest
 
-from bids_fx.reports.figures import (
+from bids_fx.derivatives.clusters import (
     CLUSTER_COLUMNS,
     Cluster,
-    cluster_table,
     read_clusters,
     write_clusters,
 )
+from bids_fx.reports.figures import cluster_table
 from tests.small_plans import AFFINE
 
 SHAPE = (8, 9, 10)
@@ -133,6 +133,6 @@ def test_table_without_clusters_has_its_head(tmp_path: Path) -> None:
 def test_without_one_effect_a_voxel_clusters_have_none() -> None:
     z = np.zeros(SHAPE)
     z[1, 2, 3] = 5.0
-    (found,) = cluster_table(z, np.eye(4), z != 0, effect=None)
+    (found,) = cluster_table(z, np.eye(4), z != 0, 3.0, effect=None)
     assert found.peak_z == 5.0
     assert np.isnan(found.effect)

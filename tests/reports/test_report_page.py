@@ -18,11 +18,11 @@ import pytest
 
 from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import Cluster, write_clusters
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.records import MethodsText, Plan
-from bids_fx.reports.figures import Cluster, write_clusters
 from bids_fx.reports.html import write_report
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import (
@@ -164,7 +164,7 @@ def test_ids_are_unique_and_every_link_has_its_goal(published: tuple[Plan, Path]
 
 def test_every_image_has_a_text_in_its_place(published: tuple[Plan, Path]) -> None:
     images = report(*published).all("img")
-    assert len(images) == 2 + 2 * 7  # two contrasts, two runs with seven figures
+    assert len(images) == 2 * 3 + 2 * 7  # two contrasts with three, two runs with seven figures
     assert all(a["alt"] for a in images)
     assert len({a["alt"] for a in images}) == len(images)
 
@@ -259,7 +259,7 @@ def test_every_absent_output_is_listed_once_and_the_report_itself_is_not(tmp_pat
 
 def test_absent_figure_says_so_at_its_place(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
-    figure = paths.group_figures(plan.groups[0])["face"]
+    figure = paths.group_figures(plan.groups[0])["face"]["z"]
     (out_dir / figure).unlink()
     assert f"The figure {figure} is missing." in report(plan, out_dir).text
 
@@ -373,14 +373,15 @@ def test_peaks_are_those_of_the_published_maps(published: tuple[Plan, Path]) -> 
     z[4, 1, 3], z[2, 3, 2], z[0, 0, 1] = 6.5, 2.25, -5.0
     write_map(path, z)
     rows = report(plan, out_dir).table("Peaks of the z maps")
+    shown = "|z| > 3.29"
     assert rows[:4] == [
         [
             *("Map", "Peak z", "Place (x, y, z in mm)", "Minimum z"),
-            *("Voxels with |z| > 3.29", "z at the combined peak"),
+            *("Threshold", "Voxels above", "z at the combined peak"),
         ],
-        ["combined (2 runs)", "8.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", "2", "8.00"],
-        ["run-1", "5.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", "2", "5.00"],
-        ["run-2", "6.50", f"({MINUS}3, {MINUS}7, 4)", f"{MINUS}5.00", "2", "2.25"],
+        ["combined (2 runs)", "8.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", shown, "2", "8.00"],
+        ["run-1", "5.00", f"(3, {MINUS}1, 0)", f"{MINUS}4.00", shown, "2", "5.00"],
+        ["run-2", "6.50", f"({MINUS}3, {MINUS}7, 4)", f"{MINUS}5.00", shown, "2", "2.25"],
     ]
 
 
@@ -400,7 +401,7 @@ def test_damaged_map_is_told_as_missing(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
     (out_dir / paths.statmap(plan.runs[0].entities, "face", "z")).write_bytes(b"\x1f\x8b nothing")
     rows = report(plan, out_dir).table("Peaks of the z maps")
-    assert rows[2] == ["run-1", *["missing"] * 5]
+    assert rows[2] == ["run-1", *["missing"] * 6]
 
 
 def test_ten_highest_clusters_are_listed_and_the_rest_counted(
@@ -425,8 +426,8 @@ def test_threshold_and_lack_of_correction_are_told_with_each_figure_and_table(
     published: tuple[Plan, Path],
 ) -> None:
     text = report(*published).text
-    told = "|z| > 3.29, which is p < .001 two-sided in each voxel, not corrected for the number"
-    assert text.count(told) == 4  # figure and clusters of two contrasts
+    told = "p < .001 two-sided in each voxel, not corrected for the number of voxels"
+    assert text.count(told) == 2 * 3  # figure, peaks and clusters of two contrasts
     assert text.count("There is no cluster.") == 2
 
 
@@ -457,7 +458,7 @@ def test_group_that_is_not_written_says_why_and_compares_no_peaks(tmp_path: Path
     assert "No combined map is written: the filters leave out some of its runs." in page.text
     rows = page.table("Peaks of the z maps")
     assert [row[0] for row in rows[:3]] == ["Map", "run-1", "run-2"]
-    assert len(rows[0]) == 5
+    assert len(rows[0]) == 6
     assert "higher peak" not in page.text
 
 
@@ -516,8 +517,9 @@ def test_an_f_contrast_is_told_as_one(f_contrast: tuple[Plan, Path]) -> None:
     page = report(*f_contrast)
     assert page.table("Which run")[0] == ["Run", "any (F)"]
     assert "F test of 2 rows together, which has no direction." in page.text
-    told = "z of the F test > 3.29, which is p < .001 in each voxel"
-    assert page.text.count(told) == 2  # figure and clusters
+    told = "p < .001 in each voxel (z has the two-sided tail that p of F is)"
+    assert page.text.count(told) == 3  # figure, peaks and clusters
+    assert "so there is no plot of each run's effect and no I²" in page.text
     assert "|z|" not in page.text
 
 
@@ -533,10 +535,10 @@ def test_tables_of_an_f_contrast_have_no_minimum_and_no_effect(
     page = report(plan, out_dir)
     peaks = page.table("Peaks of the z maps")
     assert peaks[0] == [
-        *("Map", "Peak z", "Place (x, y, z in mm)", "Voxels with z > 3.29"),
-        "z at the combined peak",
+        *("Map", "Peak z", "Place (x, y, z in mm)"),
+        *("Threshold", "Voxels above", "z at the combined peak"),
     ]
-    assert peaks[1] == ["combined (2 runs)", "8.00", f"(3, {MINUS}1, 0)", "2", "8.00"]
+    assert peaks[1][1:] == ["8.00", f"(3, {MINUS}1, 0)", "z > 3.29", "2", "8.00"]
     assert page.table("Clusters") == [
         ["Cluster", "Peak z", "Place (x, y, z in mm)", "Size (mm³)", "Voxels"],
         ["1", "9.00", f"({MINUS}1, 2, 3)", "36", "1"],
@@ -653,7 +655,7 @@ def test_methods_text_has_numbered_references(published: tuple[Plan, Path]) -> N
 def test_figures_of_other_calls_are_shown_apart(published: tuple[Plan, Path]) -> None:
     plan, out_dir = published
     figure = out_dir / paths.statmap_figure(entities("sub-01_task-y"), "face")
-    figure.write_bytes((out_dir / paths.group_figures(plan.groups[0])["face"]).read_bytes())
+    figure.write_bytes((out_dir / paths.group_figures(plan.groups[0])["face"]["z"]).read_bytes())
     page = report(plan, out_dir)
     assert "Also in this folder, from other calls" in page.text
     assert "sub-01_task-y_contrast-face." in page.text

@@ -20,6 +20,7 @@ from bids_fx.reports.figures import (
     draw_motion,
     draw_whiteness,
 )
+from bids_fx.reports.figures.cuts import N_CUTS
 from bids_fx.reports.maps import Volume
 from bids_fx.reports.runfigures import draw_design_figures, draw_fit_figures
 from bids_fx.traces import FD, ROTATIONS, TRANSLATIONS
@@ -176,7 +177,7 @@ def test_maps_have_common_cuts_and_colours_of_their_own() -> None:
     np.testing.assert_array_equal(negated, -shown)
     texts = [text.get_text() for text in figure.texts]
     assert texts[:3] == ["a run", "tsnr", "tsnr"]
-    assert sum(text.startswith("z = ") for text in texts) == 7
+    assert sum(text.startswith("z = ") for text in texts) == N_CUTS
     assert texts[-2:] == ["L", "R"]
 
 

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bids_fx.report_settings import Threshold
 from bids_fx.reports.figures import StatRow, draw_statmaps, save_bands, statmaps
 from bids_fx.reports.figures.style import _rasterize
 from bids_fx.reports.maps import Volume
@@ -39,13 +40,15 @@ def make_rows(number: int) -> list[StatRow]:
 
 def saved(rows: list[StatRow], path: Path) -> npt.NDArray[np.int_]:
     """Return red, green and blue of the pixels that are saved."""
-    with Image.open(save_bands(draw_statmaps(rows, title="t"), path)) as image:
+    with Image.open(
+        save_bands(draw_statmaps(rows, title="t", threshold=Threshold()), path)
+    ) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
 def drawn(rows: list[StatRow]) -> npt.NDArray[np.int_]:
     """Return red, green and blue of the pixels before they get a palette."""
-    bands = draw_statmaps(rows, title="t")
+    bands = draw_statmaps(rows, title="t", threshold=Threshold())
     return np.concatenate([np.asarray(_rasterize(band)) for band in bands]).astype(int)
 
 
@@ -59,7 +62,7 @@ def plain_figure(colour: str) -> Figure:
 def test_each_row_is_in_one_of_the_bands_of_twelve(number: int, expected: list[int]) -> None:
     names = []
     sizes = []
-    for band in draw_statmaps(make_rows(number), title="t", cuts=[-2.0]):
+    for band in draw_statmaps(make_rows(number), title="t", threshold=Threshold(), cuts=[-2.0]):
         sizes.append(len(band.images))
         texts = [text.get_text() for text in band.texts]
         names += [text for text in texts if text.startswith("run-")]
@@ -68,7 +71,9 @@ def test_each_row_is_in_one_of_the_bands_of_twelve(number: int, expected: list[i
 
 
 def test_only_the_first_band_has_title_coordinates_and_colour_bar() -> None:
-    first, second, third = draw_statmaps(make_rows(25), title="face - house")
+    first, second, third = draw_statmaps(
+        make_rows(25), title="face - house", threshold=Threshold()
+    )
     assert [len(band.axes) for band in (first, second, third)] == [1, 0, 0]
     for band in (second, third):
         texts = [text.get_text() for text in band.texts]
@@ -99,8 +104,12 @@ def test_paper_has_the_same_colour_in_all_bands(tmp_path: Path) -> None:
 
 
 def test_many_rows_give_the_same_bytes_again(tmp_path: Path) -> None:
-    first = save_bands(draw_statmaps(make_rows(14), title="t"), tmp_path / "a.png")
-    second = save_bands(draw_statmaps(make_rows(14), title="t"), tmp_path / "b.png")
+    first = save_bands(
+        draw_statmaps(make_rows(14), title="t", threshold=Threshold()), tmp_path / "a.png"
+    )
+    second = save_bands(
+        draw_statmaps(make_rows(14), title="t", threshold=Threshold()), tmp_path / "b.png"
+    )
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -118,7 +127,7 @@ def test_a_band_is_let_go_before_the_next_is_drawn(
         return figure
 
     monkeypatch.setattr(statmaps, "_draw_band", record)
-    save_bands(draw_statmaps(make_rows(40), title="t"), tmp_path / "a.png")
+    save_bands(draw_statmaps(make_rows(40), title="t", threshold=Threshold()), tmp_path / "a.png")
     assert alive == [0, 0, 0, 0]
 
 
@@ -135,14 +144,14 @@ def test_rows_of_many_bands_are_let_go_one_after_the_other(tmp_path: Path) -> No
                 yield row
                 del row
 
-    save_bands(draw_statmaps(Anew(), title="t"), tmp_path / "a.png")
+    save_bands(draw_statmaps(Anew(), title="t", threshold=Threshold()), tmp_path / "a.png")
     assert len(held) == 2 * 26
     assert max(held) == 2
 
 
 def test_rows_that_can_be_gone_through_only_once_are_an_error() -> None:
     with pytest.raises(AssertionError, match="twice"):
-        list(draw_statmaps(iter(make_rows(2)), title="t"))
+        list(draw_statmaps(iter(make_rows(2)), title="t", threshold=Threshold()))
 
 
 def test_bands_are_stacked_from_the_top_with_the_nearest_colours_of_the_first(

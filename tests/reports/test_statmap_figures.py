@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
+from bids_fx.report_settings import Threshold
 from bids_fx.reports.figures import StatRow, choose_cuts, draw_statmaps, save_bands
 from bids_fx.reports.figures.cuts import Window, find_extent, sample
+from bids_fx.reports.figures.labels import Labels
 from bids_fx.reports.maps import Volume
 from tests.small_plans import AFFINE, SHAPE, z_values
 
@@ -26,6 +29,9 @@ FloatArray = npt.NDArray[np.float64]
 #: Voxels of 3 mm along the world's axes, from left, back and bottom.
 STRAIGHT = np.array([[3.0, 0, 0, -30.0], [0, 3.0, 0, -40.0], [0, 0, 3.0, -20.0], [0, 0, 0, 1.0]])
 LARGE = (21, 25, 15)
+CUTOFF = 3.29
+#: What |z| > 2.5 is.
+LOWER = Threshold(error_rate=0.012419330651552265)
 
 
 def rotated(affine: FloatArray, degrees: float) -> FloatArray:
@@ -47,26 +53,26 @@ def noise(seed: int = 0) -> FloatArray:
 
 def draw(rows: Iterable[StatRow], title: str = "t", **options: Any) -> Figure:
     """Return the figure of a few rows: one band."""
-    (figure,) = draw_statmaps(rows, title=title, **options)
+    (figure,) = draw_statmaps(rows, title=title, **{"threshold": Threshold(), **options})
     return figure
 
 
-def window_of(row: StatRow, width: int = 150) -> Window:
+def window_of(row: StatRow) -> Window:
     low, high = find_extent(np.isfinite(row.z), row.affine)
-    return Window.around(low[:2], high[:2], width)
+    return Window.around(low[:2], high[:2], 0.5)
 
 
-def coloured(row: StatRow, level: float, threshold: float = 3.29) -> tuple[FloatArray, Window]:
-    """Return what is coloured at one cut, NaN elsewhere, and the window it is seen through."""
+def coloured(row: StatRow, level: float, cutoff: float = 3.29) -> tuple[FloatArray, Window]:
+    """Return what is above a cutoff at one cut, NaN elsewhere, and its window."""
     window = window_of(row)
-    _, z = sample(row, [level], window, threshold)
-    return z[0], window
+    _, z = sample(row, [level], window)
+    return np.where(np.abs(z[0]) > cutoff, z[0], np.nan), window
 
 
 def shades(row: StatRow, level: float) -> tuple[FloatArray, Window]:
     """Return the background at one cut."""
     window = window_of(row)
-    grey, _ = sample(row, [level], window, 3.29)
+    grey, _ = sample(row, [level], window)
     return grey[0], window
 
 
@@ -81,7 +87,26 @@ def is_hot(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 
 def column_heads(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.texts if text.get_text().startswith("z = ")]
+    return [text for text in small_texts(figure) if text.startswith("z = ")]
+
+
+def small_texts(figure: Figure) -> list[str]:
+    return [text for labels in figure.findobj(Labels) for text in labels.texts]
+
+
+def cut_strips(figure: Figure) -> list[npt.NDArray[np.uint8]]:
+    """Return of each row the picture of its first cut: behind three views of the glass brain."""
+    (heads,) = [one for one in figure.findobj(Labels) if any("z = " in t for t in one.texts)]
+    left, width = heads.places[1, 0], heads.places[2, 0] - heads.places[1, 0]
+    start = round(left - width / 2) - figure.images[0].ox + 3
+    return [strip[:, start : start + round(width) - 6] for strip in strips(figure)]
+
+
+def bar_labels(figure: Figure) -> list[str]:
+    """Return what is written at the colour bar, from the left."""
+    box = figure.axes[0].get_window_extent()
+    near = [text for text in figure.texts if text.get_window_extent().x0 > box.x0 - 30]
+    return [text.get_text() for text in sorted(near, key=lambda text: text.get_window_extent().x0)]
 
 
 def row_texts(figure: Figure) -> str:
@@ -91,14 +116,14 @@ def row_texts(figure: Figure) -> str:
 def test_one_cut_goes_through_the_peak() -> None:
     z = noise()
     z[4, 5, 3] = 7.0
-    assert -20.0 + 3 * 3.0 in choose_cuts(z, STRAIGHT)
+    assert -20.0 + 3 * 3.0 in choose_cuts(z, STRAIGHT, CUTOFF)
 
 
-def test_cuts_are_seven_ascending_and_at_least_a_voxel_apart() -> None:
+def test_cuts_are_six_ascending_and_at_least_a_voxel_apart() -> None:
     z = noise()
     z[4, 5, 7] = 7.0
-    cuts = choose_cuts(z, STRAIGHT)
-    assert len(cuts) == 7
+    cuts = choose_cuts(z, STRAIGHT, CUTOFF)
+    assert len(cuts) == 6
     assert min(high - low for low, high in pairwise(cuts)) >= 3.0
 
 
@@ -106,19 +131,19 @@ def test_cuts_span_what_is_above_threshold() -> None:
     z = noise()
     z[:, :, 2:13] += 5.0
     z[0, 0, 8] = 9.0
-    cuts = choose_cuts(z, STRAIGHT)
+    cuts = choose_cuts(z, STRAIGHT, CUTOFF)
     assert cuts[0] == pytest.approx(-20.0 + 2 * 3.0, abs=3.0)
     assert cuts[-1] == pytest.approx(-20.0 + 12 * 3.0, abs=3.0)
 
 
 def test_cuts_without_anything_above_threshold_span_the_map() -> None:
-    cuts = choose_cuts(noise(), STRAIGHT)
+    cuts = choose_cuts(noise(), STRAIGHT, CUTOFF)
     assert cuts[0] <= -10.0
     assert cuts[-1] >= 12.0
 
 
-def test_cuts_of_an_empty_map_are_still_seven() -> None:
-    assert len(choose_cuts(np.full(LARGE, np.nan), STRAIGHT)) == 7
+def test_cuts_of_an_empty_map_are_still_six() -> None:
+    assert len(choose_cuts(np.full(LARGE, np.nan), STRAIGHT, CUTOFF)) == 6
 
 
 def test_every_row_is_drawn_at_the_same_cuts_and_place() -> None:
@@ -129,7 +154,7 @@ def test_every_row_is_drawn_at_the_same_cuts_and_place() -> None:
     first, second = figure.images
     assert first.get_array().shape == second.get_array().shape
     assert first.ox == second.ox
-    assert len(column_heads(figure)) == 7
+    assert len(column_heads(figure)) == 6
 
 
 def test_rows_that_are_read_anew_are_drawn_alike_and_let_go_one_after_the_other() -> None:
@@ -158,7 +183,7 @@ def test_cut_through_the_peak_is_marked_and_says_where_it_is() -> None:
     z = noise()
     z[4, 5, 3] = 7.0
     heads = column_heads(draw([make_row(z)]))
-    assert [head for head in heads if "peak" in head] == ["z = \N{MINUS SIGN}11 mm  (peak)"]
+    assert [head for head in heads if "peak" in head] == ["z = \N{MINUS SIGN}11 mm (peak)"]
 
 
 @pytest.mark.parametrize(
@@ -188,29 +213,31 @@ def test_extent_is_that_of_all_voxels_with_a_result(degrees: float) -> None:
 
 
 def test_pixels_are_squares_and_their_window_has_a_margin_on_all_sides() -> None:
-    window = Window.around(np.array([-70.0, -100.0]), np.array([70.0, 72.0]), 153)
-    assert window.shape == (round(153 * 180 / 148), 153)
-    assert np.diff(window.xs) == pytest.approx(148 / 153)
-    assert np.diff(window.ys) == pytest.approx(-148 / 153)
+    window = Window.around(np.array([-70.0, -100.0]), np.array([70.0, 72.0]), 0.97)
+    assert window.shape == (round(180 / 0.97), round(148 / 0.97))
+    assert np.diff(window.xs) == pytest.approx(0.97)
+    assert np.diff(window.ys) == pytest.approx(-0.97)
     half = window.pixel_mm / 2
-    assert (window.xs[0] - half, window.xs[-1] + half) == pytest.approx((-74.0, 74.0))
-    # Whole pixels: the height is right to half of one at either end.
+    # Whole pixels: the size is right to half of one at either end.
+    assert (window.xs[0] - half, window.xs[-1] + half) == pytest.approx((-74.0, 74.0), abs=half)
     assert (window.ys[-1] - half, window.ys[0] + half) == pytest.approx((-104.0, 76.0), abs=half)
 
 
 def test_left_is_left_and_marked() -> None:
     z = noise()
     z[2, 20, 6] = 7.0  # x = -24 and y = 20 mm: at the left and in front
-    figure = draw([make_row(z)], cuts=[-2.0])
-    (strip,) = strips(figure)
+    figure = draw([make_row(z)], cuts=[-2.0, 4.0])
+    (strip,) = cut_strips(figure)
     rows, columns = np.nonzero(is_hot(strip))
     height, width = strip.shape[:2]
     assert columns.max() < width / 4
     assert rows.max() < height / 4
-    marks = {text.get_text(): text.get_window_extent() for text in figure.texts}
-    left = figure.images[0].ox
-    assert left < marks["L"].x0 < marks["L"].x1 < left + 0.2 * width
-    assert left + 0.8 * width < marks["R"].x0 < marks["R"].x1 < left + width
+    (heads, marks) = figure.findobj(Labels)
+    assert marks.texts == ("P", "A", "L", "R", "L", "R", "L", "R")
+    middle = heads.places[1, 0]
+    left, right = marks.places[-2:, 0]
+    assert middle - width / 2 < left < middle - 0.4 * width
+    assert middle + 0.4 * width < right < middle + width / 2
 
 
 def test_axes_swapped_in_the_file_change_nothing() -> None:
@@ -233,8 +260,8 @@ def test_only_voxels_beyond_the_threshold_are_coloured() -> None:
 def test_a_pixel_has_the_colour_of_its_value_and_the_grey_of_its_background() -> None:
     z = np.full(LARGE, 1.0)
     z[:7], z[14:] = 6.0, -6.0
-    figure = draw([make_row(z)], cuts=[-2.0])
-    (strip,) = strips(figure)
+    figure = draw([make_row(z)], cuts=[-2.0, 4.0])
+    (strip,) = cut_strips(figure)
     middle = strip[len(strip) // 2]
     width = len(middle)
     assert is_hot(middle[width // 5])
@@ -249,7 +276,7 @@ def test_all_rows_share_one_symmetric_scale_that_ends_beyond_the_largest_value()
     low[3, 3, 3], high[4, 4, 4] = 4.0, -9.4
     figure = draw([make_row(low), make_row(high)])
     (bar,) = figure.axes
-    assert bar.get_ylim() == (-10.0, 10.0)
+    assert bar.get_xlim() == (-10.0, 10.0)
     assert {image.get_clim() for image in bar.images} == {(0.0, 1.0)}
 
 
@@ -264,21 +291,19 @@ def test_same_value_has_the_same_colour_in_every_row() -> None:
 
 
 def test_colour_bar_is_labelled_and_marks_the_threshold() -> None:
-    figure = draw([make_row(noise())], threshold=2.5)
-    (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
+    figure = draw([make_row(noise())], threshold=LOWER)
     minus = "\N{MINUS SIGN}"
-    labels = [label.get_text() for label in bar.get_yticklabels()]
-    assert labels == [f"{minus}4", f"{minus}2.5", "0", "2.5", "4"]
-    assert bar.get_ylim() == (-4.0, 4.0)
+    assert bar_labels(figure) == ["z", f"{minus}4", f"{minus}2.5", "2.5", "4"]
+    assert figure.axes[0].get_xlim() == (-4.0, 4.0)
 
 
 def test_scale_of_an_f_test_starts_at_zero_and_has_no_cold_end() -> None:
     z = noise()
     z[3, 3, 3] = 9.4
-    figure = draw([make_row(z)], threshold=2.5, one_sided=True)
-    (bar,) = [axes for axes in figure.axes if axes.get_title(loc="center") == "z"]
-    assert bar.get_ylim() == (0.0, 10.0)
-    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "2.5", "10"]
+    figure = draw([make_row(z)], threshold=LOWER, one_sided=True)
+    (bar,) = figure.axes
+    assert bar.get_xlim() == (0.0, 10.0)
+    assert bar_labels(figure) == ["z", "0", "2.5", "10"]
     colours = bar.images[0].get_cmap()
     red, _, blue, _ = colours(0.3)  # z = 3
     assert red > 2 * blue
@@ -291,7 +316,7 @@ def test_row_of_an_f_test_tells_no_minimum() -> None:
     text = row_texts(draw([make_row(z)], one_sided=True))
     assert "peak z 5.12" in text
     assert "min z" not in text
-    assert "1 voxels with z > 3.29" in text
+    assert "1 voxel with z > 3.29" in text
 
 
 def test_row_says_name_peak_place_minimum_and_extent() -> None:
@@ -304,20 +329,26 @@ def test_row_says_name_peak_place_minimum_and_extent() -> None:
     assert "2 voxels with |z| > 3.29" in text
 
 
-def test_texts_of_flat_rows_do_not_overlap() -> None:
+def test_texts_of_flat_rows_with_hostile_names_do_not_overlap() -> None:
     z = np.full(LARGE, np.nan)
     z[:, 10:14] = noise()[:, 10:14]
-    name = "ses-pre_acq-multiband4 dir-LR run-01 of a long name that takes lines"
-    figure = draw([make_row(z, name=name), make_row(z, name=name)])
+    name = "ses-pre_acq-multiband4 dir-LR run-01 of a long name " * 3
+    figure = draw([make_row(z, name=name), make_row(z, name=name)], title="$x$ <b> Größe " * 20)
     figure.draw_without_rendering()
-    left = [text for text in figure.texts if text.get_position()[0] < 0.1]
-    boxes = [text.get_window_extent() for text in left]
-    assert len(boxes) == 5
-    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
+    texts = [text for text in figure.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    panels = [
+        Bbox.from_bounds(image.ox, image.oy, *image.get_array().shape[1::-1])
+        for image in figure.images
+    ]
+    for box, other in combinations([*boxes, *panels], 2):
+        assert not (box.fully_overlaps(other)), (box, other)
+    assert min(box.x0 for box in boxes) > 0
+    assert max(box.x1 for box in boxes) < 1400
 
 
 def test_map_without_anything_above_threshold_says_so() -> None:
-    assert "No voxel with |z| > 3.29" in row_texts(draw([make_row(noise())]))
+    assert "no voxels with |z| > 3.29" in row_texts(draw([make_row(noise())]))
 
 
 def test_map_without_any_result_says_so() -> None:
@@ -395,7 +426,9 @@ def test_whole_brain_at_two_millimetres_makes_a_small_file(tmp_path: Path) -> No
         volume = Volume(data=mean, affine=affine)
         read = partial(replace, volume)
         rows.append(StatRow(name=name, z=z, affine=affine, background=read))
-    path = save_bands(draw_statmaps(rows, title="noise"), tmp_path / "a.png")
+    path = save_bands(
+        draw_statmaps(rows, title="noise", threshold=Threshold()), tmp_path / "a.png"
+    )
     assert path.stat().st_size <= 400_000
     with Image.open(path) as image:
         assert image.width == 1400

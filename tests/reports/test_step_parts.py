@@ -9,13 +9,13 @@ from pathlib import Path
 from bids_fx.calls import Call
 from bids_fx.cli import dry_run
 from bids_fx.derivatives import paths, sidecars
+from bids_fx.derivatives.clusters import read_clusters
 from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.methods import render_methods
 from bids_fx.records import Plan
-from bids_fx.reports.figures.clusters import read_clusters
+from bids_fx.reports.contrast_figures import draw_group_contrast
 from bids_fx.reports.html import write_report
 from bids_fx.reports.page import ContrastPart
-from bids_fx.reports.reportlets import draw_group_contrast
 from bids_fx.reports.results import group_part
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Cell, Step, StepContrast
@@ -69,7 +69,7 @@ def test_a_group_tells_its_node_and_its_sessions(tmp_path: Path) -> None:
     assert part.influence.head[0] == "Session"
     assert part.influence.caption.startswith("What each session does to the peaks")
     assert part.picture is not None
-    assert part.picture.caption.startswith("Rows: the combined map, then each session, at")
+    assert part.picture.caption.startswith("Rows: the combined map, then each session. At")
     assert "the mean image of its first run" in part.picture.caption
 
 
@@ -128,13 +128,13 @@ def test_the_sidecar_tells_each_run_that_does_not_enter_and_why() -> None:
 def test_the_figure_and_clusters_are_of_the_sessions_maps(tmp_path: Path) -> None:
     plan = plan_of("a", "b")
     publish_maps(plan, tmp_path)
-    figure, table = draw_group_contrast(plan, plan.groups[3], "changed", tmp_path)
-    assert figure.stat().st_size > 1000
-    assert {name for name, _ in read_clusters(table)} == {"combined"}
+    drawn = draw_group_contrast(plan, plan.groups[3], "changed", tmp_path)
+    assert drawn["z"].stat().st_size > 1000
+    assert {name for name, _ in read_clusters(drawn["clusters"])} == {"combined"}
     alone = replace(plan.groups[3], not_written="a reason")
     plan = replace(plan, groups=(*plan.groups[:3], alone))
-    _, table = draw_group_contrast(plan, alone, "changed", tmp_path)
-    assert {name for name, _ in read_clusters(table)} == {
+    drawn = draw_group_contrast(plan, alone, "changed", tmp_path)
+    assert {name for name, _ in read_clusters(drawn["clusters"])} == {
         "session_ses-a_task-x_space-A",
         "session_ses-b_task-x_space-A",
     }

@@ -1,13 +1,7 @@
 """Figures by matplotlib: arrays and records in, figure out."""
 
 from bids_fx.reports.figures.carpet import draw_carpet
-from bids_fx.reports.figures.clusters import (
-    CLUSTER_COLUMNS,
-    Cluster,
-    cluster_table,
-    read_clusters,
-    write_clusters,
-)
+from bids_fx.reports.figures.clusters import cluster_table
 from bids_fx.reports.figures.cuts import StatRow, choose_cuts
 from bids_fx.reports.figures.designs import (
     draw_contrasts,
@@ -21,8 +15,6 @@ from bids_fx.reports.figures.style import save_bands, save_figure
 from bids_fx.reports.figures.whiteness import draw_whiteness
 
 __all__ = [
-    "CLUSTER_COLUMNS",
-    "Cluster",
     "ModelMap",
     "StatRow",
     "choose_cuts",
@@ -35,8 +27,6 @@ __all__ = [
     "draw_motion",
     "draw_statmaps",
     "draw_whiteness",
-    "read_clusters",
     "save_bands",
     "save_figure",
-    "write_clusters",
 ]

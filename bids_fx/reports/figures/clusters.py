@@ -1,55 +1,23 @@
-"""Clusters of a z map: found, written to a table and read back."""
+"""Clusters of a z map."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.derivatives.write import write_text
+from bids_fx.derivatives.clusters import Cluster
 from bids_fx.reports.maps import is_covered, world_coordinates
-from bids_fx.settings import Z_THRESHOLD
 
 FloatArray = npt.NDArray[np.floating]
-
-#: Columns of ``_clusters.tsv``.
-CLUSTER_COLUMNS = ("map", "x", "y", "z", "peak_z", "effect", "size_mm3", "n_voxels")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """Voxels above threshold that touch by their faces.
-
-    Parameters
-    ----------
-    xyz : tuple of 3 float
-        Centre of the voxel with the largest |z|, world coordinates in mm.
-    peak_z : float
-        z of that voxel; negative in a negative cluster.
-    effect : float
-        The contrast's effect in that voxel, in the effect map's units; NaN for an F contrast,
-        which has several.
-    size_mm3 : float
-        Volume.
-    n_voxels : int
-        Number of voxels.
-    """
-
-    xyz: tuple[float, float, float]
-    peak_z: float
-    effect: float
-    size_mm3: float
-    n_voxels: int
 
 
 def cluster_table(
     z: FloatArray,
     affine: npt.NDArray[np.float64],
     mask: npt.NDArray[np.bool_],
-    threshold: float = Z_THRESHOLD,
+    threshold: float,
     *,
     effect: FloatArray | None,
 ) -> list[Cluster]:
@@ -64,7 +32,7 @@ def cluster_table(
     mask : ndarray of bool, shape (nx, ny, nz)
         Voxels that count.
     threshold : float
-        Voxels belong to a cluster where |z| is greater; > 0.
+        Voxels belong to a cluster where |z| is greater; >= 0, may be infinite.
 
     Returns
     -------
@@ -115,57 +83,3 @@ def _label(
     order = np.lexsort((-heights[labels > 0], owners))
     _, firsts, sizes = np.unique(owners[order], return_index=True, return_counts=True)
     yield from zip(places[order[firsts]], sizes.tolist(), strict=True)
-
-
-def write_clusters(path: Path, clusters: Sequence[tuple[str, Cluster]]) -> Path:
-    """Write a cluster table.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``_clusters.tsv``.
-    clusters : sequence of (str, Cluster)
-        Name of the map (``combined``, or the run's key where no combined map is written) and
-        cluster, in the table's order.
-
-    Returns
-    -------
-    Path
-        `path`.
-
-    Notes
-    -----
-    Columns: `map`; `x`, `y`, `z` of the peak in mm; `peak_z`; `effect` at the peak; `size_mm3`;
-    `n_voxels`.
-    """
-    lines = ["\t".join(CLUSTER_COLUMNS)]
-    for name, cluster in clusters:
-        numbers = (*cluster.xyz, cluster.peak_z, cluster.effect, cluster.size_mm3)
-        cells = [name, *(_cell(value) for value in numbers), str(cluster.n_voxels)]
-        lines.append("\t".join(cells))
-    write_text(path, "\n".join(lines) + "\n")
-    return path
-
-
-def read_clusters(path: Path) -> list[tuple[str, Cluster]]:
-    """Read a table that `write_clusters` wrote; raises OSError or ValueError."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-        name, *cells = line.split("\t")
-        x, y, z, peak_z, effect, size_mm3, n_voxels = (
-            float("nan" if cell == "n/a" else cell) for cell in cells
-        )
-        cluster = Cluster(
-            xyz=(x, y, z),
-            peak_z=peak_z,
-            effect=effect,
-            size_mm3=size_mm3,
-            n_voxels=int(n_voxels),
-        )
-        found.append((name, cluster))
-    return found
-
-
-def _cell(value: float) -> str:
-    """Return a number with six digits; n/a for NaN."""
-    return "n/a" if np.isnan(value) else f"{value:.6g}"

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.reports.maps import Volume, find_peak, inverse, is_covered, world_coordinates
-from bids_fx.settings import Z_THRESHOLD
 
 FloatArray = npt.NDArray[np.floating]
 
-N_CUTS = 7
+N_CUTS = 6
 
 _MARGIN_MM = 4.0
 #: Grey of voxels with a result where there is no image to show them on.
@@ -45,12 +44,13 @@ class StatRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The part of the world that the pictures of all cuts show, and their pixels.
+    """The part of a plane of the world that a picture shows, and its pixels.
 
     Parameters
     ----------
-    left, front : float
-        World x of the left edge and y of the upper edge, in mm.
+    left, top : float
+        World coordinates of the left edge along the plane's first axis, and of the upper edge
+        along its second, in mm.
     pixel_mm : float
         Edge length of a pixel, which is a square.
     shape : tuple of 2 int
@@ -58,45 +58,52 @@ class Window:
     """
 
     left: float
-    front: float
+    top: float
     pixel_mm: float
     shape: tuple[int, int]
 
     @classmethod
-    def around(cls, low: FloatArray, high: FloatArray, width: int) -> Window:
-        """Return the window of a width in pixels around world x and y, with a margin.
+    def around(cls, low: FloatArray, high: FloatArray, pixel_mm: float) -> Window:
+        """Return the window around coordinates of a plane, with a margin on all sides.
 
         Parameters
         ----------
         low, high : ndarray of shape (2,)
-            The least and the greatest x and y in mm.
-        width : int
-            Columns.
+            The least and the greatest coordinates along both axes, in mm.
+        pixel_mm : float
+            Edge length of a pixel.
         """
-        size = high - low + 2 * _MARGIN_MM
-        pixel_mm = float(size[0]) / width
-        height = max(1, round(float(size[1]) / pixel_mm))
-        front = float(low[1] + high[1] + height * pixel_mm) / 2
-        left = float(low[0]) - _MARGIN_MM
-        return cls(left=left, front=front, pixel_mm=pixel_mm, shape=(height, width))
+        columns, rows = (max(1, round(float(mm) / pixel_mm)) for mm in with_margin(low, high))
+        middle = (low + high) / 2
+        return cls(
+            left=float(middle[0]) - columns * pixel_mm / 2,
+            top=float(middle[1]) + rows * pixel_mm / 2,
+            pixel_mm=pixel_mm,
+            shape=(rows, columns),
+        )
 
     @property
     def xs(self) -> npt.NDArray[np.float64]:
-        """World x of the columns' centres in mm, ascending."""
+        """World coordinates of the columns' centres in mm, ascending."""
         columns = np.arange(self.shape[1], dtype=np.float64)
         return self.left + (columns + 0.5) * self.pixel_mm
 
     @property
     def ys(self) -> npt.NDArray[np.float64]:
-        """World y of the rows' centres in mm, descending: the front is up."""
+        """World coordinates of the rows' centres in mm, descending."""
         rows = np.arange(self.shape[0], dtype=np.float64)
-        return self.front - (rows + 0.5) * self.pixel_mm
+        return self.top - (rows + 0.5) * self.pixel_mm
+
+
+def with_margin(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return the size in mm of a window around coordinates."""
+    return high - low + 2 * _MARGIN_MM
 
 
 def choose_cuts(
     z: FloatArray,
     affine: npt.NDArray[np.float64],
-    threshold: float = Z_THRESHOLD,
+    threshold: float,
     n_cuts: int = N_CUTS,
 ) -> tuple[float, ...]:
     """Choose axial cuts that go through the peak and spread over what is above threshold.
@@ -108,7 +115,7 @@ def choose_cuts(
     affine : ndarray of shape (4, 4)
         Voxel indices to world coordinates in mm.
     threshold : float
-        Voxels with a greater |z| span the cuts; without any, the whole map does.
+        Voxels with a greater |z| span the cuts; without any, the whole map does. May be infinite.
     n_cuts : int
         Number of cuts; >= 2.
 
@@ -132,7 +139,13 @@ def choose_cuts(
     levels = np.linspace(low, high, n_cuts)
     peak = find_peak(z, affine)
     assert peak is not None
-    levels[np.argmin(np.abs(levels - peak.xyz[2]))] = peak.xyz[2]
+    nearest_one = int(np.argmin(np.abs(levels - peak.xyz[2])))
+    shift = peak.xyz[2] - levels[nearest_one]
+    if high - low < (n_cuts - 1) * 2 * slice_mm:
+        # They are close: moved alone, one might come nearer to the next than a voxel.
+        levels += shift
+    else:
+        levels[nearest_one] += shift
     return tuple(np.sort(levels).tolist())
 
 
@@ -163,7 +176,7 @@ def find_extent(
 
 
 def sample(
-    row: StatRow, levels: Sequence[float], window: Window, threshold: float
+    row: StatRow, levels: Sequence[float], window: Window
 ) -> tuple[npt.NDArray[np.float64], FloatArray]:
     """Sample a row at the pixels of all cuts.
 
@@ -175,27 +188,25 @@ def sample(
         World z of the cuts in mm.
     window : Window
         What each picture shows.
-    threshold : float
-        For |z|.
 
     Returns
     -------
     grey : ndarray of shape (n_levels, n_rows, n_columns)
         The background from 0 to 1, between its voxels linearly; 0 outside of it.
     z : ndarray of shape (n_levels, n_rows, n_columns)
-        That of the nearest voxel, NaN up to the threshold and outside of the map.
+        That of the nearest voxel, NaN outside of the map and where it has no result.
     """
-    z = _nearest(row.z, _voxels(row.affine, levels, window))
+    z = nearest(row.z, row.affine, levels, window)
     covered = is_covered(z)
-    shown = np.where(covered & (np.abs(z) > threshold), z, np.nan)
+    z = np.where(covered, z, np.nan)
     if row.background is None:
-        return np.where(covered, _FLAT, 0.0), shown
+        return np.where(covered, _FLAT, 0.0), z
     background = row.background()
     bright = _brightness(row, background)
     if bright <= 0:
-        return np.zeros(z.shape), shown
+        return np.zeros(z.shape), z
     grey = _between(background.data, _voxels(background.affine, levels, window))
-    return np.clip(grey / bright, 0.0, 1.0), shown
+    return np.clip(grey / bright, 0.0, 1.0), z
 
 
 def _voxels(
@@ -210,9 +221,31 @@ def _voxels(
     return places
 
 
-def _nearest(values: FloatArray, voxels: npt.NDArray[np.float64]) -> FloatArray:
-    """Return the values of the nearest voxels; NaN outside of the grid."""
-    indices = np.floor(voxels + 0.5).astype(np.intp)
+def nearest(
+    values: FloatArray,
+    affine: npt.NDArray[np.float64],
+    levels: Sequence[float],
+    window: Window,
+) -> FloatArray:
+    """Return the values of the voxels nearest to the pixels of all cuts; NaN outside of the grid.
+
+    Parameters
+    ----------
+    values : ndarray of shape (nx, ny, nz)
+        A map.
+    affine : ndarray of shape (4, 4)
+        Its voxel indices to world coordinates in mm.
+    levels : sequence of float
+        World z of the cuts in mm.
+    window : Window
+        What each picture shows.
+
+    Returns
+    -------
+    ndarray of shape (n_levels, n_rows, n_columns)
+        In the map's own precision.
+    """
+    indices = np.floor(_voxels(affine, levels, window) + 0.5).astype(np.intp)
     sizes = np.array(values.shape).reshape(3, *(1,) * (indices.ndim - 1))
     inside = ((indices >= 0) & (indices < sizes)).all(axis=0)
     found = values[tuple(np.clip(indices, 0, sizes - 1))]

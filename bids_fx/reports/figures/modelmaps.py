@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.reports.figures.cuts import N_CUTS, StatRow, Window, find_extent, sample
+from bids_fx.reports.figures.cuts import N_CUTS, Window, find_extent, nearest, with_margin
 from bids_fx.reports.figures.places import Place, add_axes
 from bids_fx.reports.figures.style import DOTS_PER_INCH, colour_bar, message_figure, styled
 from bids_fx.reports.maps import Volume, is_covered
@@ -110,14 +110,15 @@ def _frame(
     # The outermost slices show next to nothing.
     levels = np.linspace(low[2], high[2], N_CUTS + 2)[1:-1]
     panel = (_WIDTH - _NAMES - _BARS) // N_CUTS - _GAP
-    return tuple(levels.tolist()), Window.around(low[:2], high[:2], panel)
+    wide, _ = with_margin(low[:2], high[:2])
+    return tuple(levels.tolist()), Window.around(low[:2], high[:2], float(wide) / panel)
 
 
 def _sampled(item: ModelMap, levels: Sequence[float], window: Window) -> _Row:
     """Return what the cuts show of a map, with gaps between them."""
     data, affine = item.volume.data, item.volume.affine
-    row = StatRow(name=item.name, z=data, affine=affine, background=None)
-    _, pixels = sample(row, levels, window, -1.0)
+    pixels = nearest(data, affine, levels, window)
+    pixels = np.where(is_covered(pixels), pixels, np.nan)
     pixels = np.pad(pixels, ((0, 0), (0, 0), (0, _GAP)), constant_values=np.nan)
     values = data[is_covered(data)]
     limit = 1.0

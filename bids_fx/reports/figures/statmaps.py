@@ -1,22 +1,52 @@
-"""Mosaics of z maps: the combined map and each run's at the same axial cuts."""
+"""Figures of z maps: glass brain and axial cuts, of the combined map and of each run."""
 
 from __future__ import annotations
 
 import gc
-import textwrap
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.reports.figures.cuts import StatRow, Window, choose_cuts, find_extent, sample
-from bids_fx.reports.figures.style import DOTS_PER_INCH, colour_bar, styled
+from bids_fx.report_settings import Threshold
+from bids_fx.reports.figures.cuts import (
+    StatRow,
+    Window,
+    choose_cuts,
+    find_extent,
+    sample,
+    with_margin,
+)
+from bids_fx.reports.figures.glass import VIEWS, Projection, edge_of, project
+from bids_fx.reports.figures.mosaics import (
+    DIM,
+    GAP,
+    HEAD,
+    LIGHT,
+    MARGIN,
+    TALLEST,
+    WIDE_GAP,
+    WIDTH,
+    Column,
+    Pixels,
+    beside,
+    blank,
+    fitting,
+    level_told,
+    mark_sides,
+    new_band,
+    write,
+    write_head,
+)
+from bids_fx.reports.figures.scales import Scale, bar_of, colours_of, scale_of
+from bids_fx.reports.figures.style import styled
 from bids_fx.reports.maps import Summary, is_covered, summarize
-from bids_fx.reports.wording import MINUS, coordinates, number, shorten
-from bids_fx.settings import Z_THRESHOLD
+from bids_fx.reports.thresholds import cutoff_told, threshold_told, z_cutoff
+from bids_fx.reports.wording import coordinates, count, number
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -27,25 +57,21 @@ FloatArray = npt.NDArray[np.floating]
 #: Rows that are drawn at once: one row of the whole brain takes 5 MB until it is saved.
 BAND_ROWS = 12
 
-#: Widths in pixels of the whole figure, of the text beside a row and of the colour bar; heights
-#: of the head, of what is below the last row, and of the longest text beside a row: three lines
-#: of name, four of numbers.
-_WIDTH, _TEXT_WIDTH, _BAR_WIDTH = 1400, 210, 75
-_HEAD_HEIGHT, _FOOT_HEIGHT, _TEXT_HEIGHT, _GAP = 65, 10, 145, 6
-_PAPER, _LIGHT, _DIM = "#0c0e11", "#f1f3f5", "#a7b0b9"
-_COLD = ("#7ff5ff", "#1fa8ff", "#2a3cff")
-_HOT = ("#c1121f", "#ff7b00", "#fff04d")
+#: In pixels: the line above a row, what is below the last one, the longest name.
+_LINE, _FOOT, _NAME = 30, 8, 620
+#: Of a glass brain: inside, and its edge of some pixels.
+_GLASS, _EDGE, _EDGE_WIDTH = (27, 31, 36), (112, 121, 130), 2
 
 
 def draw_statmaps(
     rows: Iterable[StatRow],
     *,
     title: str,
-    threshold: float = Z_THRESHOLD,
+    threshold: Threshold,
     cuts: Sequence[float] | None = None,
     one_sided: bool = False,
 ) -> Iterator[Figure]:
-    """Draw z maps at the same axial cuts, one row a map, with one scale for all.
+    r"""Draw z maps one row a map: a glass brain, and the same axial cuts of all.
 
     Parameters
     ----------
@@ -54,8 +80,8 @@ def draw_statmaps(
         rows which are read anew each time are in memory one at a time.
     title : str
         Stands above the figure.
-    threshold : float
-        Voxels with a |z| up to this are not coloured.
+    threshold : Threshold
+        What is coloured; a correction is for the voxels of each map by itself.
     cuts : sequence of float or None
         World z coordinates in mm; None lets `choose_cuts` choose.
     one_sided : bool
@@ -64,25 +90,28 @@ def draw_statmaps(
     Yields
     ------
     Figure
-        A band of up to `BAND_ROWS` rows, from the top down: one image a row, with all its cuts;
-        the first also has the head and one axes, the colour bar's.
+        A band of up to `BAND_ROWS` rows, from the top down: one image a row, with all its
+        panels; the first also has the head and one axes, the colour bar's.
 
     Notes
     -----
-    Cuts are planes of the world, not of the voxel grid, so that rows on different or oblique
-    grids show the same places. Each pixel shows z of the nearest voxel on the background, which
-    is sampled linearly. Left is left.
+    Cuts and projections are along the axes of the world, not of the voxel grid, so that rows on
+    different or oblique grids show the same places; all are drawn to the same scale in mm. In a
+    cut, each pixel shows z of the nearest voxel on the background, which is sampled linearly; in
+    a glass brain, the z of the largest \|z\| on the line of sight. Left is left.
     """
     facts, levels = _learn_all(rows, threshold, cuts)
-    panel = (_WIDTH - _TEXT_WIDTH - _BAR_WIDTH) // len(levels) - _GAP
-    limit = float(max(np.ceil(max(fact.largest for fact in facts)), np.ceil(threshold) + 1))
-    scale = _Scale(0.0 if one_sided else -limit, threshold, limit)
+    scale = scale_of(
+        max(fact.largest for fact in facts),
+        min(fact.cutoff for fact in facts),
+        one_sided=one_sided,
+    )
     frame = _Frame(
         levels=levels,
         peak_level=_level_of_peak(facts[0], levels),
-        window=_window(facts, panel),
+        windows=_windows(facts, len(levels)),
         scale=scale,
-        colours=_colours(scale),
+        colours=colours_of(scale),
     )
     again = iter(rows)
     for start in range(0, len(facts), BAND_ROWS):
@@ -95,17 +124,11 @@ def draw_statmaps(
             islice(again, None if is_last else BAND_ROWS),
             facts[start : start + BAND_ROWS],
             frame,
-            title=None if start else title,
+            head=None
+            if start
+            else (title, f"Coloured: {threshold_told(threshold, 'F' if one_sided else 't')}"),
             is_last=is_last,
         )
-
-
-class _Scale(NamedTuple):
-    """The colour scale: its ends and the |z| from which on there is colour."""
-
-    low: float
-    threshold: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +141,9 @@ class _Frame:
         World z coordinates of the cuts in mm.
     peak_level : int or None
         Which cut goes through the peak of the first row, if one does.
-    window : Window
-        What each cut shows.
-    scale : _Scale
+    windows : tuple of Window
+        What each view of the glass brain shows, and last what each cut does.
+    scale : Scale
         The ends of the colours.
     colours : Colormap
         The colours.
@@ -128,9 +151,27 @@ class _Frame:
 
     levels: tuple[float, ...]
     peak_level: int | None
-    window: Window
-    scale: _Scale
+    windows: tuple[Window, ...]
+    scale: Scale
     colours: Colormap
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths of all panels in pixels."""
+        *views, cut = (window.shape[1] for window in self.windows)
+        return [*views, *[cut] * len(self.levels)]
+
+    @property
+    def lefts(self) -> list[int]:
+        """Left edges of all panels in pixels, from the first one's."""
+        gaps = [WIDE_GAP if index == len(VIEWS) else GAP for index in range(1, len(self.widths))]
+        steps = [width + gap for width, gap in zip(self.widths, gaps, strict=False)]
+        return list(accumulate(steps, initial=0))
+
+    @property
+    def height(self) -> int:
+        """Height of a row's panels in pixels."""
+        return max(window.shape[0] for window in self.windows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +182,8 @@ class _Facts:
     ----------
     name : str
         What the map is, for people.
+    cutoff : float
+        The |z| above which its voxels are coloured.
     numbers : Summary or None
         None where there is no result.
     low, high : ndarray of shape (3,)
@@ -148,6 +191,7 @@ class _Facts:
     """
 
     name: str
+    cutoff: float
     numbers: Summary | None
     low: FloatArray
     high: FloatArray
@@ -161,23 +205,24 @@ class _Facts:
 
 
 def _learn_all(
-    rows: Iterable[StatRow], threshold: float, cuts: Sequence[float] | None
+    rows: Iterable[StatRow], threshold: Threshold, cuts: Sequence[float] | None
 ) -> tuple[list[_Facts], tuple[float, ...]]:
     """Return what is kept of the rows, and the cuts."""
     facts: list[_Facts] = []
     levels: tuple[float, ...] = () if cuts is None else tuple(cuts)
     for row in rows:
         facts.append(_learn(row, threshold))
-        levels = levels or choose_cuts(row.z, row.affine, threshold)
+        levels = levels or choose_cuts(row.z, row.affine, facts[0].cutoff)
     return facts, levels
 
 
-def _learn(row: StatRow, threshold: float) -> _Facts:
+def _learn(row: StatRow, threshold: Threshold) -> _Facts:
     """Return what is kept of a row."""
-    numbers = summarize(row.z, row.affine, threshold)
+    cutoff = z_cutoff(row.z, threshold)
+    numbers = summarize(row.z, row.affine, cutoff)
     shown = is_covered(row.z) if numbers is not None else np.ones(row.z.shape, bool)
     low, high = find_extent(shown, row.affine)
-    return _Facts(name=row.name, numbers=numbers, low=low, high=high)
+    return _Facts(name=row.name, cutoff=cutoff, numbers=numbers, low=low, high=high)
 
 
 @styled
@@ -186,132 +231,129 @@ def _draw_band(
     facts: Sequence[_Facts],
     frame: _Frame,
     *,
-    title: str | None,
+    head: tuple[str, str] | None,
     is_last: bool,
 ) -> Figure:
-    """Draw some rows; where there is a title, with the head and the colour bar."""
-    from matplotlib.figure import Figure
-
-    height, panel = frame.window.shape
-    pitch = max(height, _TEXT_HEIGHT) + _GAP
-    head = 0 if title is None else _HEAD_HEIGHT
-    total = head + len(facts) * pitch + (_FOOT_HEIGHT if is_last else 0)
-    figure = Figure(
-        figsize=(_WIDTH / DOTS_PER_INCH, total / DOTS_PER_INCH),
-        dpi=DOTS_PER_INCH,
-        facecolor=_PAPER,
-    )
-    if title is not None:
-        _head(figure, title, frame, total=total)
-        _draw_bar(figure, frame, total=total)
+    """Draw some rows; where there is a head, with the names of the columns and the colour bar."""
+    pitch = _LINE + frame.height + GAP
+    above = 0 if head is None else HEAD
+    total = above + len(facts) * pitch + (_FOOT if is_last else 0)
+    figure = new_band(total)
+    if head is not None:
+        write_head(figure, *head, _columns(frame), bar_of(frame.scale, frame.colours))
     for index, row in enumerate(rows):
-        top = total - head - index * pitch - _GAP
-        strip = _paint(row, frame)
-        figure.figimage(strip, xo=_TEXT_WIDTH, yo=top - height)
-        _describe(figure, facts[index], frame.scale, top=top - 12, total=total)
-        _mark_sides(figure, panel, top=top, total=total)
+        top = total - above - index * pitch
+        _describe(figure, facts[index], frame.scale, middle=top - _LINE / 2)
+        figure.figimage(
+            _paint(row, facts[index].cutoff, frame),
+            xo=MARGIN,
+            yo=top - _LINE - frame.height,
+        )
+        _mark(figure, frame, top=top - _LINE)
     assert len(figure.images) == len(facts), "rows are gone through twice"
     return figure
 
 
-def _window(facts: Sequence[_Facts], width: int) -> Window:
-    """Return the window around the results of all rows."""
+def _windows(facts: Sequence[_Facts], n_levels: int) -> tuple[Window, ...]:
+    """Return the windows around the results of all rows: of each view, and of the cuts."""
     known = [fact for fact in facts if fact.numbers is not None] or facts
-    low = np.min([fact.low[:2] for fact in known], axis=0)
-    high = np.max([fact.high[:2] for fact in known], axis=0)
-    return Window.around(low, high, width)
+    low = np.min([fact.low for fact in known], axis=0)
+    high = np.max([fact.high for fact in known], axis=0)
+    axes = [[view.right, view.up] for view in VIEWS]
+    axes.append([0, 1])
+    sizes = np.array([with_margin(low[pair], high[pair]) for pair in axes])
+    wide = float(sizes[:-1, 0].sum() + n_levels * sizes[-1, 0])
+    n_panels = len(VIEWS) + n_levels
+    # Each panel's width is rounded to whole pixels.
+    free = WIDTH - 2 * MARGIN - (n_panels - 2) * GAP - WIDE_GAP - n_panels
+    pixel_mm = max(wide / free, float(sizes[:, 1].max()) / TALLEST)
+    return tuple(Window.around(low[pair], high[pair], pixel_mm) for pair in axes)
 
 
-def _colours(scale: _Scale) -> Colormap:
-    """Return the colours of a scale: cold if it goes below 0, nothing, hot."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    edge = min(scale.threshold / scale.high, 0.999)
-    if scale.low == 0:
-        cold: list[tuple[float, str]] = []
-        start, end = 0.0, edge
-    else:
-        start, end = 0.5 - edge / 2, 0.5 + edge / 2
-        cold = list(zip(np.linspace(0, start, 3).tolist(), _COLD, strict=True))
-    hot = list(zip(np.linspace(end, 1, 3).tolist(), _HOT, strict=True))
-    none = [(start, "#2b2f34"), (end, "#2b2f34")]
-    return LinearSegmentedColormap.from_list("coldhot", [*cold, *none, *hot], N=512)
+def _paint(row: StatRow, cutoff: float, frame: _Frame) -> Pixels:
+    """Return the glass brain and the cuts of a row side by side, as red, green and blue."""
+    *views, cut = frame.windows
+    panels = [
+        _paint_glass(seen, frame) for seen in project(row.z, row.affine, cutoff, tuple(views))
+    ]
+    grey, z = sample(row, frame.levels, cut)
+    shown = np.where(np.abs(z) > cutoff, z, np.nan)
+    panels += [_painted(*both, frame) for both in zip(grey, shown, strict=True)]
+    return beside(panels, frame.lefts, frame.height)
 
 
-def _paint(row: StatRow, frame: _Frame) -> npt.NDArray[np.uint8]:
-    """Return the cuts of a row side by side, as red, green and blue of each pixel."""
-    from matplotlib.colors import to_rgb
+def _painted(grey: npt.NDArray[np.float64], z: FloatArray, frame: _Frame) -> Pixels:
+    """Return the pixels of a cut: those with a z in its colour, the others grey."""
+    pixels = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    _colour(pixels, z, frame)
+    return pixels
 
-    scale = frame.scale
-    grey, z = sample(row, frame.levels, frame.window, scale.threshold)
-    n_cuts, height, width = z.shape
+
+def _paint_glass(seen: Projection, frame: _Frame) -> Pixels:
+    """Return the pixels of one view of a glass brain."""
+    pixels = blank(*seen.inside.shape)
+    pixels[seen.inside] = _GLASS
+    pixels[edge_of(seen.inside, _EDGE_WIDTH)] = _EDGE
+    _colour(pixels, seen.z, frame)
+    return pixels
+
+
+def _colour(pixels: Pixels, z: FloatArray, frame: _Frame) -> None:
+    """Give the pixels that have a z its colour."""
     shown = np.isfinite(z)
-    panels = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=-1)
-    share = (z[shown] - scale.low) / (scale.high - scale.low)
-    panels[shown] = frame.colours(share, bytes=True)[:, :3]
-    strip = np.empty((height, n_cuts, width + _GAP, 3), np.uint8)
-    strip[...] = np.rint(np.multiply(to_rgb(_PAPER), 255))
-    strip[:, :, :width] = panels.swapaxes(0, 1)
-    return strip.reshape(height, -1, 3)[:, :-_GAP]
+    share = (z[shown] - frame.scale.low) / (frame.scale.high - frame.scale.low)
+    pixels[shown] = frame.colours(share, bytes=True)[:, :3]
 
 
-def _head(figure: Figure, title: str, frame: _Frame, *, total: int) -> None:
-    """Write the title, and the cuts' coordinates above their columns."""
-    figure.text(0.012, 1 - 20 / total, title, size=13, weight="bold", color=_LIGHT, va="center")
-    panel = frame.window.shape[1]
-    for index, level in enumerate(frame.levels):
-        is_peak = index == frame.peak_level
-        figure.text(
-            (_TEXT_WIDTH + index * (panel + _GAP) + panel / 2) / _WIDTH,
-            1 - (_HEAD_HEIGHT + _GAP - 6) / total,
-            f"z = {number(round(level) + 0.0, 0)} mm" + ("  (peak)" if is_peak else ""),
-            size=9.5,
-            weight="bold" if is_peak else "normal",
-            color=_LIGHT if is_peak else _DIM,
-            ha="center",
+def _columns(frame: _Frame) -> list[Column]:
+    """Return what stands above the panels."""
+    lefts = [MARGIN + left for left in frame.lefts]
+    n_views = len(VIEWS)
+    end = lefts[n_views - 1] + frame.widths[n_views - 1]
+    glass = Column(lefts[0], end - lefts[0], "glass brain: largest |z| on the line of sight")
+    cuts = zip(lefts[n_views:], frame.widths[n_views:], frame.levels, strict=True)
+    return [glass] + [
+        Column(
+            left,
+            width,
+            level_told(level) + (" (peak)" if is_peak else ""),
+            is_peak,
         )
+        for index, (left, width, level) in enumerate(cuts)
+        for is_peak in [index == frame.peak_level]
+    ]
 
 
-def _mark_sides(figure: Figure, panel: int, *, top: int, total: int) -> None:
-    """Mark the sides of the first panel of a row."""
-    for share, side, align in ((0.02, "L", "left"), (0.98, "R", "right")):
-        figure.text(
-            (_TEXT_WIDTH + share * panel) / _WIDTH,
-            (top - 4) / total,
-            side,
-            ha=align,
-            va="top",
-            size=11,
-            weight="bold",
-            color=_LIGHT,
-        )
+def _mark(figure: Figure, frame: _Frame, *, top: int) -> None:
+    """Mark the sides of a row's glass brain and of its first cut."""
+    sides = [*(view.sides for view in VIEWS), ("L", "R")]
+    panels = []
+    for left, window, letters in zip(frame.lefts, frame.windows, sides, strict=False):
+        height, width = window.shape
+        panels.append((MARGIN + left, width, top - (frame.height - height) // 2, letters))
+    mark_sides(figure, panels)
 
 
-def _describe(figure: Figure, fact: _Facts, scale: _Scale, *, top: int, total: int) -> None:
-    """Write a row's name and numbers beside it."""
-    name = "\n".join(textwrap.wrap(shorten(fact.name, 66), 22)) or "?"
-    figure.text(0.012, top / total, name, size=10.5, weight="bold", color=_LIGHT, va="top")
-    figure.text(
-        0.012,
-        (top - 21 * (name.count("\n") + 1)) / total,
-        _row_text(fact.numbers, scale),
-        size=9,
-        color=_DIM,
-        va="top",
-        linespacing=1.5,
-    )
+def _describe(figure: Figure, fact: _Facts, scale: Scale, *, middle: float) -> None:
+    """Write a row's name and numbers above it."""
+    name = fitting(fact.name, _NAME, 10.5, bold=True) or "?"
+    end = write(figure, MARGIN, middle, name, 10.5, LIGHT, bold=True)
+    write(figure, end + 18, middle, _row_text(fact, scale), 9.5, DIM)
 
 
-def _row_text(numbers: Summary | None, scale: _Scale) -> str:
-    """Return the numbers of a row as lines of text; a scale from 0 has no minimum to tell."""
+def _row_text(fact: _Facts, scale: Scale) -> str:
+    """Return the numbers of a row; a scale from 0 has no minimum to tell."""
+    numbers, one_sided = fact.numbers, scale.low == 0
     if numbers is None:
         return "no voxel has a result"
-    above = f"{numbers.n_above:,} voxels" if numbers.n_above else "No voxel"
-    lines = [f"peak z {number(numbers.peak.value)}", f"at {coordinates(numbers.peak.xyz)} mm"]
-    if scale.low == 0:
-        return "\n".join([*lines, f"{above} with z > {scale.threshold:g}"])
-    lowest = f"min z {number(numbers.lowest)}"
-    return "\n".join([*lines, lowest, f"{above} with |z| > {scale.threshold:g}"])
+    parts = [f"peak z {number(numbers.peak.value)} at {coordinates(numbers.peak.xyz)} mm"]
+    parts += [] if one_sided else [f"min z {number(numbers.lowest)}"]
+    if math.isinf(fact.cutoff):
+        parts.append("no voxel survives")
+    else:
+        above = count(numbers.n_above, "voxel", "no")
+        parts.append(f"{above} with {cutoff_told(fact.cutoff, one_sided=one_sided)}")
+    return "   ·   ".join(parts)
 
 
 def _level_of_peak(fact: _Facts, levels: Sequence[float]) -> int | None:
@@ -320,23 +362,3 @@ def _level_of_peak(fact: _Facts, levels: Sequence[float]) -> int | None:
         return None
     distances = np.abs(np.asarray(levels) - fact.numbers.peak.xyz[2])
     return int(distances.argmin()) if distances.min() < 0.5 else None
-
-
-def _draw_bar(figure: Figure, frame: _Frame, *, total: int) -> None:
-    """Draw the colour bar at the right of the first rows."""
-    scale = frame.scale
-    height = min(total - _HEAD_HEIGHT - 30, 320)
-    bottom = total - _HEAD_HEIGHT - height - 5
-    ticks = [0.0, scale.threshold, scale.high]
-    if scale.low < 0:
-        ticks = [scale.low, -scale.threshold, *ticks]
-    axes = colour_bar(
-        figure,
-        (1342 / _WIDTH, bottom / total, 14 / _WIDTH, height / total),
-        frame.colours,
-        (scale.low, scale.high),
-        {tick: f"{tick:g}".replace("-", MINUS) for tick in ticks},
-    )
-    axes.spines[:].set_edgecolor(_DIM)
-    axes.tick_params(colors=_LIGHT, labelsize=8, length=2)
-    axes.set_title("z", color=_LIGHT, size=11, weight="bold", pad=6, loc="center")

@@ -1,4 +1,4 @@
-"""Figures and tables from published files: names, rows and maps made beforehand."""
+"""Figures and tables of contrasts from published files: names, rows, maps made beforehand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 from scipy.stats import norm
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import read_clusters
 from bids_fx.glm.tails import t_statistics
 from bids_fx.records import Plan
-from bids_fx.reports import maps, reportlets
-from bids_fx.reports.figures import StatRow, read_clusters
-from bids_fx.reports.reportlets import draw_group_contrast
+from bids_fx.reports import contrast_figures, maps
+from bids_fx.reports.contrast_figures import draw_group_contrast
+from bids_fx.reports.figures import StatRow
+from bids_fx.reports.titles import run_title
 from tests.small_plans import (
     AFFINE,
     ANY,
@@ -36,18 +38,20 @@ from tests.small_plans import (
 def rows(monkeypatch: pytest.MonkeyPatch) -> list[StatRow]:
     """Return the list of the rows that are drawn; filled when they are."""
     drawn: list[StatRow] = []
-    draw = reportlets.draw_statmaps
+    draw = contrast_figures.draw_statmaps
 
     def record(given: list[StatRow], **options: object):
         drawn.extend(given)
         return draw(given, **options)
 
-    monkeypatch.setattr(reportlets, "draw_statmaps", record)
+    monkeypatch.setattr(contrast_figures, "draw_statmaps", record)
     return drawn
 
 
 def draw_first(plan: Plan, out_dir: Path, label: str = "face") -> tuple[Path, Path]:
-    return draw_group_contrast(plan, plan.groups[0], label, out_dir)
+    """Return the map figure and the cluster table of the first group's contrast."""
+    drawn = draw_group_contrast(plan, plan.groups[0], label, out_dir)
+    return drawn["z"], drawn["clusters"]
 
 
 def test_contrast_is_drawn_and_its_clusters_listed_where_the_plan_has_them(
@@ -56,7 +60,7 @@ def test_contrast_is_drawn_and_its_clusters_listed_where_the_plan_has_them(
     plan = make_plan()
     publish_maps(plan, tmp_path)
     figure, clusters = draw_first(plan, tmp_path, "faceGthouse")
-    assert figure == tmp_path / paths.group_figures(plan.groups[0])["faceGthouse"]
+    assert figure == tmp_path / paths.group_figures(plan.groups[0])["faceGthouse"]["z"]
     assert clusters == tmp_path / paths.group_clusters(plan.groups[0])["faceGthouse"]
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -111,18 +115,18 @@ def test_figure_of_an_f_contrast_says_so_and_starts_at_zero(
     plan = make_plan([make_run("sub-01_task-x_run-1", contrasts=(FACE, ANY))])
     publish_maps(plan, tmp_path)
     asked = []
-    draw = reportlets.draw_statmaps
+    draw = contrast_figures.draw_statmaps
 
     def record(rows: list[StatRow], **options: object):
-        asked.append(options)
+        asked.append((options["title"], options["one_sided"]))
         return draw(rows, **options)
 
-    monkeypatch.setattr(reportlets, "draw_statmaps", record)
+    monkeypatch.setattr(contrast_figures, "draw_statmaps", record)
     draw_first(plan, tmp_path, "face")
     draw_first(plan, tmp_path, "any")
     assert asked == [
-        {"title": "face   ·   task-x", "one_sided": False},
-        {"title": "any   ·   F test   ·   task-x", "one_sided": True},
+        ("face   ·   task-x", False),
+        ("any   ·   F test   ·   task-x", True),
     ]
 
 
@@ -168,7 +172,7 @@ def test_lone_run_that_is_the_combined_result_has_one_row(
 
 def test_runs_are_told_apart_by_the_entities_that_their_group_lacks() -> None:
     run = make_run("sub-01_ses-2_task-x_run-1_space-T1w")
-    assert reportlets.run_title(run, make_group("sub-01_task-x_space-T1w", [run])) == "ses-2 run-1"
+    assert run_title(run, make_group("sub-01_task-x_space-T1w", [run])) == "ses-2 run-1"
 
 
 def test_outline_of_the_plan_is_enough(tmp_path: Path) -> None:
@@ -197,9 +201,11 @@ def test_each_map_is_read_as_often_as_it_is_gone_through(
     # Runs' maps are let go and read again, so that memory does not grow with their number.
     assert Counter(read) == {
         paths.statmap(group, "face", "z").name: 1,
-        paths.statmap(group, "face", "effect").name: 1,
+        paths.statmap(group, "face", "effect").name: 2,
+        paths.statmap(group, "face", "isq").name: 2,
+        **{paths.statmap(group, "face", stat).name: 1 for stat in ("variance", "dof", "q", "qp")},
         **{paths.statmap(run, "face", "z").name: 2 for run in runs},
-        paths.mean_image(runs[0]).name: 2,  # behind the combined map too
+        paths.mean_image(runs[0]).name: 3,  # behind the combined map and its I² too
         paths.mean_image(runs[1]).name: 1,
     }
 
