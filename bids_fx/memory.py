@@ -235,8 +235,8 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
         GB: while the run is read, the float32 series, some whole volumes in float64 and those
         that threads are smoothing; while it is fitted, the series, the results in float64 and a
         block of voxels for each thread, or the residuals of some voxels; then the results, the
-        maps of two contrasts and an image for each thread. A mask that is not known yet may
-        fill the grid.
+        maps of two contrasts and an image for each thread. A mask that is not known yet may fill
+        the grid.
     """
     source = run.source
     assert isinstance(source, BoldRun)
