@@ -10,14 +10,13 @@ from textwrap import indent
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
+from bids_fx.glm.names import HIGH_INFLATION
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
 from bids_fx.run_by_contrast import RunByContrast, run_by_contrast
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import ModelOutline
 
-#: Variance inflation above this is warned of: the customary limit (Marquardt 1970, Technometrics).
-HIGH_INFLATION = 10.0
 #: A table of runs by contrasts that is wider has numbers in place of names.
 _WIDTH = 100
 

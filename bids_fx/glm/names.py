@@ -30,6 +30,9 @@ NOISE_MODELS: tuple[str, ...] = ("ols", "ar1-yw", "ar1", "arma11")
 #: of a noise model of restricted likelihood are estimated from them, and with fewer than 8 would
 #: be left to chance (a rule of thumb).
 MIN_DOF: dict[str, int] = {"ols": 1, "ar1-yw": 1, "ar1": 8, "arma11": 8}
+#: Variance inflation above this is worth a look: the customary limit (Marquardt 1970,
+#: Technometrics).
+HIGH_INFLATION = 10.0
 #: Scalings of the signal: percent of the voxel's mean; the mask's mean to 100; none.
 SIGNAL_SCALINGS: tuple[str, ...] = ("psc", "grand-mean", "none")
 #: Fixed effects: inverse variance; mean of effects.

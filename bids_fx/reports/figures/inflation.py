@@ -9,15 +9,13 @@ import numpy as np
 
 from bids_fx.glm.contrasts import variance_inflation
 from bids_fx.glm.design import Design
+from bids_fx.glm.names import HIGH_INFLATION
 from bids_fx.reports.figures.places import Place, add_axes, shift
 from bids_fx.reports.figures.style import INK, ROLE_COLOURS
 from bids_fx.reports.wording import brief
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-#: Variance inflation that is worth a look: the customary limit (Marquardt 1970, Technometrics).
-MUCH_INFLATION = 10.0
 
 
 def draw_inflation(figure: Figure, place: Place, design: Design) -> None:
@@ -29,7 +27,7 @@ def draw_inflation(figure: Figure, place: Place, design: Design) -> None:
     if fitted.matrix.size:
         found = dict(zip(fitted.names, variance_inflation(fitted.matrix).tolist(), strict=True))
     factors = np.array([found.get(column.name, np.nan) for column in design.columns])
-    largest = factors[np.isfinite(factors)].max(initial=MUCH_INFLATION)
+    largest = factors[np.isfinite(factors)].max(initial=HIGH_INFLATION)
     # What is infinite stands out of the others, and leaves room for its sign.
     heights, top = np.minimum(factors, 3.0 * largest), 15.0 * largest
     axes = add_axes(figure, place)
@@ -40,7 +38,7 @@ def draw_inflation(figure: Figure, place: Place, design: Design) -> None:
         width=0.75,
         color=[ROLE_COLOURS[design.columns[i].role] for i in shown],
     )
-    axes.axhline(MUCH_INFLATION, color=INK, linewidth=0.8, linestyle="--")
+    axes.axhline(HIGH_INFLATION, color=INK, linewidth=0.8, linestyle="--")
     axes.set_yscale("log")
     axes.set_ylim(0.8, top)
     axes.set_xlim(-0.5, len(factors) - 0.5)
