@@ -225,13 +225,12 @@ def _qualities(
     made: Sequence[Call], out_dir: Path
 ) -> tuple[tuple[RunQuality, ...], tuple[str, ...]]:
     """Return the published quality of the runs of some analyses, and which files are damaged."""
-    found: dict[str, RunQuality] = {}
+    found = []
     damages = []
     for call in made:
         name = identity(call)[:_DIGITS]
         for run in call.plan.runs:
-            key = str(run.entities)
-            if isinstance(run.source, RunMaps) or run.key in call.plan.replaced or key in found:
+            if isinstance(run.source, RunMaps) or run.key in call.plan.replaced:
                 continue
             path = out_dir / paths.quality(run.entities)
             try:
@@ -241,9 +240,8 @@ def _qualities(
             except (OSError, ValueError) as error:
                 damages.append(f"{path.name} cannot be read ({error})")
                 continue
-            found[key] = RunQuality(entities=run.entities, analysis=name, measures=measures)
-    runs = sorted(found.values(), key=lambda run: run.entities.sort_key)
-    return tuple(runs), tuple(damages)
+            found.append(RunQuality(entities=run.entities, analysis=name, measures=measures))
+    return tuple(sorted(found, key=lambda run: run.entities.sort_key)), tuple(damages)
 
 
 def _measures(path: Path) -> dict[str, float | None]:

@@ -56,12 +56,12 @@ def test_each_run_has_a_row_with_what_was_published(tmp_path: Path) -> None:
 
 
 def test_sessions_and_further_entities_have_columns(tmp_path: Path) -> None:
-    name = "sub-01_ses-b_task-x_acq-fast_dir-AP_run-1_space-A_res-2"
+    name = "sub-01_ses-b_task-x_acq-fast_dir-AP_run-1_odd-7_space-A_res-2"
     finish(tmp_path, "01", plan=make_plan((make_run(name),), (), participant="01"))
     write_tables(overview(tmp_path, "01"), tmp_path)
     (row,) = table(tmp_path)
-    assert list(row)[: len(FIRST) + 2] == [*FIRST[:4], "acq", "dir", *FIRST[4:]]
-    assert list(row.values())[:8] == ["sub-01", "ses-b", "x", "1", "fast", "AP", "A", "2"]
+    assert list(row)[: len(FIRST) + 3] == [*FIRST[:4], "acq", "dir", "odd", *FIRST[4:]]
+    assert list(row.values())[:9] == ["sub-01", "ses-b", "x", "1", "fast", "AP", "7", "A", "2"]
 
 
 def test_rows_of_other_settings_are_told_by_their_analysis(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bids_fx.errors import Notice
 from bids_fx.inputs import Absence
 from bids_fx.quality import BY_NAME
 from bids_fx.report_settings import QualityLimit
+from bids_fx.settings import AnalysisSettings
 from tests.small_outputs import QUALITY, fail, finish, plan_of
 from tests.small_plans import entities, make_group, make_plan, make_run_maps
 
@@ -229,6 +231,22 @@ def test_each_run_is_of_the_analysis_that_made_it(tmp_path: Path) -> None:
     newer, older = (analysis.name for analysis in found.analyses)
     assert newer != older
     assert [run.analysis for run in found.runs] == [older, newer, older, newer]
+
+
+def test_run_that_was_fitted_again_since_is_told_once_as_of_the_newer_analysis(
+    tmp_path: Path,
+) -> None:
+    plan = finish(tmp_path, "01")
+    again = replace(plan.runs[0], settings_hash="ef" * 32)
+    ols = AnalysisSettings(noise_model="ols")
+    finish(tmp_path, "01", plan=make_plan((again,), (), participant="01", settings=ols))
+    found = read_standing(tmp_path, "01")
+    newer, older = (analysis.name for analysis in found.analyses)
+    assert [(run.entities["run"], run.analysis) for run in found.runs] == [
+        ("1", newer),
+        ("2", older),
+    ]
+    assert (found.state, found.n_used) == ("done", 2)
 
 
 def test_other_contrasts_are_no_other_analysis(tmp_path: Path) -> None:
