@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -292,6 +293,10 @@ def _settings_tables(overview: Overview) -> Iterator[Table]:
     if not analyses:
         return
     first = analyses[0]
+    n_participants = Counter(
+        one.name for standing in overview.standings for one in standing.analyses
+    )
+    n_runs = Counter(run.analysis for run in overview.runs)
     yield Table(
         caption="Analyses: calls of the same settings (but for the contrasts), model file and "
         "software",
@@ -299,8 +304,8 @@ def _settings_tables(overview: Overview) -> Iterator[Table]:
         rows=tuple(
             (
                 analysis.name,
-                str(sum(analysis in one.analyses for one in overview.standings)),
-                str(sum(run.analysis == analysis.name for run in overview.runs)),
+                str(n_participants[analysis.name]),
+                str(n_runs[analysis.name]),
                 "\N{EM DASH}" if analysis == first else _differing(analysis, first),
             )
             for analysis in analyses

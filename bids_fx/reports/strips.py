@@ -112,15 +112,16 @@ def make_strip(
     """
     known = BY_NAME[measure]
     own = [limit for limit in limits if limit.measure == measure]
-    shown = [name for name in analyses if _values(measure, runs, name)]
+    values_of = _values(measure, runs)
+    shown = [name for name in analyses if name in values_of]
     if not shown:
         return None
-    lanes = {name: _values(measure, runs, name) for name in shown[:MAX_LANES]}
+    lanes = {name: values_of[name] for name in shown[:MAX_LANES]}
     values = [value for lane in lanes.values() for _, value in lane]
     is_named = len(shown) > 1
     left_end = _NAMES if is_named else _MARGIN
     place = _scale([*values, *(limit.value for limit in own)], left_end)
-    left = sum(len(_values(measure, runs, name)) for name in shown[MAX_LANES:])
+    left = sum(len(values_of[name]) for name in shown[MAX_LANES:])
     axis = _TOP + _LANE * len(lanes)
     # "ratio" and the like name no unit.
     title = known.title if known.units == "ratio" else f"{known.title} ({known.units})"
@@ -145,15 +146,14 @@ def make_strip(
     )
 
 
-def _values(
-    measure: str, runs: Sequence[RunQuality], analysis: str
-) -> list[tuple[RunQuality, float]]:
-    """Return the runs of an analysis that have a value, with it."""
-    return [
-        (run, value)
-        for run in runs
-        if run.analysis == analysis and (value := run.measures.get(measure)) is not None
-    ]
+def _values(measure: str, runs: Sequence[RunQuality]) -> dict[str, list[tuple[RunQuality, float]]]:
+    """Return the runs of each analysis that have a value, with it."""
+    found: dict[str, list[tuple[RunQuality, float]]] = {}
+    for run in runs:
+        value = run.measures.get(measure)
+        if value is not None:
+            found.setdefault(run.analysis, []).append((run, value))
+    return found
 
 
 def _scale(values: Sequence[float], start: float) -> Callable[[float], str]:
