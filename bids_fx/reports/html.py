@@ -112,10 +112,13 @@ def _analysis_part(
     """Gather what the page shows of one analysis; its headings begin at a level."""
     plan, anchor = call.plan, f"analysis-{number}"
     names = overview.run_names(plan)
-    groups = tuple(
+    groups = [
         group_part(plan, group, f"{anchor}-group-{index}", out_dir)
         for index, group in enumerate(plan.groups, start=1)
-    )
+    ]
+    # What is combined over all sessions is looked at first; the nodes of a model keep their order.
+    if plan.steps is None:
+        groups.sort(key=lambda part: part.level == "session")
     return AnalysisPart(
         anchor=anchor,
         title=f"Analysis {number}",
@@ -125,7 +128,7 @@ def _analysis_part(
         overview=models.overview_tables(plan, out_dir) if plan.runs else (),
         absent=overview.absence_reasons(plan),
         reasons=overview.estimability_reasons(plan),
-        groups=groups,
+        groups=tuple(groups),
         runs=tuple(
             models.run_part(
                 run,
