@@ -74,7 +74,7 @@ types: $(DEV) ## check the types
 spelling: $(DEV) ## check the spelling
 	$(BIN)/codespell
 
-pytest: $(DEV) tools ## all tests, with coverage
+pytest: $(DEV) tools viewer ## all tests, with coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 unit: $(DEV) ## the tests that run neither the program nor another one

@@ -56,7 +56,7 @@ MAY_IMPORT = {
     ),
     "reports": (
         *("derivatives", "plan", "records", "inputs", "entities", "settings", "glm.tails"),
-        *("report_settings", "calls", "analyses", "quality", "standing"),
+        *("report_settings", "calls", "analyses", "quality", "standing", "threads"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
         *("glm.contrasts", "quality", "traces"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself

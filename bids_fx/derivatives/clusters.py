@@ -88,7 +88,7 @@ def write_cluster_sidecar(
     group: GroupPlan,
     item: GroupContrast,
     cutoffs: Mapping[str, float],
-    atlas: str | None,
+    regions: Mapping[str, str],
     out_dir: Path,
 ) -> Path:
     """Say what a cluster table is of; written last, it vouches for the contrast's figures too.
@@ -103,8 +103,9 @@ def write_cluster_sidecar(
         One of its contrasts.
     cutoffs : mapping of str to float
         By map, the |z| above which voxels belong to clusters; infinite where none can.
-    atlas : str or None
-        Name of the atlas that has the regions, if there is one.
+    regions : mapping of str to str
+        ``Atlas``, the name of what has the regions, or ``RegionsLeftOut``, why there are none
+        though it is there; empty without any.
     out_dir : Path
         The output folder.
 
@@ -133,7 +134,7 @@ def write_cluster_sidecar(
                 },
             },
             "Connectivity": 6,
-            **({} if atlas is None else {"Atlas": atlas}),
+            **regions,
             **{
                 name: {"Description": text, "Units": column_units.get(name, "arbitrary")}
                 for name, text in _COLUMNS.items()

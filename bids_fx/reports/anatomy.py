@@ -24,8 +24,9 @@ def find_anatomy(run: RunPlan) -> Path | None:
         The participant's T1w in that space, else the template's from TemplateFlow; None where
         neither is on this machine. Nothing is ever downloaded.
     """
-    if isinstance(run.source, BoldRun) and run.source.t1w is not None:
-        return run.source.t1w
+    own = run.source.t1w if isinstance(run.source, BoldRun) else None
+    if own is not None and own.is_file():
+        return own
     space = run.entities.get("space")
     return None if space is None else find_template(space)
 

@@ -71,8 +71,9 @@ def find_atlas(run: RunPlan) -> Atlas | None:
         TemplateFlow archive; None where neither is on this machine. Nothing is ever downloaded.
     """
     source = run.source
-    if isinstance(source, BoldRun) and source.segmentation is not None:
-        image, table = source.segmentation
+    own = source.segmentation if isinstance(source, BoldRun) else None
+    if own is not None and all(file.is_file() for file in own):
+        image, table = own
         return Atlas(
             name=f"the participant's own segmentation, {image.name}", parts=((image, table),)
         )

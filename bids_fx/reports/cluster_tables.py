@@ -32,12 +32,14 @@ def cluster_table(
     shown = found[:N_CLUSTERS]
     names = {result.key: run_title(result, group) for result in plan.inputs(group)}
     told = read_json(out_dir / paths.sidecar(path))
-    atlas = told.get("Atlas")
+    atlas, left_out = told.get("Atlas"), told.get("RegionsLeftOut")
+    regions = f" Region of the peak: {atlas}." if atlas else ""
+    regions += f" Without regions: {left_out}." if left_out else ""
     rest = "" if len(found) == len(shown) else f" The {len(shown)} highest of {len(found):,}."
     caption = (
         "Clusters of voxels that touch by their faces, "
         f"{threshold_told(plan.report.threshold, item.contrast.test)}{_cutoff(told, item)}."
-        f"{rest}{f' Region of the peak: {atlas}.' if atlas else ''} All are in {path.name}."
+        f"{rest}{regions} All are in {path.name}."
     )
     head = (
         *("Cluster", "Map", "Peak z", "Place (x, y, z in mm)", "Region"),

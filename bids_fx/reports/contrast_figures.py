@@ -252,13 +252,11 @@ def _write_clusters(shown: _Shown) -> dict[str, Path]:
             effect = maps.result_effect(result, label, shown.out_dir) if has_effect else None
             cutoffs[result.key] = z_cutoff(z.data, plan.report.threshold)
             found += _named(result.key, z, cutoffs[result.key], effect)
-    atlas = find_atlas(next(plan.contrast_runs(shown.item)))
+    found, told = _with_regions(found, find_atlas(next(plan.contrast_runs(shown.item))))
     path = paths.group_clusters(group)[contrast.label]
     return {
-        "clusters": write_clusters(shown.out_dir / path, _with_regions(found, atlas)),
-        "sidecar": write_cluster_sidecar(
-            plan, group, shown.item, cutoffs, None if atlas is None else atlas.name, shown.out_dir
-        ),
+        "clusters": write_clusters(shown.out_dir / path, found),
+        "sidecar": write_cluster_sidecar(plan, group, shown.item, cutoffs, told, shown.out_dir),
     }
 
 
@@ -274,12 +272,17 @@ def _named(
 
 def _with_regions(
     found: list[tuple[str, Cluster]], atlas: Atlas | None
-) -> list[tuple[str, Cluster]]:
-    """Return clusters with the regions of their peaks."""
+) -> tuple[list[tuple[str, Cluster]], dict[str, str]]:
+    """Return clusters with the regions of their peaks, and what the sidecar says of these."""
     if atlas is None:
-        return found
-    regions = atlas.regions(cluster.xyz for _, cluster in found)
-    return [
+        return found, {}
+    try:
+        regions = atlas.regions(cluster.xyz for _, cluster in found)
+    except OSError as error:
+        # Names are a help to the reader: without them the table is as true.
+        return found, {"RegionsLeftOut": str(error)}
+    named = [
         (name, replace(cluster, region=region))
         for (name, cluster), region in zip(found, regions, strict=True)
     ]
+    return named, {"Atlas": atlas.name}

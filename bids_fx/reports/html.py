@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,13 @@ from bids_fx.reports.results import group_part
 from bids_fx.reports.run_quality import quality_part
 from bids_fx.reports.summary import best_result, summary_sentences
 from bids_fx.reports.templates import render
+from bids_fx.reports.viewer import PAGE_BYTES, viewer_part
 from bids_fx.reports.wording import count
 
 
-def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText]) -> Path:
+def write_report(
+    calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsText], *, n_threads: int = 1
+) -> Path:
     """Write a participant's report, whatever the state of the results.
 
     Parameters
@@ -38,6 +42,8 @@ def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[Methods
         files of the dataset and of the citation must be written before.
     methods : sequence of MethodsText
         The methods text of each analysis.
+    n_threads : int
+        Threads that pack the viewer's maps; >= 1. The page does not depend on it.
 
     Returns
     -------
@@ -50,8 +56,13 @@ def write_report(calls: Sequence[Call], out_dir: Path, methods: Sequence[Methods
         Where it cannot be written.
     """
     page = _make_page(calls, out_dir, methods)
+    plans = [call.plan for call in calls]
+    if any(plan.groups for plan in plans):
+        # Its maps get the room that the rest of the page leaves.
+        room = PAGE_BYTES - len(_render(page).encode())
+        page = replace(page, viewer=viewer_part(plans, out_dir, room=room, n_threads=n_threads))
     path = out_dir / paths.report(page.participant)
-    write_text(path, render("report.html.jinja", "report.js", page))
+    write_text(path, _render(page))
     return path
 
 
@@ -223,3 +234,10 @@ def _items(plan: Plan) -> Iterator[RunContrast | GroupContrast]:
         yield from run.contrasts
     for group in plan.groups:
         yield from group.contrasts
+
+
+def _render(page: Page) -> str:
+    """Fill the template."""
+    scripts = (page.viewer.script, page.viewer.library)
+    started, held = ([text] if text else [] for text in scripts)
+    return render("report.html.jinja", "report.js", page, further=started, held=held)

@@ -242,6 +242,38 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerPart:
+    """The interactive viewer of the maps, or why there is none.
+
+    Parameters
+    ----------
+    sentence : str
+        Why there is none; empty where there is one.
+    script, library : str
+        Our script, and the library that it starts when a reader asks for it.
+    packed_library : str
+        The library as the page holds it: compressed (zlib), in base64.
+    licence : str
+        That of the library.
+    catalogue : str
+        JSON: what there is to be shown.
+    blocks : tuple of str
+        The maps' bytes in base64; the catalogue tells which is which.
+    left_out : tuple of str
+        Maps for which there was no room.
+    """
+
+    sentence: str = ""
+    script: str = ""
+    library: str = ""
+    packed_library: str = ""
+    licence: str = ""
+    catalogue: str = ""
+    blocks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """The whole report.
 
@@ -270,6 +302,8 @@ class Page:
         Planned outputs that are not there.
     broken : tuple of str
         Which run does not keep which limit of quality.
+    viewer : ViewerPart
+        The viewer of the maps; without a sentence and a script there is nothing to say of it.
     """
 
     participant: str
@@ -284,3 +318,4 @@ class Page:
     failures: tuple[FailurePart, ...]
     missing: tuple[str, ...]
     broken: tuple[str, ...] = ()
+    viewer: ViewerPart = field(default_factory=ViewerPart)

@@ -34,7 +34,10 @@ class InlineScripts:
 
 
 def inline_scripts(
-    scripts: Sequence[str], directives: Mapping[str, str] | None = None
+    scripts: Sequence[str],
+    directives: Mapping[str, str] | None = None,
+    *,
+    held: Sequence[str] = (),
 ) -> InlineScripts:
     """Return the elements of scripts, and a policy that lets these alone run.
 
@@ -44,6 +47,8 @@ def inline_scripts(
         JavaScript, in the order in which it runs; never made of anything from the data.
     directives : mapping of str to str, optional
         What else the policy allows, such as ``worker-src``: in place of or beside the page's own.
+    held : sequence of str
+        JavaScript that its scripts may start, out of what the page holds: no element is made.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def inline_scripts(
             )
     policy = _POLICY | dict(directives or {})
     if scripts:
-        policy["script-src"] = " ".join([_source(script) for script in scripts])
+        policy["script-src"] = " ".join([_source(script) for script in (*scripts, *held)])
     return InlineScripts(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         tags="\n".join(f"<script>{script}</script>" for script in scripts),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bids_fx.reports.scripts import inline_scripts
 from bids_fx.reports.wording import number
 
 
-def render(template: str, script: str, page: object) -> str:
+def render(
+    template: str,
+    script: str,
+    page: object,
+    *,
+    further: Sequence[str] = (),
+    held: Sequence[str] = (),
+) -> str:
     """Fill a template.
 
     Parameters
@@ -16,6 +25,8 @@ def render(template: str, script: str, page: object) -> str:
     page : object
         What the page shows. All of it is escaped but what the template calls safe, whose makers
         did it.
+    further, held : sequence of str
+        More JavaScript that runs after the page's, and such that scripts may start.
     """
     import jinja2
 
@@ -29,4 +40,5 @@ def render(template: str, script: str, page: object) -> str:
     )
     environment.filters["number"] = number
     source, *_ = loader.get_source(environment, script)
-    return environment.get_template(template).render(page=page, scripts=inline_scripts([source]))
+    scripts = inline_scripts([source, *further], held=held)
+    return environment.get_template(template).render(page=page, scripts=scripts)

@@ -646,6 +646,43 @@ def test_broken_t1w_is_done_without(tree: Tree) -> None:
     assert run.notices[0].text == f"{path.name}: not shown, since it is not a NIfTI image."
 
 
+@pytest.mark.parametrize(
+    ("stem", "images", "expected"),
+    [
+        (f"{RUN}_space-T1w", [f"func/{RUN}_space-T1w_desc-aseg", "anat/sub-01_desc-aparcaseg"], 1),
+        (f"{RUN}_space-T1w", ["anat/sub-01_desc-aseg", f"anat/sub-01_{MNI}_desc-aparcaseg"], 0),
+        (f"{RUN}_{MNI}", ["anat/sub-01_desc-aparcaseg", f"func/{RUN}_{MNI}_desc-aparcaseg"], 1),
+        (
+            f"{RUN}_{MNI}",
+            [f"func/sub-01_task-rest_{MNI}_desc-aseg", "anat/sub-01_desc-aseg"],
+            None,
+        ),
+        (RUN, ["anat/sub-01_desc-aparcaseg"], None),
+    ],
+)
+def test_segmentation_is_the_one_in_the_series_space_with_its_names(
+    tree: Tree, stem: str, images: list[str], expected: int | None
+) -> None:
+    tree.run(stem)
+    files = [
+        write_image(tree.preproc / "sub-01" / f"{one}_dseg.nii.gz", np.ones((9, 9, 9)))
+        for one in images
+    ]
+    assert only(tree).segmentation is None  # nobody says what the numbers are
+    tables = {
+        desc: write_text(tree.preproc / f"desc-{desc}_dseg.tsv", "index\tname\n")
+        for desc in ("aseg", "aparcaseg")
+    }
+    run = only(tree)
+    if expected is None:
+        assert run.segmentation is None
+        return
+    desc = images[expected].rpartition("-")[2]
+    assert run.segmentation == (files[expected], tables[desc])
+    assert run.uris[tables[desc]] == f"bids:fmriprep:desc-{desc}_dseg.tsv"
+    assert files[expected] in run.uris
+
+
 # ---------------------------------------------------------------------------------- times
 
 

@@ -53,4 +53,10 @@ def test_the_participants_own_space_has_no_template(archive):
 def test_the_participants_own_anatomy_comes_first(archive, tmp_path):
     run = make_run(f"sub-01_task-x_run-1_space-{SPACE}")
     own = replace(run, source=replace(run.source, t1w=tmp_path / "t1w.nii.gz"))
+    (tmp_path / "t1w.nii.gz").touch()
     assert find_anatomy(own) == tmp_path / "t1w.nii.gz"
+
+
+def test_an_anatomy_that_is_not_there_any_more_is_done_without(tmp_path):
+    run = make_run("sub-01_task-x_run-1_space-T1w", t1w=tmp_path / "t1w.nii.gz")
+    assert find_anatomy(run) is None

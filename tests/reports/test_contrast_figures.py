@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nibabel as nb
 import numpy as np
 import pytest
-from scipy.stats import norm
+from PIL import Image
+from scipy.stats import norm, t
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import read_clusters
+from bids_fx.derivatives.influence import write_influence
 from bids_fx.glm.tails import t_statistics
 from bids_fx.records import Plan
+from bids_fx.report_settings import ReportSettings, Threshold
 from bids_fx.reports import contrast_figures, maps
 from bids_fx.reports.contrast_figures import draw_group_contrast
 from bids_fx.reports.figures import StatRow
+from bids_fx.reports.figures.forest import ForestPeak
+from bids_fx.reports.thresholds import z_cutoff
 from bids_fx.reports.titles import run_title
 from tests.small_plans import (
     AFFINE,
     ANY,
     FACE,
     SHAPE,
+    influence_row,
     make_group,
     make_plan,
     make_run,
@@ -173,6 +181,183 @@ def test_lone_run_that_is_the_combined_result_has_one_row(
 def test_runs_are_told_apart_by_the_entities_that_their_group_lacks() -> None:
     run = make_run("sub-01_ses-2_task-x_run-1_space-T1w")
     assert run_title(run, make_group("sub-01_task-x_space-T1w", [run])) == "ses-2 run-1"
+
+
+@pytest.fixture
+def peaks(monkeypatch: pytest.MonkeyPatch) -> list[ForestPeak]:
+    """Return the list of the peaks that are drawn; filled when they are."""
+    drawn: list[ForestPeak] = []
+    draw = contrast_figures.draw_forest
+
+    def record(given: list[ForestPeak], **options: object):
+        drawn.extend(given)
+        return draw(given, **options)
+
+    monkeypatch.setattr(contrast_figures, "draw_forest", record)
+    return drawn
+
+
+def test_forest_has_each_runs_interval_and_the_combined_one(
+    tmp_path: Path, peaks: list[ForestPeak]
+) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    draw_first(plan, tmp_path)
+    (peak,) = peaks
+    assert (peak.name, peak.xyz, peak.z) == ("Positive peak", (3.0, -1.0, 0.0), 8.0)
+    assert peak.text == "Q = 4.00 (1 df, p = 0.062), I² = 75 %"
+    assert [line.name for line in peak.lines] == ["run-1", "run-2"]
+    for line in peak.lines:
+        assert (line.effect, line.weight, line.z_without) == (1.5, 0.75, 5.5)
+        assert line.half_width == pytest.approx(0.25 * t.ppf(0.975, 35.5), rel=1e-12)
+    # z / 10 of the combined map, a variance of 1/16 and 60 degrees of freedom
+    assert peak.combined.effect == pytest.approx(0.8, rel=1e-6)
+    assert peak.combined.half_width == pytest.approx(0.25 * t.ppf(0.975, 60), rel=1e-12)
+
+
+def test_forest_of_both_peaks_has_the_values_of_each(
+    tmp_path: Path, peaks: list[ForestPeak]
+) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    group, names = plan.groups[0], [str(run.entities) for run in plan.runs]
+    # The negative voxel (5, 6, 4) of z = -4; the second run has no result there.
+    low = {"peak": "negative", "x": -6.0, "y": 8.0, "z": 8.0, "z_all": -4.0}
+    gone = {"effect": np.nan, "standard_error": np.nan, "dof": np.nan, "weight": 0.0}
+    rows = [influence_row(name) for name in names]
+    rows += [influence_row(names[0], **low), influence_row(names[1], **low | gone)]
+    write_influence(plan, group, group.contrasts[0], rows, tmp_path)
+    draw_first(plan, tmp_path)
+    assert [peak.combined.effect for peak in peaks] == pytest.approx([0.8, -0.4], rel=1e-6)
+    assert peaks[1].xyz == (-6.0, 8.0, 8.0)
+    assert peaks[1].text == "one run alone has a result here"
+    assert np.isnan(peaks[1].lines[1].effect)
+
+
+def test_contrasts_without_several_effects_have_neither_forest_nor_heterogeneity(
+    tmp_path: Path,
+) -> None:
+    runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(FACE, ANY)) for i in (1, 2)]
+    alone = make_group("sub-01_task-x", runs[:1])
+    left_out = make_group("sub-01_task-x", runs, not_written="the filters left out run 3")
+    both = make_group("sub-01_task-x", runs)
+    for group, label, kinds in (
+        (both, "face", {"z", "isq", "forest"}),
+        (both, "any", {"z"}),
+        (alone, "face", {"z"}),
+        (left_out, "face", {"z"}),
+    ):
+        plan = make_plan(runs, (group,))
+        publish_maps(plan, tmp_path)
+        drawn = draw_group_contrast(plan, group, label, tmp_path)
+        assert drawn.keys() == {*kinds, "clusters", "sidecar"}
+        assert all(file.is_file() for file in drawn.values())
+
+
+def test_map_of_heterogeneity_has_the_cuts_of_the_combined_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+    for name in ("draw_statmaps", "draw_heterogeneity"):
+        draw = getattr(contrast_figures, name)
+
+        def record(*given: object, name: str = name, draw=draw, **options: object):
+            asked[name] = options
+            return draw(*given, **options)
+
+        monkeypatch.setattr(contrast_figures, name, record)
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    draw_first(plan, tmp_path)
+    cuts = asked["draw_heterogeneity"]["cuts"]
+    assert asked["draw_statmaps"]["cuts"] == cuts
+    assert 0.0 in cuts  # the peak's
+    assert asked["draw_heterogeneity"]["cutoff"] == pytest.approx(3.2905, abs=1e-4)
+
+
+@pytest.mark.parametrize("correction", ["uncorrected", "fdr", "bonferroni"])
+def test_sidecar_of_clusters_tells_the_threshold_and_each_maps_cutoff(
+    tmp_path: Path, correction: str
+) -> None:
+    threshold = Threshold(correction=correction, error_rate=0.002)
+    plan = make_plan(report=ReportSettings(threshold=threshold))
+    publish_maps(plan, tmp_path)
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    told = json.loads(drawn["sidecar"].read_text())
+    assert drawn["sidecar"] == drawn["clusters"].with_suffix(".json")
+    z = maps.combined(plan.groups[0], "face", "z", tmp_path).data
+    assert told["Threshold"] == {
+        "Correction": correction,
+        "ErrorRate": 0.002,
+        "Tails": "two-sided",
+        "Z": {"combined": z_cutoff(z, threshold)},
+    }
+    assert told["Connectivity"] == 6
+    assert told["effect"]["Units"] == "percent signal change"
+    assert {"map", *"xyz", "peak_z", "size_mm3", "n_voxels", "region"} <= told.keys()
+    assert "Atlas" not in told
+    lowest = min(abs(cluster.peak_z) for _, cluster in read_clusters(drawn["clusters"]))
+    assert lowest > z_cutoff(z, threshold)
+
+
+def test_where_no_voxel_survives_there_is_no_cluster_and_the_sidecar_has_no_cutoff(
+    tmp_path: Path,
+) -> None:
+    threshold = Threshold(correction="fdr", error_rate=1e-30)
+    plan = make_plan(report=ReportSettings(threshold=threshold))
+    publish_maps(plan, tmp_path)
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    assert read_clusters(drawn["clusters"]) == []
+    assert json.loads(drawn["sidecar"].read_text())["Threshold"]["Z"] == {"combined": None}
+
+
+def test_clusters_have_the_regions_of_the_participants_segmentation(tmp_path: Path) -> None:
+    labels = np.zeros(SHAPE, np.int16)
+    labels[2, 3, 2] = 17
+    image, table = tmp_path / "a_dseg.nii.gz", tmp_path / "a_dseg.tsv"
+    nb.save(nb.Nifti1Image(labels, AFFINE), image)
+    table.write_text("index\tname\n17\tLeft-Hippocampus\n")
+    runs = [
+        make_run(f"sub-01_task-x_run-{i}_space-T1w", segmentation=(image, table)) for i in (1, 2)
+    ]
+    plan = make_plan(runs, (make_group("sub-01_task-x_space-T1w", runs),))
+    publish_maps(plan, tmp_path)
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    regions = [cluster.region for _, cluster in read_clusters(drawn["clusters"])]
+    assert regions == ["Left-Hippocampus", None]
+    told = json.loads(drawn["sidecar"].read_text())
+    assert told["Atlas"] == "the participant's own segmentation, a_dseg.nii.gz"
+    table.write_text("damaged")
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    assert {cluster.region for _, cluster in read_clusters(drawn["clusters"])} == {None}
+    told = json.loads(drawn["sidecar"].read_text())
+    assert "a_dseg.tsv is no table of regions" in told["RegionsLeftOut"]
+
+
+def test_the_same_maps_give_the_same_bytes(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    contents = [
+        [file.read_bytes() for file in draw_group_contrast(*where).values()]
+        for where in [(plan, plan.groups[0], "face", tmp_path)] * 2
+    ]
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "$x$ & {y}", "Gesichter größer 脸", "long " * 40]
+)
+def test_any_name_of_a_contrast_is_drawn_as_text(tmp_path: Path, name: str) -> None:
+    contrast = replace(FACE, name=name)
+    runs = [make_run(f"sub-01_task-x_run-{i}", contrasts=(contrast,)) for i in (1, 2)]
+    plan = make_plan(runs)
+    publish_maps(plan, tmp_path)
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    texts = [text.text or "" for text in ElementTree.parse(drawn["forest"]).iter()]
+    shown = next(text for text in texts if text.startswith(name[:20].strip()))
+    assert len(shown) <= 95
+    with Image.open(drawn["z"]) as image:
+        assert image.width == 1400
 
 
 def test_outline_of_the_plan_is_enough(tmp_path: Path) -> None:

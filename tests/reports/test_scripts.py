@@ -45,3 +45,11 @@ def test_further_directives_stand_beside_and_in_place_of_the_own() -> None:
 def test_script_that_html_would_read_otherwise_is_refused(script: str) -> None:
     with pytest.raises(ValueError, match="what HTML takes for"):
         inline_scripts([script])
+
+
+def test_script_that_is_held_may_be_started_but_does_not_run_by_itself() -> None:
+    made = inline_scripts(["let x = 1;"], held=["let y = 2;"])
+    assert made.tags == "<script>let x = 1;</script>"
+    alone = [inline_scripts([text]).policy for text in ("let x = 1;", "let y = 2;")]
+    sources = [directives(policy)["script-src"] for policy in alone]
+    assert directives(made.policy)["script-src"] == " ".join(sources)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: In inches: the whole figure, one line, above and below the axes, beside and between them.
-_WIDTH, _LINE, _TOP, _BOTTOM, _RIGHT, _BETWEEN = 11.0, 0.21, 0.82, 0.62, 0.15, 0.14
+_WIDTH, _LINE, _TOP, _BOTTOM, _RIGHT, _BETWEEN = 9.2, 0.21, 0.82, 0.62, 0.15, 0.14
 #: The widest names, z without each run, and between two peaks.
-_NAMES, _WITHOUT, _APART = 2.4, 1.15, 0.35
+_NAMES, _WITHOUT, _APART = 1.9, 1.0, 0.3
 _SIZE = 8.5
 #: Area in points² of the mark of all the weight.
 _AREA = 150.0
@@ -111,7 +111,7 @@ def draw_forest(peaks: Sequence[ForestPeak], *, title: str, units: str, noun: st
     height = _TOP + _LINE * (len(names) + 0.8) + _BOTTOM
     figure = Figure(figsize=(_WIDTH, height))
     figure.text(
-        0.1 / _WIDTH, 1 - 0.18 / height, shorten(title, 110), size=10, weight="bold", va="center"
+        0.1 / _WIDTH, 1 - 0.18 / height, shorten(title, 95), size=10, weight="bold", va="center"
     )
     free = _WIDTH - wide - _RIGHT - _APART * (len(peaks) - 1)
     each = free / len(peaks)
