@@ -292,6 +292,10 @@ class Plan:
         """Return the results that are combined into a group, or that enter a contrast."""
         return [self.result(key) for key in item.input_keys]
 
+    def shown_inputs(self, item: GroupContrast) -> list[RunPlan | GroupPlan]:
+        """Return those of them whose maps are still what entered."""
+        return [result for result in self.inputs(item) if result.key not in self.replaced]
+
     def combination(self, group: GroupPlan) -> str:
         """Return how a group is combined."""
         return group.combination or self.settings.combination

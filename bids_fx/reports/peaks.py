@@ -87,7 +87,7 @@ def peak_lines(
         readers.append((title, read_combined))
     readers += [
         (run_title(result, group), partial(maps.result_z, result, item.source_label, out_dir))
-        for result in plan.inputs(item)
+        for result in plan.shown_inputs(item)
     ]
     place: tuple[float, float, float] | None = None
     for index, (name, read) in enumerate(readers):

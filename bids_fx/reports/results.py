@@ -78,6 +78,12 @@ def group_part(plan: Plan, group: GroupPlan, anchor: str, out_dir: Path) -> Grou
             "unweighted": "each with the same weight",
         }[plan.combination(group)]
         text = f"{count(len(group.input_keys), noun)}, {how}: {names}."
+    since = [run_title(one, group) for one in plan.inputs(group) if one.key in plan.replaced]
+    if since:
+        text += (
+            f" Fitted again since, with other settings: {', '.join(since)}, so that the maps that "
+            "entered are not there any more."
+        )
     if group.absent:
         text += f" Not there: {', '.join(_absent_titles(group))}."
     of = "Session" if group.level == "session" else "Participant"
@@ -131,7 +137,8 @@ def _contrast_part(
         notes.insert(0, text)
     if group.not_written is None:
         # A contrast between means, or of a negative one, need not have a higher peak.
-        if item.is_mean and min(item.weights) > 0:
+        is_positive_mean = item.is_mean and min(item.weights) > 0
+        if is_positive_mean and plan.replaced.isdisjoint(item.input_keys):
             notes.append(compare(group, item, lines))
         notes += _without_weights(group, item, out_dir)
     pictures = _pictures(plan, group, item, lines, out_dir)

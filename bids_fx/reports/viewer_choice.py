@@ -132,7 +132,7 @@ class _Source:
                 if stat in there:
                     yield self._choice(name, title, group, stat, role="combined")
         role = "input" if group.not_written is None else "combined"
-        for result in self.plan.inputs(item):
+        for result in self.plan.shown_inputs(item):
             if result.key in self.plan.replaced:  # its maps are of another analysis now
                 continue
             for stat in shown:

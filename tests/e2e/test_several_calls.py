@@ -105,6 +105,13 @@ def test_a_run_that_was_fitted_again_is_not_passed_off_as_part_of_the_old_combin
     assert run(dataset, out, *only) == 0
     text = text_of(out / "sub-01.html")
     assert "fitted again since, with other settings" in text
+    assert "Fitted again since, with other settings: run-1" in text
+    table = text.rpartition("Peaks of the z maps")[2].partition("Clusters of")[0]
+    assert [name in table for name in ("combined (2 runs)", "run-1", "run-2")] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_contrast_that_is_added_leaves_those_before_in_the_report(out, dataset):
