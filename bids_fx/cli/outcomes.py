@@ -44,12 +44,12 @@ class Outcome:
     missing: tuple[str, ...] = ()
 
 
-def refuse(plan: Plan, out_dir: Path) -> Outcome:
+def refuse(plan: Plan, out_dir: Path, n_threads: int) -> Outcome:
     """Say of a participant what is wrong with the input; results of earlier calls stay."""
     reasons = tuple(map(str, plan.problems))
     bare = replace(plan, runs=(), groups=())
     call = Call(plan=bare, state="failed", reasons=reasons, software=_software())
-    tell(joined(call, out_dir), out_dir)
+    tell(joined(call, out_dir), out_dir, n_threads)
     return Outcome(participant=plan.participant, state=call.state, reasons=reasons)
 
 
@@ -60,6 +60,7 @@ def conclude(
     *,
     left: Todo,
     failures: Iterable[Failure],
+    n_threads: int,
 ) -> Outcome:
     """See whether all that was planned is there and of this analysis, and report it.
 
@@ -75,6 +76,8 @@ def conclude(
         What of the plan is not done now.
     failures : iterable of Failure
         What failed.
+    n_threads : int
+        Threads that may be used.
 
     Returns
     -------
@@ -95,11 +98,11 @@ def conclude(
         failures=told,
         software=_software(),
     )
-    tell(joined(call, out_dir), out_dir)
+    tell(joined(call, out_dir), out_dir, n_threads)
     return _outcome((call,), out_dir, missing)
 
 
-def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
+def tell(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Outcome:
     """Keep the calls for a participant, and tell of them in the report, the state and the log.
 
     Parameters
@@ -108,6 +111,8 @@ def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
         All that hold, oldest first, as they are kept.
     out_dir : Path
         The output folder.
+    n_threads : int
+        Threads that may be used.
 
     Returns
     -------
@@ -116,7 +121,7 @@ def tell(calls: Sequence[Call], out_dir: Path) -> Outcome:
     """
     participant = calls[-1].plan.participant
     write_calls(out_dir, calls)
-    path = _report(calls, out_dir)
+    path = _report(calls, out_dir, n_threads)
     outcome = _outcome(calls, out_dir)
     write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons))
     for reason in outcome.reasons:
@@ -142,13 +147,13 @@ def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()
     )
 
 
-def _report(calls: Sequence[Call], out_dir: Path) -> Path:
+def _report(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Path:
     """Write the report of what the output folder holds for a participant."""
     from bids_fx.methods import render_methods
 
     found = [replace(one, plan=restored(one.plan, out_dir)) for one in analyses(calls)]
     texts = [render_methods([one.plan], one.software) for one in found]
-    return write_report(found, out_dir, texts)
+    return write_report(found, out_dir, texts, n_threads=n_threads)
 
 
 def _software() -> dict[str, str]:

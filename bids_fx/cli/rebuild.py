@@ -126,7 +126,7 @@ def _rebuild_batch(session: Session, batch: Mapping[str, tuple[Call, ...]]) -> l
         outcomes = []
         for name, calls in batch.items():
             own = [failure for one, failure in dict.fromkeys(failures) if one == name]
-            outcomes.append(tell(_judged(calls, own, out_dir), out_dir))
+            outcomes.append(tell(_judged(calls, own, out_dir), out_dir, session.n_threads))
     return outcomes
 
 

@@ -111,7 +111,7 @@ class Session:
         outcomes = []
         for plan in refused:
             with locked(self.out_dir, f"sub-{plan.participant}"):
-                outcomes.append(refuse(plan, self.out_dir))
+                outcomes.append(refuse(plan, self.out_dir, self.n_threads))
         for start in range(0, len(plans), BATCH):
             outcomes += self._run_batch(plans[start : start + BATCH])
             if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
@@ -123,6 +123,11 @@ class Session:
         """Look at the machine, for a number of runs, and keep the call's options."""
         self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
         write_text(self.log_dir / "config.toml", format_presets(self.invocation))
+
+    @property
+    def n_threads(self) -> int:
+        """Threads of this process while no node runs."""
+        return self._machine.n_procs
 
     def summarize(self, outcomes: Sequence[Outcome]) -> bool:
         """Keep how participants ended with the call's log; return whether all are done."""
@@ -180,7 +185,16 @@ class Session:
                 self._learn(plan.run(key), cache, stamps)
             left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
             own = [failure for name, failure in failures if name == plan.participant]
-            outcomes.append(conclude(plan, self.out_dir, cache, left=left, failures=own))
+            outcomes.append(
+                conclude(
+                    plan,
+                    self.out_dir,
+                    cache,
+                    left=left,
+                    failures=own,
+                    n_threads=self.n_threads,
+                )
+            )
         return outcomes
 
     def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
