@@ -13,6 +13,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.across import write_tables
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
 from bids_fx.derivatives.write import locked, write_text
+from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Problem, problem_list
 from bids_fx.reports.index import index_html
 from bids_fx.settings import DataSelection, Invocation
@@ -78,7 +79,7 @@ def _chosen(invocation: Invocation) -> tuple[tuple[str, ...], tuple[str, ...]]:
     problems = [
         _nothing(f"--participant-label {label}", f"there is no sub-{label}")
         for label in data.participants
-        if label not in (*there, *waiting)
+        if not any(same_label(label, one) for one in (*there, *waiting))
     ]
     there, waiting = _asked(there, data), _asked(waiting, data)
     if problems:
@@ -91,7 +92,11 @@ def _chosen(invocation: Invocation) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _asked(labels: Sequence[str], data: DataSelection) -> tuple[str, ...]:
     """Return those of some participants that are asked for."""
-    return tuple(label for label in labels if not data.participants or label in data.participants)
+    if not data.participants:
+        return tuple(labels)
+    return tuple(
+        label for label in labels if any(same_label(label, one) for one in data.participants)
+    )
 
 
 def _nothing(where: str, found: str) -> Problem:

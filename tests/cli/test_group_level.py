@@ -80,6 +80,8 @@ def test_participants_of_the_dataset_who_were_not_begun_are_listed(out):
 
 def test_label_chooses_the_participants(out):
     (out.parent / "raw" / "sub-03").mkdir(parents=True)
+    assert group(out, "--participant-label", "2") == 0
+    assert states(out) == {"02": "done"}
     assert group(out, "--participant-label", "sub-02") == 0
     assert states(out) == {"02": "done"}
     assert group(out, "--participant-label", "02", "03") == 0
