@@ -214,6 +214,18 @@ def test_columns_are_sorted_by_keyboard_numbers_as_numbers_and_nothing_last(
 
 
 @pytest.mark.browser
+def test_empty_texts_come_last_whichever_way_the_others_go(open_page: Open, out: Path) -> None:
+    opened = open_page(written(out))
+    button = opened.page.get_by_role("columnheader", name="Reason").get_by_role("button")
+    for _ in ("ascending", "descending"):
+        button.click()
+        reasons = opened.page.locator("#table td.reason").all_inner_texts()
+        is_empty = [not reason.strip() for reason in reasons]
+        assert is_empty == sorted(is_empty)
+        assert set(is_empty) == {False, True}
+
+
+@pytest.mark.browser
 def test_only_the_column_that_sorts_says_so(open_page: Open, out: Path) -> None:
     opened = open_page(written(out))
     for name in ("State", "Participant"):
