@@ -52,7 +52,10 @@ def test_whatever_else_is_asked_for_is_written_down_and_refused(
 ) -> None:
     (tmp_path / "beside.js").write_text("document.title = 'It ran'")
     opened = open_page(write(body))
-    opened.page.wait_for_timeout(100)
+    for _ in range(100):  # what a script asks for may come after the page is loaded
+        if opened.requests:
+            break
+        opened.page.wait_for_timeout(50)
     assert [url for url in opened.requests if url.endswith(asked)] == opened.requests
     assert len(opened.requests) == 1
     assert opened.page.title() == "A page"
