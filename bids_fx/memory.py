@@ -316,10 +316,11 @@ def fit_figure_gb(run: RunPlan) -> float:
 def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:
     """Estimate what drawing a contrast of a group takes beyond the libraries.
 
-    Two maps at a time are read and cut. The picture has a row for each input and one for the
-    combined map; it is drawn in bands, of which the finished ones take little.
+    Three maps at a time are held, or two while one is read; of glass brains some voxels at a time
+    are looked at. The picture has a row for each input and one for the combined map; it is drawn
+    in bands, of which the finished ones take little.
     """
     n_voxels = max(run.source.grid.n_voxels for run in plan.group_runs(group))
     n_rows = len(group.input_keys) + 1
     finished = max(n_rows - BAND_ROWS, 0)
-    return 0.03 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished
+    return 0.04 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished

@@ -145,9 +145,11 @@ def heterogeneity(z: np.ndarray, isq: np.ndarray, cutoff: float) -> np.ndarray:
 
 def test_i_squared_is_coloured_where_it_is_known() -> None:
     z, isq = np.full((12, 12, 8), 1.0), np.full((12, 12, 8), np.nan)
-    isq[:4], isq[4:8] = 0.0, 100.0
-    middle = heterogeneity(z, isq, np.inf)
-    line = middle[len(middle) // 2]
+    isq[:4, :6], isq[:4, 6:], isq[4:8] = 0.0, 50.0, 100.0
+    picture = heterogeneity(z, isq, np.inf)
+    # The front is up.
+    front, line = picture[len(picture) // 4], picture[len(picture) * 3 // 4]
+    assert front[len(front) // 6] == pytest.approx([0xC2, 0x40, 0x8A], abs=2)
     low, high, unknown = (line[len(line) * i // 6] for i in (1, 3, 5))
     assert low.tolist() == [0x2B, 0x2F, 0x34]
     assert high.tolist() == [0xFF, 0xF2, 0xB0]

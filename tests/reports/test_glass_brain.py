@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bids_fx.reports.figures import glass
 from bids_fx.reports.figures.cuts import Window
 from bids_fx.reports.figures.glass import VIEWS, Projection, edge_of, project
 
@@ -120,6 +121,18 @@ def test_axes_that_are_swapped_in_the_file_change_nothing(rng: np.random.Generat
     z = 3 * rng.standard_normal(SHAPE)
     swapped = seen(z.transpose(2, 0, 1), STRAIGHT[:, [2, 0, 1, 3]])
     for one, other in zip(seen(z), swapped, strict=True):
+        np.testing.assert_array_equal(one.z, other.z)
+        np.testing.assert_array_equal(one.inside, other.inside)
+
+
+def test_the_number_of_voxels_that_are_looked_at_once_changes_nothing(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z = 3 * rng.standard_normal(SHAPE)
+    z[:4] = np.nan
+    whole = seen(z, turned(15))
+    monkeypatch.setattr(glass, "_BLOCK", 1)
+    for one, other in zip(seen(z, turned(15)), whole, strict=True):
         np.testing.assert_array_equal(one.z, other.z)
         np.testing.assert_array_equal(one.inside, other.inside)
 
