@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from bids_fx.dataset.estimates import SLAB
 from bids_fx.errors import ExitCode, Problem
-from bids_fx.glm.carpet import CARPET_PIECE, CARPET_VOXELS
+from bids_fx.glm.carpet import CARPET_VOXELS
 from bids_fx.glm.combined import BLOCK
 from bids_fx.glm.noise import SAMPLED_VOXELS, WORKED_NUMBERS
 from bids_fx.glm.series import BLOCK_VOXELS
@@ -234,7 +234,7 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     float
         GB: while the run is read, the float32 series, some whole volumes in float64 and those
         that threads are smoothing; while it is fitted, the series, the results in float64 and a
-        block of voxels for each thread, or the residuals of some voxels; then the results, the
+        block of voxels for each thread, and the residuals of some voxels; then the results, the
         maps of two contrasts and an image for each thread. A mask that is not known yet may fill
         the grid.
     """
@@ -253,8 +253,8 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     block = 1.2 * 8 * WORKED_NUMBERS + (4 * BLOCK_VOXELS * n_kept if on_disk else 0)
     block += 1e9 * THREAD_GB
     fitting = n_threads * block + 16 * SAMPLED_VOXELS * n_kept
-    piece = 24 * CARPET_PIECE * n_kept + 1e9 * THREAD_GB
-    fitting = max(fitting, 4 * CARPET_VOXELS * n_kept + n_threads * piece)
+    # What the blocks have freed is not given back before the residuals are sampled.
+    fitting += 4 * CARPET_VOXELS * n_kept
     if run.noise_model == "arma11":
         fitting += 80 * n_kept**2
     q = max(rows, default=1)
