@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_json, write_text
 from bids_fx.records import GroupContrast, GroupPlan, Plan
-from bids_fx.report_settings import Threshold
+from bids_fx.report_settings import CORRECTIONS, Threshold
 
 #: What the columns of ``_clusters.tsv`` mean, for its sidecar.
 _COLUMNS: dict[str, str] = {
@@ -127,7 +127,8 @@ def write_cluster_sidecar(
             "ContrastName": item.contrast.name,
             "ContrastTest": item.contrast.test,
             "Threshold": {
-                **_threshold(plan.report.threshold),
+                "Correction": plan.report.threshold.correction,
+                "ErrorRate": plan.report.threshold.error_rate,
                 "Tails": "two-sided" if item.contrast.test == "t" else "of F",
                 "Z": {
                     name: None if math.isinf(value) else value for name, value in cutoffs.items()
@@ -144,19 +145,17 @@ def write_cluster_sidecar(
     return path
 
 
-def shows_threshold(group: GroupPlan, label: str, threshold: Threshold, out_dir: Path) -> bool:
-    """Tell whether a contrast's figures and clusters are there, drawn with a threshold."""
+def drawn_threshold(group: GroupPlan, label: str, out_dir: Path) -> Threshold | None:
+    """Return the threshold of a contrast's figures and clusters; None where nothing says it."""
     try:
         path = out_dir / paths.sidecar(paths.group_clusters(group)[label])
-        recorded = json.loads(path.read_text(encoding="utf-8"))["Threshold"]
-        return all(recorded[key] == value for key, value in _threshold(threshold).items())
+        told = json.loads(path.read_text(encoding="utf-8"))["Threshold"]
+        correction, rate = told["Correction"], told["ErrorRate"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _threshold(threshold: Threshold) -> dict[str, object]:
-    """Return a threshold as sidecars have it."""
-    return {"Correction": threshold.correction, "ErrorRate": threshold.error_rate}
+        return None
+    if correction not in CORRECTIONS or not isinstance(rate, float | int):
+        return None
+    return Threshold(correction=correction, error_rate=float(rate))
 
 
 def read_clusters(path: Path) -> list[tuple[str, Cluster]]:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import shows_threshold
+from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.superseded import (
@@ -334,7 +334,7 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
             or group.key in groups
             or not (runs | groups).isdisjoint(group.input_keys)
             or not _all_exist(out_dir, (*figures.values(), paths.group_clusters(group)[label]))
-            or not shows_threshold(group, label, plan.report.threshold, out_dir)
+            or drawn_threshold(group, label, out_dir) != plan.report.threshold
         ),
     )
 

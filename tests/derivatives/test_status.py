@@ -126,7 +126,7 @@ def test_another_threshold_draws_the_contrasts_again_and_computes_nothing(done, 
     truth, out = done
     plan = replace(plan_of(truth), report=ReportSettings(threshold=threshold))
     cache = HashCache.of_participant(out, "01")
-    left = unfinished(plan, out, cache, force=False, only_figures=False)
+    left = unfinished(plan, out, cache, force=False)
     assert left == Todo(group_figures=frozenset({(plan.groups[0].key, "face")}))
 
 

@@ -19,11 +19,12 @@ import pytest
 
 from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import Cluster, write_clusters
+from bids_fx.derivatives.clusters import Cluster, write_cluster_sidecar, write_clusters
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.records import MethodsText, Plan
+from bids_fx.report_settings import Threshold
 from bids_fx.reports.html import write_report
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import (
@@ -435,6 +436,61 @@ def test_threshold_and_lack_of_correction_are_told_with_each_figure_and_table(
     told = "p < .001 two-sided in each voxel, not corrected for the number of voxels"
     assert text.count(told) == 2 * 3  # figure, peaks and clusters of two contrasts
     assert text.count("There is no cluster.") == 2
+
+
+def test_threshold_that_is_told_is_that_of_the_figures_whoever_drew_them(
+    published: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = published
+    threshold = Threshold(correction="fdr", error_rate=0.01)
+    drawn = replace(plan, report=replace(plan.report, threshold=threshold))
+    group = plan.groups[0]
+    for item in group.contrasts:
+        write_cluster_sidecar(drawn, group, item, {"combined": 4.125}, {}, out_dir)
+    page = report(plan, out_dir)
+    told = "a false discovery rate of .01 over the voxels of each map (Benjamini and Hochberg's;"
+    assert page.text.count(told) == 2 * 3  # figure, peaks and clusters of two contrasts
+    assert "two-sided p values): |z| > 4.12." in page.text
+    assert "not corrected" not in page.text
+
+
+def test_clusters_are_told_with_their_regions_and_the_atlas(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    group = plan.groups[0]
+    clusters = [
+        Cluster(
+            xyz=(1.0, 2.0, 3.0),
+            peak_z=5.0,
+            effect=0.5,
+            size_mm3=36.0,
+            n_voxels=1,
+            region=region,
+        )
+        for region in ("Left <b>Pole", None)
+    ]
+    path = out_dir / paths.group_clusters(group)["face"]
+    write_clusters(path, [("combined", cluster) for cluster in clusters])
+    sides = ({"Atlas": "An atlas"}, {"RegionsLeftOut": "a.tsv is no table of regions"})
+    write_cluster_sidecar(plan, group, group.contrasts[0], {"combined": 4.0}, sides[0], out_dir)
+    page = report(plan, out_dir)
+    rows = page.table("Clusters")
+    assert [row[3] for row in rows] == ["Region", "Left <b>Pole", "n/a"]
+    assert "Region of the peak: An atlas." in page.text
+    write_cluster_sidecar(plan, group, group.contrasts[0], {"combined": 4.0}, sides[1], out_dir)
+    page = report(plan, out_dir)
+    assert "Region" not in page.table("Clusters")[0]
+    assert "Without regions: a.tsv is no table of regions." in page.text
+
+
+def test_figures_tell_the_peak_the_threshold_and_the_extent_in_words(
+    published: tuple[Plan, Path],
+) -> None:
+    texts = [a["alt"] for a in report(*published).all("img")]
+    told = (
+        f"combined (2 runs): peak z 8.00 at (3, {MINUS}1, 0) mm, 2 voxels with |z| > 3.29; run-1"
+    )
+    (face, _) = [text for text in texts if told in text]
+    assert face.startswith("z maps of face, one row a map: a glass brain from three sides")
 
 
 def test_damaged_cluster_table_is_told_as_missing(published: tuple[Plan, Path]) -> None:
