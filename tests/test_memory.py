@@ -141,7 +141,8 @@ def test_censored_scans_need_no_memory() -> None:
     run = large_run("sub-01_task-x_run-1", N_VOXELS)
     part = replace(run, design=repeated(make_design(censored=range(20))))
     assert int(part.design.kept.sum()) == 200
-    scans_gb = 200 * 16 * memory.SAMPLED_VOXELS / 1e9  # of the voxels whose whiteness is measured
+    # Of the voxels whose whiteness is measured, and of those whose residuals are sampled.
+    scans_gb = 200 * (16 * memory.SAMPLED_VOXELS + 4 * memory.CARPET_VOXELS) / 1e9
     saved_gb = fit_gb(run, 1, on_disk=False) - fit_gb(part, 1, on_disk=False)
     assert saved_gb == pytest.approx(200 * 4 * N_VOXELS / 1e9 + scans_gb)
 
