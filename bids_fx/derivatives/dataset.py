@@ -21,6 +21,7 @@ BIDSIGNORE = (
     "*_qc.*",
     "*_desc-qc.*",
     "*_desc-quality_timeseries.*",
+    "*_desc-residuals_carpet.*",
     "*_clusters.*",
     "*_influence.*",
     "*_boldref.*",

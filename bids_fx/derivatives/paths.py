@@ -105,7 +105,7 @@ def timeseries(entities: Entities) -> PurePosixPath:
 
 def carpet(entities: Entities) -> PurePosixPath:
     """Return the path of the image of a run's residuals, one pixel a scan and some voxels."""
-    return folder(entities, "figures") / f"{entities}_desc-residuals_carpet.png"
+    return folder(entities) / f"{entities}_desc-residuals_carpet.png"
 
 
 def design(entities: Entities) -> PurePosixPath:
