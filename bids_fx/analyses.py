@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from bids_fx.calls import Call
+from bids_fx.inputs import Absence
 from bids_fx.plain import to_plain
 from bids_fx.records import GroupPlan, Plan, RunPlan
 from bids_fx.settings import digest, setting_text
@@ -106,7 +107,7 @@ def _together(calls: Sequence[Call]) -> Call:
         settings=replace(newest.plan.settings, contrasts=tuple(dict.fromkeys(asked))),
         runs=_with_combined(_runs(plans), groups, plans),
         groups=groups,
-        absent=tuple(dict.fromkeys(absence for plan in plans for absence in plan.absent)),
+        absent=_absent(plans),
         notices=tuple(dict.fromkeys(notice for plan in plans for notice in plan.notices)),
     )
     plan = replace(plan, replaced=plan.replaced.difference(_own_keys(plans)))
@@ -117,6 +118,13 @@ def _together(calls: Sequence[Call]) -> Call:
         reasons=tuple(reason for call in calls for reason in call.reasons),
         failures=tuple(failure for call in calls for failure in call.failures),
     )
+
+
+def _absent(plans: Sequence[Plan]) -> tuple[Absence, ...]:
+    """Return what is absent in any plan, and a run of none."""
+    runs = [run.entities for plan in plans for run in plan.runs]
+    found = dict.fromkeys(absence for plan in plans for absence in plan.absent)
+    return tuple(one for one in found if not any(run.has(one.entities) for run in runs))
 
 
 def _own_keys(plans: Iterable[Plan]) -> set[str]:

@@ -19,12 +19,15 @@ class Failure:
     message : str
         The error in one line.
     details : str
-        All that is known, for example the text of the crash file.
+        All that is known, where no file has it.
+    crash : str
+        The file that has all that is known, from the output folder.
     """
 
     record: str
     message: str
     details: str = ""
+    crash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

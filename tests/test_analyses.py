@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from bids_fx.analyses import analyses, differences, identity
 from bids_fx.calls import Call, Failure
+from bids_fx.inputs import Absence
 from bids_fx.records import GroupContrast, Plan
 from bids_fx.steps import ModelOutline, NodeOutline
-from tests.small_plans import FACE, FACE_HOUSE, make_group, make_plan, make_run
+from tests.small_plans import FACE, FACE_HOUSE, entities, make_group, make_plan, make_run
 
 SOFTWARE = {"bids_fx": "1", "numpy": "2"}
 
@@ -127,3 +128,11 @@ def test_an_analysis_has_failed_if_any_of_its_calls_has():
     failed = replace(call(plan), state="failed", reasons=("killed",), failures=(failure,))
     (found,) = analyses([failed, call(plan_of("sub-01_task-y_run-1"))])
     assert (found.state, found.reasons, found.failures) == ("failed", ("killed",), (failure,))
+
+
+def test_a_run_that_one_call_lacks_and_another_has_is_not_absent():
+    absent = (Absence(entities=entities("sub-01_task-y_run-1"), reason="it has no events"),)
+    first = replace(plan_of("sub-01_task-x_run-1"), absent=absent)
+    (alone,) = analyses([call(first)])
+    (found,) = analyses([call(first), call(plan_of("sub-01_task-y_run-1"))])
+    assert (alone.plan.absent, found.plan.absent) == (absent, ())

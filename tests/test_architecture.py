@@ -134,7 +134,7 @@ MAY_IMPORT = {
     "calls": ("records",),
     "quality": ("report_settings",),
     "standing": ("calls", "entities", "quality", "report_settings"),
-    "analyses": ("calls", "plain", "records", "settings"),
+    "analyses": ("calls", "inputs", "plain", "records", "settings"),
     "plain": ("entities",),
     "records": (
         "groups",

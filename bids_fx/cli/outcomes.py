@@ -12,7 +12,7 @@ from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
 from bids_fx.derivatives.dataset import write_state
-from bids_fx.derivatives.holdings import missing_outputs
+from bids_fx.derivatives.holdings import failure_reasons, missing_outputs
 from bids_fx.derivatives.quality import quality_failures, quality_notices
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.errors import Notice
@@ -88,13 +88,11 @@ def conclude(
     message = "its maps in the output folder are of other settings or data"
     told = (*failures, *(Failure(record=key, message=message) for key in stale))
     missing = missing_outputs(plan, out_dir)
-    reasons = [f"{item.record}: {item.message}" for item in told]
-    if missing:
-        reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
+    reasons = failure_reasons(told, missing)
     call = Call(
         plan=_with_warnings(plan, out_dir, cache),
         state="failed" if reasons else "done",
-        reasons=tuple(reasons),
+        reasons=reasons,
         failures=told,
         software=_software(),
     )
@@ -135,7 +133,7 @@ def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()
     """Return how calls for a participant ended; runs that break a limit of quality fail them."""
     reasons = dict.fromkeys(
         reason
-        for call in calls
+        for call in analyses(calls)
         for reason in (*call.reasons, *quality_failures(call.plan, out_dir))
     )
     is_failed = bool(reasons) or any(call.state == "failed" for call in calls)

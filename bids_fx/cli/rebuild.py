@@ -17,6 +17,7 @@ from bids_fx.derivatives.calls import read_calls, restored
 from bids_fx.derivatives.holdings import refreshed
 from bids_fx.derivatives.status import drawable
 from bids_fx.derivatives.write import locked
+from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 from bids_fx.records import Plan
 from bids_fx.report_settings import ReportSettings
@@ -25,12 +26,22 @@ from bids_fx.suggest import listed
 
 logger = logging.getLogger("bids_fx")
 
-#: What says which data are analysed: a report covers all that there are.
-_SELECTION = ("sessions", "tasks", "runs", "spaces", "filters")
+#: What says which data are analysed, and how: a report covers all that there are.
+_SELECTION = {
+    "sessions": "--session-label",
+    "tasks": "--task-id",
+    "runs": "--run-id",
+    "spaces": "--space",
+    "filters": "--bids-filter-file",
+    "model": "--model",
+    "design_dir": "--design-dir",
+    "run_maps_dir": "--run-maps",
+    "raw_bold": "--raw-bold",
+}
 
 
-def kept_calls(invocation: Invocation) -> dict[str, tuple[Call, ...]]:
-    """Read what the output folder holds of the participants that are asked for.
+def chosen(invocation: Invocation) -> tuple[str, ...]:
+    """List the participants that are asked for and of whom the output folder holds anything.
 
     Parameters
     ----------
@@ -39,8 +50,8 @@ def kept_calls(invocation: Invocation) -> dict[str, tuple[Call, ...]]:
 
     Returns
     -------
-    dict of str to tuple of Call
-        By participant, sorted; oldest first, with what is asked of the reports now.
+    tuple of str
+        Labels, sorted.
 
     Raises
     ------
@@ -56,65 +67,73 @@ def kept_calls(invocation: Invocation) -> dict[str, tuple[Call, ...]]:
             ExitCode.MISSING_INPUT,
         )
     there = sorted(path.parent.name[4:] for path in out_dir.glob("sub-*/calls.json"))
-    wanted = invocation.data.participants or tuple(there)
-    problems = [_nothing_of(out_dir, name) for name in wanted if name not in there]
+    asked = invocation.data.participants
+    problems = [
+        _nothing_of(out_dir, label)
+        for label in asked
+        if not any(same_label(label, name) for name in there)
+    ]
+    found = [
+        name for name in there if not asked or any(same_label(label, name) for label in asked)
+    ]
     if not there and not problems:
         problems = [_nothing_of(out_dir, None)]
     if problems:
         raise BIDSFXError(problems)
-    calls = {name: read_calls(out_dir, name) for name in wanted}
-    if faults := _unlike(invocation, calls):
+    if faults := _unlike(invocation, {name: read_calls(out_dir, name) for name in found}):
         raise BIDSFXError(faults)
-    return {
-        name: tuple(replace(one, plan=_asked(one.plan, invocation)) for one in own)
-        for name, own in calls.items()
-    }
+    return tuple(found)
 
 
 def passed_over(invocation: Invocation) -> Iterator[Notice]:
     """Iterate over what is said of options that do not matter to reports of what is there."""
-    names = [name for name in _SELECTION if getattr(invocation.data, name)]
+    names = [option for name, option in _SELECTION.items() if getattr(invocation.data, name)]
     if names:
         yield Notice(
-            text="--reports-only reports all that OUTPUT_DIR holds of a participant: the choice "
-            f"of {listed(names)} changes nothing.",
+            text="--reports-only reports all that OUTPUT_DIR holds of a participant, however it "
+            f"was made: {listed(names)} changes nothing.",
             warning=False,
         )
 
 
-def rebuild(session: Session, calls: Mapping[str, tuple[Call, ...]]) -> bool:
+def rebuild(session: Session, participants: Sequence[str]) -> bool:
     """Draw the figures of participants again, and write their reports.
 
     Parameters
     ----------
     session : Session
         Of a call that asks for nothing else.
-    calls : mapping of str to tuple of Call
-        What `kept_calls` returns.
+    participants : sequence of str
+        What `chosen` returns.
 
     Returns
     -------
     bool
         Whether all that earlier calls planned is there, and could be drawn.
     """
-    session.begin(sum(len(call.plan.runs) for own in calls.values() for call in own))
-    session.write_citation(
-        [restored(analyses(own)[0].plan, session.out_dir) for own in calls.values()]
-    )
+    session.begin(len(participants))
+    newest = [analyses(read_calls(session.out_dir, name))[0] for name in participants]
+    session.write_citation([restored(call.plan, session.out_dir) for call in newest])
     outcomes = []
-    names = list(calls)
-    for start in range(0, len(names), BATCH):
-        batch = {name: calls[name] for name in names[start : start + BATCH]}
-        outcomes += _rebuild_batch(session, batch)
+    for start in range(0, len(participants), BATCH):
+        outcomes += _rebuild_batch(session, participants[start : start + BATCH])
     return session.summarize(outcomes)
 
 
-def _rebuild_batch(session: Session, batch: Mapping[str, tuple[Call, ...]]) -> list[Outcome]:
+def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcome]:
     """Draw and report some participants."""
     out_dir = session.out_dir
     with ExitStack() as stack:
-        for name in batch:
+        for name in participants:
             stack.enter_context(locked(out_dir, f"sub-{name}"))
+        # Another call may have ended while this one waited for it.
+        batch = {
+            name: tuple(
+                replace(one, plan=_asked(one.plan, session.invocation))
+                for one in read_calls(out_dir, name)
+            )
+            for name in participants
+        }
         plans = [
             [restored(one.plan, out_dir) for one in analyses(calls)] for calls in batch.values()
         ]

@@ -103,12 +103,12 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
 
 def _rebuilt(invocation: Invocation, interruption: Interruption) -> ExitCode:
     """Write the reports of what the output folder holds."""
-    from bids_fx.cli.rebuild import kept_calls, passed_over, rebuild
+    from bids_fx.cli.rebuild import chosen, passed_over, rebuild
     from bids_fx.cli.session import Session
 
-    calls = kept_calls(invocation)
+    participants = chosen(invocation)
     _log_notices(passed_over(invocation))
-    is_done = rebuild(Session(invocation, interruption), calls)
+    is_done = rebuild(Session(invocation, interruption), participants)
     return ExitCode.OK if is_done else ExitCode.FAILED
 
 

@@ -274,7 +274,14 @@ class Session:
             if participant not in failed:
                 shutil.rmtree(folder, ignore_errors=True)
         return [
-            (one.participant, Failure(record=one.task, message=one.message, details=one.details))
+            (
+                one.participant,
+                Failure(
+                    record=one.task,
+                    message=one.message,
+                    crash=one.file.relative_to(self.out_dir).as_posix(),
+                ),
+            )
             for one in failures
         ]
 

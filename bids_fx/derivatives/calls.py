@@ -40,7 +40,7 @@ def joined(call: Call, out_dir: Path) -> tuple[Call, ...]:
         All that hold, oldest first, as they are kept. If what was kept before cannot be read, it
         is moved out of the way, and a notice says so.
     """
-    own = replace(call, plan=_kept(call.plan))
+    own = _without_places(replace(call, plan=_kept(call.plan)), out_dir)
     path = out_dir / paths.calls(call.plan.participant)
     try:
         older = read_calls(out_dir, call.plan.participant)
@@ -137,6 +137,28 @@ def _kept(plan: Plan) -> Plan:
     ]
     groups = (replace(group, mem_gb=0.0) for group in plan.groups)
     return replace(plan, runs=tuple(runs), groups=tuple(groups))
+
+
+def _without_places(call: Call, out_dir: Path) -> Call:
+    """Return a call whose texts name files by their datasets, not by where these are."""
+    folders = {f"{root}/": f"bids:{name}:" for name, root in _roots(out_dir).items()}
+    folders[f"{out_dir.resolve()}/"] = folders[f"{out_dir}/"] = ""
+
+    def told(text: str) -> str:
+        for folder in sorted(folders, key=len, reverse=True):
+            text = text.replace(folder, folders[folder])
+        return text
+
+    plan = replace(
+        call.plan,
+        problems=tuple(
+            replace(one, where=told(one.where), found=told(one.found), remedy=told(one.remedy))
+            for one in call.plan.problems
+        ),
+        notices=tuple(replace(one, text=told(one.text)) for one in call.plan.notices),
+    )
+    failures = tuple(replace(one, message=told(one.message)) for one in call.failures)
+    return replace(call, plan=plan, reasons=tuple(map(told, call.reasons)), failures=failures)
 
 
 def _named(source: BoldRun | RunMaps) -> BoldRun | RunMaps:

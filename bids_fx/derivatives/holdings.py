@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from bids_fx.calls import Call
+from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
-from bids_fx.inputs import RunMaps
+from bids_fx.inputs import Absence, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 
 
@@ -45,6 +46,8 @@ def still_holds(call: Call, newer: Plan, out_dir: Path) -> Call | None:
     needed = {run.key for group in groups for run in plan.group_runs(group)}
     left = replace(
         plan,
+        absent=_still_absent(plan, newer),
+        notices=tuple(one for one in plan.notices if not _tells_of(one.text, newer)),
         runs=tuple(run for run in plan.runs if run.key in own | needed),
         groups=groups,
         replaced=frozenset(key for key in needed if not is_fitted_as(plan.run(key), out_dir)),
@@ -52,8 +55,18 @@ def still_holds(call: Call, newer: Plan, out_dir: Path) -> Call | None:
     if not own | needed:
         return None
     is_any_there = any((out_dir / path).is_file() for path in _own_outputs(left))
-    left_of_it = refreshed(replace(call, plan=left), out_dir)
-    return left_of_it if is_any_there or call.state == "failed" else None
+    failures = tuple(one for one in call.failures if not _tells_of(one.record, newer))
+    reasons = failure_reasons(failures, missing_outputs(left, out_dir))
+    held = replace(call, plan=left, reasons=reasons, failures=failures)
+    return refreshed(held, out_dir) if is_any_there or call.state == "failed" else None
+
+
+def failure_reasons(failures: Sequence[Failure], missing: Sequence[str]) -> tuple[str, ...]:
+    """Return why a call has failed, one line each: what failed, and what is not there."""
+    reasons = [f"{one.record}: {one.message}" for one in failures]
+    if missing:
+        reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
+    return tuple(reasons)
 
 
 def refreshed(call: Call, out_dir: Path) -> Call:
@@ -94,6 +107,22 @@ def is_fitted_as(run: RunPlan, out_dir: Path) -> bool:
     if isinstance(run.source, RunMaps):
         return True
     return _settings_of(paths.mask(run.entities), out_dir) == run.settings_hash
+
+
+def _still_absent(plan: Plan, newer: Plan) -> tuple[Absence, ...]:
+    """Return what is absent and has not been had since, or been looked for again."""
+    had = (*(run.entities for run in newer.runs), *(one.entities for one in newer.absent))
+    return tuple(
+        one for one in plan.absent if not any(entities.has(one.entities) for entities in had)
+    )
+
+
+def _tells_of(text: str, newer: Plan) -> bool:
+    """Tell whether a text names a run or a group that a newer call has planned."""
+    results: tuple[RunPlan | GroupPlan, ...] = (*newer.runs, *newer.groups)
+    names = {one.key for one in results} | {str(one.entities) for one in results}
+    names |= {str(run.entities.without(*paths.IMAGE_ENTITIES)) for run in newer.runs}
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?![\w-])", text) for name in names)
 
 
 def _held_groups(plan: Plan, newer: Plan, out_dir: Path) -> Iterator[GroupPlan]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bids_fx import __version__
 from bids_fx.analyses import differences
-from bids_fx.calls import Call
+from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.quality import quality_failures
@@ -98,12 +98,22 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
         others=models.other_pictures(plans, out_dir),
         problems=problems,
         failures=tuple(
-            FailurePart(record=item.record, message=item.message, details=item.details)
+            FailurePart(record=item.record, message=item.message, details=_details(item, out_dir))
             for item in failures
         ),
         missing=missing,
         broken=broken,
     )
+
+
+def _details(failure: Failure, out_dir: Path) -> str:
+    """Return all that is known of a failure, as far as its file is there."""
+    if not failure.crash:
+        return failure.details
+    try:
+        return (out_dir / failure.crash).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return f"What was known of it stood in {failure.crash}, which is not there any more."
 
 
 class _Counts(NamedTuple):

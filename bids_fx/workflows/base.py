@@ -36,14 +36,14 @@ class NodeFailure:
         What was being done, for example ``fitting task-x_run-1``.
     message : str
         The last line of the error.
-    details : str
-        The crash file's text.
+    file : Path
+        The crash file.
     """
 
     participant: str
     task: str
     message: str
-    details: str
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +277,7 @@ def read_failures(crash_dir: Path) -> tuple[NodeFailure, ...]:
                 participant=participant,
                 task=task or path.name,
                 message=last_message(text),
-                details=text,
+                file=path,
             )
         )
     return tuple(failures)

@@ -14,9 +14,10 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, read_calls, restored, write_calls
 from bids_fx.derivatives.holdings import missing_outputs, refreshed
 from bids_fx.derivatives.results import write_design
-from bids_fx.errors import BIDSFXError, Problem
+from bids_fx.errors import BIDSFXError, Notice, Problem
+from bids_fx.inputs import Absence
 from bids_fx.records import GroupContrast, Plan
-from tests.small_plans import FACE, FACE_HOUSE, make_group, make_plan, make_run
+from tests.small_plans import FACE, FACE_HOUSE, entities, make_group, make_plan, make_run
 
 
 def plan_of(*names: str, hash_: str = "old", **changes: object) -> Plan:
@@ -301,3 +302,49 @@ def test_a_damaged_file_is_told_and_moved_out_of_the_way(tmp_path, text):
     (kept,) = add(plan_of(*BOTH), tmp_path)
     assert any("cannot be read" in notice.text for notice in kept.plan.notices)
     assert path.with_suffix(".damaged").read_text() == text
+
+
+def test_texts_name_files_by_their_datasets(tmp_path):
+    links = {name: (tmp_path / name).as_uri() for name in ("raw", "raw/derivatives/prep")}
+    (tmp_path / "dataset_description.json").write_text(json.dumps({"DatasetLinks": links}))
+    inside = tmp_path / "raw" / "derivatives" / "prep" / "sub-01" / "x.nii.gz"
+    problem = Problem(where=str(inside), found=f"{inside} is cut off", remedy="restore it")
+    plan = make_plan((), (), problems=(problem,))
+    failed = call(plan, state="failed", reasons=(str(tmp_path / "raw" / "a.tsv"),))
+    (kept,) = joined(failed, tmp_path)
+    assert kept.plan.problems[0].where == "bids:raw/derivatives/prep:sub-01/x.nii.gz"
+    assert kept.plan.problems[0].found == "bids:raw/derivatives/prep:sub-01/x.nii.gz is cut off"
+    assert kept.reasons == ("bids:raw:a.tsv",)
+
+
+def test_failures_of_what_a_newer_call_has_done_are_forgotten(tmp_path):
+    keys = ("task-x_run-1", "task-y_run-1")
+    first = make_plan(tuple(make_run(f"sub-01_{key}") for key in keys), ())
+    failures = tuple(Failure(record=f"fitting {key}", message="killed") for key in keys)
+    write_calls(tmp_path, joined(call(first, state="failed", failures=failures), tmp_path))
+    again = make_plan((make_run("sub-01_task-x_run-1"),), ())
+    older, _ = add(again, tmp_path)
+    assert [one.record for one in older.failures] == ["fitting task-y_run-1"]
+    first_reason, missing = older.reasons
+    assert first_reason == "fitting task-y_run-1: killed"
+    assert "planned outputs are missing" in missing
+
+
+def test_notices_of_what_a_newer_call_has_planned_are_forgotten(tmp_path):
+    names = ("sub-01_task-x_run-1", "sub-01_task-x_run-10", "sub-01_task-y_run-1")
+    notices = tuple(Notice(text=f"{name}: it is short.") for name in names)
+    runs = tuple(make_run(name) for name in names)
+    add(make_plan(runs, (), notices=notices), tmp_path)
+    older, _ = add(make_plan((make_run(names[0]),), ()), tmp_path)
+    assert [one.text.partition(":")[0] for one in older.plan.notices] == list(names[1:])
+
+
+def test_a_run_that_can_be_had_since_is_absent_no_more(tmp_path):
+    absent = tuple(
+        Absence(entities=entities(f"sub-01_task-{task}_run-2"), reason="it has no events")
+        for task in ("x", "y")
+    )
+    add(replace(plan_of(BOTH[0]), absent=absent), tmp_path)
+    other = alone(BOTH[1], "old")
+    older, _ = add(other, tmp_path)
+    assert [one.entities["task"] for one in older.plan.absent] == ["y"]

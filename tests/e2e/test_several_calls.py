@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 
 import pytest
 
+from bids_fx.cli import rebuild
 from bids_fx.cli.run import main
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
@@ -147,4 +150,42 @@ def test_settings_that_no_result_has_are_refused(out, dataset, capsys):
 def test_the_same_command_with_reports_only_is_taken(out, dataset, capsys):
     same = ("--contrast", "face", "--space", "T1w")
     assert run(dataset, out, *same, "--reports-only", "-v") == 0
-    assert "the choice of spaces changes nothing" in capsys.readouterr().err
+    assert "however it was made: --space changes nothing" in capsys.readouterr().err
+
+
+def test_a_call_that_ends_while_reports_are_waited_for_is_not_lost(out, dataset, monkeypatch):
+    path = out / "sub-01" / "calls.json"
+    both = path.read_text()
+    kept = json.loads(both)
+    path.write_text(json.dumps(kept | {"Calls": kept["Calls"][:1]}))
+
+    @contextmanager
+    def waited_for(out_dir, name):
+        path.write_text(both)
+        yield
+
+    monkeypatch.setattr(rebuild, "locked", waited_for)
+    assert run(dataset, out, "--reports-only") == 0
+    assert path.read_text() == both
+    assert "Participant: task-main space-T1w" in text_of(out / "sub-01.html")
+
+
+def test_participants_may_be_named_without_leading_zeros(out, dataset):
+    assert run(dataset, out, "--reports-only", "--participant-label", "1") == 0
+
+
+def test_what_failed_is_told_again_from_its_crash_file(dataset, tmp_path):
+    copy = Path(shutil.copytree(dataset.bids_dir, tmp_path / "data"))
+    for bold in copy.rglob("*run-1*T1w*_bold.nii.gz"):
+        content = bytearray(bold.read_bytes())
+        content[len(content) // 2] ^= 0x10
+        bold.write_bytes(bytes(content))
+    out = tmp_path / "out"
+    options = ["--nprocs", "1", "--skip-bids-validation", "--contrast", "face"]
+    assert main([str(copy), str(out), "participant", *options, "--space", "T1w"]) == 1
+    page = (out / "sub-01.html").read_bytes()
+    assert b"Traceback" in page
+    assert "Traceback" not in (out / "sub-01" / "calls.json").read_text()
+    assert str(tmp_path) not in (out / "sub-01" / "calls.json").read_text()
+    assert main([str(copy), str(out), "participant", "--reports-only", "--nprocs", "1"]) == 1
+    assert (out / "sub-01.html").read_bytes() == page
