@@ -14,7 +14,7 @@ from bids_fx.calls import Call, Failure
 from bids_fx.cli.outcomes import Outcome, tell
 from bids_fx.cli.session import BATCH, Session
 from bids_fx.derivatives.calls import read_calls, restored
-from bids_fx.derivatives.holdings import refreshed
+from bids_fx.derivatives.holdings import failure_reasons, missing_outputs, refreshed
 from bids_fx.derivatives.status import drawable
 from bids_fx.derivatives.write import locked
 from bids_fx.entities import same_label
@@ -151,7 +151,7 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
 
 def _judged(calls: Sequence[Call], failures: Sequence[Failure], out_dir: Path) -> tuple[Call, ...]:
     """Return the calls as they stand now; the newest has what failed to be drawn."""
-    *older, newest = (refreshed(call, out_dir) for call in calls)
+    *older, newest = (_as_it_stands(call, out_dir) for call in calls)
     if failures:
         reasons = [f"{item.record}: {item.message}" for item in failures]
         newest = replace(
@@ -161,6 +161,15 @@ def _judged(calls: Sequence[Call], failures: Sequence[Failure], out_dir: Path) -
             failures=tuple(dict.fromkeys((*newest.failures, *failures))),
         )
     return (*older, newest)
+
+
+def _as_it_stands(call: Call, out_dir: Path) -> Call:
+    """Return a call as failed if anything is missing by now, as done if nothing is any more."""
+    missing = missing_outputs(call.plan, out_dir)
+    if not missing:
+        return refreshed(call, out_dir)
+    reasons = failure_reasons(call.failures, missing)
+    return replace(call, state="failed", reasons=reasons)
 
 
 def _asked(plan: Plan, invocation: Invocation) -> Plan:

@@ -108,16 +108,21 @@ class Session:
         self.write_citation(plans)
         for plan in plans:
             write_state(self.out_dir, plan.participant, "planned")
-        outcomes = []
-        for plan in refused:
-            with locked(self.out_dir, f"sub-{plan.participant}"):
-                outcomes.append(refuse(plan, self.out_dir, self.n_threads))
+        outcomes = self._refused(refused)
         for start in range(0, len(plans), BATCH):
             outcomes += self._run_batch(plans[start : start + BATCH])
             if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
                 break
         is_all = len(outcomes) == len(plans) + len(refused)
         return self.summarize(outcomes) and is_all
+
+    def _refused(self, refused: Sequence[Plan]) -> list[Outcome]:
+        """Report participants whose input has problems."""
+        outcomes = []
+        for plan in refused:
+            with locked(self.out_dir, f"sub-{plan.participant}"):
+                outcomes.append(refuse(plan, self.out_dir, self.n_threads))
+        return outcomes
 
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""

@@ -125,15 +125,6 @@ def test_a_contrast_that_is_added_leaves_those_before_in_the_report(out, dataset
     assert "Analysis 2" not in text
 
 
-def test_input_that_is_refused_later_takes_nothing_from_the_report(out, dataset, tmp_path):
-    copy = Path(shutil.copytree(dataset.bids_dir, tmp_path / "data"))
-    for table in copy.rglob("*_events.tsv"):
-        table.write_text("onset\n")
-    arguments = ["--nprocs", "1", "--skip-bids-validation", "--space", "T1w"]
-    assert main([str(copy), str(out), "participant", *arguments]) in {65, 66}
-    assert "Complete" in text_of(out / "sub-01.html")
-
-
 def test_a_participant_of_whom_nothing_is_held_is_named(out, dataset, capsys):
     options = ("--reports-only", "--participant-label", "01", "09")
     assert run(dataset, out, *options) == 18
@@ -189,3 +180,11 @@ def test_what_failed_is_told_again_from_its_crash_file(dataset, tmp_path):
     assert str(tmp_path) not in (out / "sub-01" / "calls.json").read_text()
     assert main([str(copy), str(out), "participant", "--reports-only", "--nprocs", "1"]) == 1
     assert (out / "sub-01.html").read_bytes() == page
+
+
+def test_reports_alone_tell_what_is_missing_by_now(out, dataset, capsys):
+    next(out.rglob("*space-T1w_contrast-face_stat-z_statmap.nii.gz")).unlink()
+    next(out.rglob("*run-1*desc-qc.json")).unlink()
+    assert run(dataset, out, "--reports-only") == 1
+    assert capsys.readouterr().err.count("1 planned outputs are missing") == 2
+    assert "2 planned outputs are missing" in text_of(out / "sub-01.html")
