@@ -19,6 +19,7 @@ from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
+from bids_fx.derivatives.states import planned
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
@@ -106,23 +107,17 @@ class Session:
         if model is not None:
             write_text(self.log_dir / "model_smdl.json", model.read_text("utf-8-sig"))
         self.write_citation(plans)
-        for plan in plans:
-            write_state(self.out_dir, plan.participant, "planned")
-        outcomes = self._refused(refused)
-        for start in range(0, len(plans), BATCH):
-            outcomes += self._run_batch(plans[start : start + BATCH])
-            if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
-                break
+        outcomes = []
+        with planned(self.out_dir, [plan.participant for plan in plans]):
+            for plan in refused:
+                with locked(self.out_dir, f"sub-{plan.participant}"):
+                    outcomes.append(refuse(plan, self.out_dir, self.n_threads))
+            for start in range(0, len(plans), BATCH):
+                outcomes += self._run_batch(plans[start : start + BATCH])
+                if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
+                    break
         is_all = len(outcomes) == len(plans) + len(refused)
         return self.summarize(outcomes) and is_all
-
-    def _refused(self, refused: Sequence[Plan]) -> list[Outcome]:
-        """Report participants whose input has problems."""
-        outcomes = []
-        for plan in refused:
-            with locked(self.out_dir, f"sub-{plan.participant}"):
-                outcomes.append(refuse(plan, self.out_dir, self.n_threads))
-        return outcomes
 
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""

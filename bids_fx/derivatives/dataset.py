@@ -109,14 +109,19 @@ def write_state(out_dir: Path, participant: str, state: str, reason: str = "") -
     participant : str
         Label without ``sub-``.
     state : str
-        ``planned``, ``running``, ``done`` or ``failed``.
+        ``running``, ``done`` or ``failed``.
     reason : str
         Why it failed.
     """
-    path = out_dir / WORK_AREA / "states" / f"sub-{participant}.json"
-    write_json(path, {"participant": participant, "state": state, "reason": reason})
+    values = {"participant": participant, "state": state, "reason": reason}
+    write_json(state_path(out_dir, participant), values)
 
 
 def read_state(out_dir: Path, participant: str) -> dict[str, object]:
     """Return a participant's state; empty where it was never planned."""
-    return _read_json(out_dir / WORK_AREA / "states" / f"sub-{participant}.json")
+    return _read_json(state_path(out_dir, participant))
+
+
+def state_path(out_dir: Path, participant: str) -> Path:
+    """Return where a participant's state is kept."""
+    return out_dir / WORK_AREA / "states" / f"sub-{participant}.json"

@@ -13,9 +13,8 @@ from bids_fx.analyses import analyses, identity
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import read_calls
-from bids_fx.derivatives.dataset import read_state
 from bids_fx.derivatives.holdings import outputs_due
-from bids_fx.derivatives.write import is_locked
+from bids_fx.derivatives.states import Told, told_of
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import RunMaps
 from bids_fx.quality import broken_limits
@@ -26,7 +25,7 @@ from bids_fx.standing import Analysis, RunQuality, Standing, State, label_key
 
 #: Digits of an analysis' hash that are shown.
 _DIGITS = 8
-_UNDER_WAY: dict[object, State] = {"running": "running", "planned": "planned"}
+_UNDER_WAY: dict[str, State] = {"running": "running", "planned": "planned"}
 _UNKNOWN = (
     "nothing here says what was done: calls.json is missing, as in a folder of an older version "
     "or of another program; a call at level 'participant' writes it"
@@ -92,19 +91,25 @@ def read_standing(
         Of a participant that is still running what earlier calls left. What is damaged is named
         among the reasons.
     """
-    found = _found(out_dir, participant, limits)
-    # Asked last: what a call that began meanwhile takes away is no failure.
-    under_way = _UNDER_WAY.get(read_state(out_dir, participant).get("state"))
-    if under_way is None:
+    told = told_of(out_dir, participant)
+    found = _found(out_dir, participant, told, limits)
+    # A call may begin or end meanwhile: what it took away or had not written yet is no failure.
+    while (now := told_of(out_dir, participant)) != told and not now.is_live:
+        told = now
+        found = _found(out_dir, participant, told, limits)
+    under_way = _UNDER_WAY.get(now.state)
+    # A call that was ended before it began has changed nothing.
+    is_as_before = under_way == "planned" and not now.is_live and found.state != "unknown"
+    if under_way is None or is_as_before:
         return found
-    is_ended = under_way == "running" and not is_locked(out_dir, f"sub-{participant}")
-    return replace(found, state=under_way, reasons=(_ENDED,) if is_ended else ())
+    return replace(found, state=under_way, reasons=() if now.is_live else (_ENDED,))
 
 
-def _found(out_dir: Path, participant: str, limits: Sequence[QualityLimit]) -> Standing:
+def _found(
+    out_dir: Path, participant: str, told: Told, limits: Sequence[QualityLimit]
+) -> Standing:
     """Return what came of a participant, as if no call were under way."""
-    told = read_state(out_dir, participant)
-    reason = str(told.get("reason", "")) if told.get("state") == "failed" else ""
+    reason = told.reason if told.state == "failed" else ""
     standing = Standing(
         participant=participant,
         state="unknown",

@@ -220,7 +220,7 @@ def locked(out_dir: Path, name: str) -> Iterator[None]:
     name : str
         What is locked; one lock file per name in the work area.
     """
-    path = _lock(out_dir, name)
+    path = lock_path(out_dir, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.open("w")
@@ -248,7 +248,7 @@ def is_locked(out_dir: Path, name: str) -> bool:
         another's locks; there it may be False though the lock is held.
     """
     try:
-        with _lock(out_dir, name).open("r") as stream:
+        with lock_path(out_dir, name).open("r") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -257,6 +257,6 @@ def is_locked(out_dir: Path, name: str) -> bool:
     return False
 
 
-def _lock(out_dir: Path, name: str) -> Path:
+def lock_path(out_dir: Path, name: str) -> Path:
     """Return the path of a lock's file."""
     return out_dir / WORK_AREA / "locks" / f"{name}.lock"

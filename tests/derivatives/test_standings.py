@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths, standings
 from bids_fx.derivatives.calls import joined, read_calls, write_calls
-from bids_fx.derivatives.dataset import write_state
+from bids_fx.derivatives.dataset import state_path, write_state
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
+from bids_fx.derivatives.states import planned
 from bids_fx.derivatives.write import locked, write_json
 from bids_fx.errors import Notice
 from bids_fx.inputs import Absence
@@ -32,7 +36,7 @@ def test_participants_are_those_with_a_folder_a_report_or_a_state(tmp_path: Path
         (tmp_path / name).mkdir()
     (tmp_path / "sub-3.html").write_text("")
     (tmp_path / "sub-4").write_text("a file, and no folder")
-    write_state(tmp_path, "5", "planned")
+    write_state(tmp_path, "5", "running")
     assert participants_in(tmp_path) == ("2", "3", "5", "10")
 
 
@@ -100,13 +104,22 @@ def test_participant_who_was_refused_at_once_is_told_as_failed(tmp_path: Path) -
     assert (found.state, found.reasons) == ("failed", ("a.tsv: it is empty; fill it",))
 
 
+def begin(out_dir: Path, state: str, stack: ExitStack) -> None:
+    """Have a call plan to begin with a participant, or be at work on the participant."""
+    if state == "planned":
+        stack.enter_context(planned(out_dir, ["01"]))
+    else:
+        stack.enter_context(locked(out_dir, "sub-01"))
+        write_state(out_dir, "01", "running")
+
+
 @pytest.mark.parametrize("state", ["running", "planned"])
 def test_participant_under_way_has_not_failed_whatever_was_before(
     tmp_path: Path, state: str
 ) -> None:
     fail(tmp_path, "01", "it failed")
-    write_state(tmp_path, "01", state)
-    with locked(tmp_path, "sub-01"):
+    with ExitStack() as stack:
+        begin(tmp_path, state, stack)
         found = read_standing(tmp_path, "01", [TOO_MUCH])
     assert (found.state, found.reasons) == (state, ())
     assert len(found.runs) == 1
@@ -121,18 +134,74 @@ def test_call_that_was_ended_is_told_as_such_and_no_failure(tmp_path: Path) -> N
     assert "it was ended" in found.reasons[0]
 
 
+def kill_a_call_that_planned(out_dir: Path) -> None:
+    """Leave what a call leaves that is killed before it begins with a participant."""
+    with planned(out_dir, ["01"]):
+        left = state_path(out_dir, "01").read_text()
+    state_path(out_dir, "01").write_text(left)
+
+
+def test_call_that_was_killed_before_it_began_leaves_what_was_before(tmp_path: Path) -> None:
+    finish(tmp_path, "01")
+    write_state(tmp_path, "01", "failed", "a.tsv: it is empty; fill it.")
+    for _ in range(2):
+        kill_a_call_that_planned(tmp_path)
+    found = read_standing(tmp_path, "01")
+    assert (found.state, found.reasons) == ("failed", ("a.tsv: it is empty; fill it",))
+
+
+def test_call_that_was_killed_before_it_began_at_all_is_told_as_such(tmp_path: Path) -> None:
+    kill_a_call_that_planned(tmp_path)
+    found = read_standing(tmp_path, "01")
+    assert (found.state, found.is_wrong) == ("planned", False)
+    assert "it was ended" in found.reasons[0]
+
+
+def test_damage_is_told_whatever_was_planned_and_ended(tmp_path: Path) -> None:
+    finish(tmp_path, "01")
+    (tmp_path / paths.calls("01")).write_text("{")
+    kill_a_call_that_planned(tmp_path)
+    assert read_standing(tmp_path, "01").state == "failed"
+
+
+@pytest.mark.parametrize("state", ["running", "planned"])
 def test_call_that_begins_while_others_are_read_has_not_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     plan = finish(tmp_path, "01")
+    with ExitStack() as stack:
 
-    def begin(*arguments: object) -> object:
-        write_state(tmp_path, "01", "planned")
-        (tmp_path / paths.mask(plan.runs[0].entities)).unlink(missing_ok=True)
-        return read_calls(*arguments)
+        def read(*arguments: Any) -> tuple[Call, ...]:
+            begin(tmp_path, state, stack)
+            (tmp_path / paths.mask(plan.runs[0].entities)).unlink()
+            return read_calls(*arguments)
 
-    monkeypatch.setattr(standings, "read_calls", begin)
-    assert read_standing(tmp_path, "01").state == "planned"
+        monkeypatch.setattr(standings, "read_calls", read)
+        found = read_standing(tmp_path, "01")
+    assert (found.state, found.reasons) == (state, ())
+
+
+@pytest.mark.parametrize("state", ["running", "planned"])
+def test_call_that_ends_while_others_are_read_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    plan = finish(tmp_path, "01")
+    mask = tmp_path / paths.mask(plan.runs[0].entities)
+    mask.unlink()
+    with ExitStack() as stack:
+        begin(tmp_path, state, stack)
+
+        def missing(*arguments: Any) -> list[str]:
+            found = list(look(*arguments))
+            mask.write_text("stand-in")
+            write_state(tmp_path, "01", "done")
+            stack.close()
+            return found
+
+        look = standings._missing
+        monkeypatch.setattr(standings, "_missing", missing)
+        found = read_standing(tmp_path, "01")
+    assert (found.state, found.reasons, found.n_missing) == ("done", (), 0)
 
 
 def test_folder_that_does_not_say_what_was_done_is_unknown(tmp_path: Path) -> None:
@@ -150,6 +219,16 @@ def test_results_without_a_work_area_are_known_by_their_calls(tmp_path: Path) ->
 
 
 # ------------------------------------------------------------------------------- damages
+
+
+@pytest.mark.parametrize("value", [[], {}, 1, None, True])
+@pytest.mark.parametrize("name", ["state", "reason", "call", "before"])
+def test_state_of_another_kind_tells_nothing(tmp_path: Path, name: str, value: object) -> None:
+    finish(tmp_path, "01")
+    kept = {"participant": "01", "state": "planned" if name in ("call", "before") else "done"}
+    state_path(tmp_path, "01").write_text(json.dumps({**kept, name: value}))
+    found = read_standing(tmp_path, "01")
+    assert (found.state, found.reasons) == ("done", ())
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"Format": 99, "Calls": []}', "[]"])

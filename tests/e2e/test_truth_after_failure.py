@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bids_fx.cli.run import main
+from bids_fx.cli.session import Session
 from bids_fx.derivatives.dataset import read_state
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
@@ -50,6 +51,23 @@ def test_a_refit_that_fails_under_another_name_of_the_derivatives_is_reported(do
     break_first_run(truth)
     assert run(truth, out, "-d", f"other={truth.derivatives_dir}") == 1
     assert "cannot be read" in (out / "sub-01.html").read_text()
+
+
+def test_a_call_that_is_ended_before_it_begins_leaves_the_earlier_failure(done, monkeypatch):
+    truth, out = done
+    break_first_run(truth)
+    run(truth, out)
+    before = read_state(out, "01")
+
+    def end(*arguments: object) -> None:
+        assert read_state(out, "01")["state"] == "planned"
+        raise SystemExit(130)
+
+    monkeypatch.setattr(Session, "_run_batch", end)
+    with pytest.raises(SystemExit):
+        run(truth, out)
+    assert (read_state(out, "01"), before["state"]) == (before, "failed")
+    assert main([str(truth.bids_dir), str(out), "group"]) == 1
 
 
 def test_a_report_of_other_settings_does_not_pass_for_one_of_these(done, capsys):
