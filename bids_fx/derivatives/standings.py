@@ -124,14 +124,17 @@ def _found(
         return _judged(standing, [reason]) if reason else replace(standing, reasons=(_UNKNOWN,))
     standing, missing = _with_results(standing, made, out_dir)
     runs, damages = _qualities(made, out_dir)
+    own = {identity(call)[:_DIGITS]: call.plan.report.quality_limits for call in made}
+    broken = [
+        f"{run.entities.without('sub')}: {text}"
+        for run in runs
+        for text in broken_limits(run.measures, (*own[run.analysis], *limits))
+    ]
+    # It is of all that failed and that breaks a limit: news only where neither is told here.
     faults = [
         *_without_folder(damages, out_dir),
-        *_faults(made, missing, reason),
-        *(
-            f"{run.entities.without('sub')}: {text}"
-            for run in runs
-            for text in broken_limits(run.measures, limits)
-        ),
+        *_faults(made, missing, "" if broken else reason),
+        *broken,
     ]
     return _judged(replace(standing, runs=runs), faults)
 

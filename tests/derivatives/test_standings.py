@@ -20,6 +20,7 @@ from bids_fx.derivatives.write import locked, write_json
 from bids_fx.errors import Notice
 from bids_fx.inputs import Absence
 from bids_fx.quality import BY_NAME
+from bids_fx.records import Plan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.settings import AnalysisSettings
 from tests.small_outputs import QUALITY, fail, finish, plan_of
@@ -287,6 +288,27 @@ def test_what_the_call_itself_said_of_a_limit_is_told_once(tmp_path: Path) -> No
     reason = "task-x_run-2: fd_mean is 0.5, above 0.4"
     finish(tmp_path, "01", state="failed", reasons=(reason,))
     assert read_standing(tmp_path, "01", [TOO_MUCH]).reasons == (reason,)
+
+
+def with_limit(plan: Plan, limit: QualityLimit) -> Plan:
+    """Return a plan of a call with ``--qc-fail``."""
+    return replace(plan, report=replace(plan.report, quality_limits=(limit,)))
+
+
+def test_limit_of_the_call_itself_is_told_beside_what_failed(tmp_path: Path) -> None:
+    plan = with_limit(plan_of("01"), TOO_MUCH)
+    finish(tmp_path, "01", plan=plan, state="failed", reasons=("it is damaged",))
+    broken = "task-x_run-2: fd_mean is 0.5, above 0.4"
+    write_state(tmp_path, "01", "failed", f"it is damaged; {broken}")
+    for limits in ([], [TOO_MUCH]):
+        assert read_standing(tmp_path, "01", limits).reasons == ("it is damaged", broken)
+
+
+def test_limit_of_the_call_itself_is_told_where_nothing_failed(tmp_path: Path) -> None:
+    finish(tmp_path, "01", plan=with_limit(plan_of("01"), TOO_MUCH))
+    broken = "task-x_run-2: fd_mean is 0.5, above 0.4"
+    write_state(tmp_path, "01", "failed", broken)
+    assert read_standing(tmp_path, "01").reasons == (broken,)
 
 
 def test_limit_that_every_run_keeps_costs_nothing(tmp_path: Path) -> None:
