@@ -105,7 +105,7 @@ def provide(root: Path, wish: str) -> bool:
     Raises
     ------
     ViewerError
-        Where it is required and cannot be had.
+        Where it is required and cannot be had, or where a file with another hash cannot go.
     """
     if wish == "skip":
         _say(f"left out, as {CHOICE}=skip asks: reports will have no viewer of the maps.")
@@ -114,7 +114,7 @@ def provide(root: Path, wish: str) -> bool:
     try:
         obtain(NIIVUE, target)
     except ViewerError as error:
-        target.unlink(missing_ok=True)
+        _remove(target)
         if wish == "require":
             raise
         _say(f"{error}. Reports will have no viewer of the maps; {CHOICE}=require refuses this.")
@@ -128,10 +128,14 @@ def obtain(wanted: NpmFile, target: Path) -> None:
     Raises
     ------
     ViewerError
-        Where it cannot be had.
+        Where it cannot be had or written.
     """
-    if not (target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == wanted.sha256):
-        _write(target, fetch(wanted))
+    try:
+        is_there = target.is_file() and _sha256(target.read_bytes()) == wanted.sha256
+        if not is_there:
+            _write(target, fetch(wanted))
+    except OSError as error:
+        raise ViewerError(f"{target.name} cannot be written ({error})") from error
 
 
 def fetch(wanted: NpmFile) -> bytes:
@@ -184,7 +188,7 @@ def extract(wanted: NpmFile, tarball: Path) -> bytes:
         except KeyError:
             member = None
         content = b"" if member is None else member.read()
-    if hashlib.sha256(content).hexdigest() != wanted.sha256:
+    if _sha256(content) != wanted.sha256:
         raise ViewerError(f"{wanted.member} of {wanted.package} is missing or has another hash")
     return content
 
@@ -196,6 +200,19 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file; whatever it is, it must not go into the package."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if path.is_file():
+            raise ViewerError(f"{path} cannot be removed ({error})") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _say(text: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import importlib.util
 import io
+import os
 import tarfile
 from pathlib import Path
 from types import ModuleType
@@ -153,6 +155,35 @@ def test_old_library_goes_where_the_new_one_cannot_be_had(
     (root / hook.LIBRARY).write_bytes(b"old")
     assert not hook.provide(root, "auto")
     assert not (root / hook.LIBRARY).exists()
+
+
+def test_build_goes_on_where_nothing_can_be_written_and_says_so(
+    hook: ModuleType,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    serve(hook, tmp_path, monkeypatch, {hook.NIIVUE.member: LIBRARY})
+    (root / hook.LIBRARY).parent.write_text("a file, where no folder can be made")
+    assert not hook.provide(root, "auto")
+    assert "niivue.umd.js cannot be written" in capfd.readouterr().err
+    with pytest.raises(hook.ViewerError, match="cannot be written"):
+        hook.provide(root, "require")
+
+
+def test_old_library_that_cannot_go_ends_the_build(
+    hook: ModuleType, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    install_npm(tmp_path / "bin", monkeypatch)
+    (root / hook.LIBRARY).parent.mkdir()
+    (root / hook.LIBRARY).write_bytes(b"old")
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(hook.ViewerError, match="cannot be removed"):
+        hook.provide(root, "auto")
 
 
 def test_library_is_left_out_where_that_is_asked_for(
