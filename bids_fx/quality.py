@@ -8,6 +8,8 @@ from typing import Literal
 
 from bids_fx.report_settings import QualityLimit
 
+#: By the sign of a limit: on which side of it a run fails.
+SIDES = {">": "above", "<": "below"}
 #: Framewise displacements above this are counted, whether their scans are censored or not.
 FD_COUNTED_MM = 0.5
 
@@ -285,13 +287,22 @@ def broken_limits(
     (('fd_mean is 0.62, above 0.5',), ())
     """
     return tuple(
-        f"{limit.measure} is {value:g}, {_SIDES[limit.sign]} {limit.value:g}"
+        f"{limit.measure} is {_told_apart(value, limit.value)}, "
+        f"{SIDES[limit.sign]} {limit.value:g}"
         for limit, value in _measured(measures, limits)
         if breaks(limit, value)
     )
 
 
-_SIDES = {">": "above", "<": "below"}
+def _told_apart(value: float, other: float) -> str:
+    """Return a value with as many digits as tell it from another, from which it differs.
+
+    Examples
+    --------
+    >>> _told_apart(0.62345678, 0.5), _told_apart(0.5000001, 0.5)
+    ('0.623457', '0.5000001')
+    """
+    return f"{value:g}" if f"{value:g}" != f"{other:g}" else f"{value!r}"
 
 
 def breaks(limit: QualityLimit, value: float) -> bool:

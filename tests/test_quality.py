@@ -31,6 +31,13 @@ def with_confounds(filled: tuple[str, ...] = (), **values: object):
     )
 
 
+def test_value_just_beyond_its_limit_is_told_with_the_digits_that_say_so() -> None:
+    assert broken_limits({"fd_mean": 0.5000001}, [FD_LIMIT]) == (
+        "fd_mean is 0.5000001, above 0.5",
+    )
+    assert broken_limits({"fd_mean": 0.6234567}, [FD_LIMIT]) == ("fd_mean is 0.623457, above 0.5",)
+
+
 def limited(*measures: dict[str, object], out_dir: Path) -> Plan:
     """Return a plan with two limits, of runs with these measures."""
     plan = make_plan(report=ReportSettings(quality_limits=(FD_LIMIT, SNR_LIMIT)))

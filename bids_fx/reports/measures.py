@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.quality import BY_NAME, MEASURES, Measure, breaks
-from bids_fx.records import Plan, RunPlan
+from bids_fx.records import Plan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.overview import run_names
 from bids_fx.reports.page import Table
@@ -65,8 +65,8 @@ def worst_quality(plans: Sequence[Plan], out_dir: Path) -> tuple[Worst, ...]:
         left out.
     """
     runs = [
-        _Measured.of(plan, run, out_dir)
-        for plan in plans
+        _Measured(names[run.key], read_quality(run, out_dir), plan.report.quality_limits)
+        for plan, names in ((plan, run_names(plan)) for plan in plans)
         for run in plan.runs
         if run.key not in plan.replaced
     ]
@@ -99,12 +99,6 @@ class _Measured(NamedTuple):
     name: str
     measures: Mapping[str, object]
     limits: Sequence[QualityLimit]
-
-    @classmethod
-    def of(cls, plan: Plan, run: RunPlan, out_dir: Path) -> _Measured:
-        """Read the measures of a run."""
-        limits = plan.report.quality_limits
-        return cls(run_names(plan)[run.key], read_quality(run, out_dir), limits)
 
 
 def measure_text(measure: Measure, value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.inputs import RunMaps
-from bids_fx.quality import BY_NAME, Measure, breaks
+from bids_fx.quality import BY_NAME, SIDES, Measure, breaks
 from bids_fx.records import Plan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.overview import run_names
@@ -26,7 +26,6 @@ COLUMNS = {
     "whitened_outside_share": "Share beyond white noise's limits",
     "vif_max": "Largest VIF",
 }
-_SIDES = {">": "above", "<": "below"}
 _ADVICE = {">": "Large values are bad.", "<": "Small values are bad."}
 
 
@@ -102,7 +101,7 @@ def _cell(
     if not isinstance(value, int | float):
         return "n/a", False
     broken = [limit for limit in limits if limit.measure == name and breaks(limit, value)]
-    sides = [f"{_SIDES[limit.sign]} {brief(limit.value)}" for limit in broken]
+    sides = [f"{SIDES[limit.sign]} {brief(limit.value)}" for limit in broken]
     return ", ".join([brief(float(value)), *sides]), bool(broken)
 
 
@@ -112,6 +111,6 @@ def _limits_text(limits: Sequence[QualityLimit], n_broken: int) -> str:
         return "No limit was set for them (--qc-fail)."
     runs = f"{count(n_broken, 'run')} {'breaks' if n_broken == 1 else 'break'} one"
     named = ", ".join(
-        f"{limit.measure} {_SIDES[limit.sign]} {brief(limit.value)}" for limit in limits
+        f"{limit.measure} {SIDES[limit.sign]} {brief(limit.value)}" for limit in limits
     )
     return f"Limits: a run fails with {named}; {runs}."
