@@ -160,8 +160,17 @@ def test_page_loads_nothing_and_leads_nowhere(published: tuple[Plan, Path]) -> N
     assert set(policy.partition("script-src ")[2].split()) == sources
 
 
-def test_ids_are_unique_and_every_link_has_its_goal(published: tuple[Plan, Path]) -> None:
-    page = report(*published)
+@pytest.mark.parametrize("kind", ["complete", "refused", "without a group"])
+def test_ids_are_unique_and_every_link_has_its_goal(
+    published: tuple[Plan, Path], tmp_path: Path, kind: str
+) -> None:
+    plan, _ = published
+    if kind == "refused":
+        problem = Problem(where="a_events.tsv", found="no column onset", remedy="add it")
+        plan = make_plan((), problems=(problem,))
+    elif kind == "without a group":
+        plan = replace(plan, groups=())
+    page = report(plan, tmp_path)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     goals = {a["href"].removeprefix("#") for a in page.all("a")}
