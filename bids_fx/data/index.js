@@ -8,11 +8,12 @@
   const collator = new Intl.Collator("en", { numeric: true });
   const texts = new Map(rows.map((row) => [row, [...row.cells].map((cell) => cell.textContent.trim())]));
 
+  const valueOf = (text) => parseFloat(text.replaceAll(",", "").replace("\u2212", "-"));
   const compare = (column, isNumber, sign) => (one, other) => {
     const [a, b] = [texts.get(one)[column], texts.get(other)[column]];
     // What is not there comes last, whichever way the others go.
     if (!a || !b) return (a ? 0 : 1) - (b ? 0 : 1);
-    const order = isNumber ? parseFloat(a.replace(",", "")) - parseFloat(b.replace(",", "")) : collator.compare(a, b);
+    const order = isNumber ? valueOf(a) - valueOf(b) : collator.compare(a, b);
     return sign * order;
   };
 

@@ -20,6 +20,8 @@ MAX_TITLED = 200
 _WIDTH, _LANE, _TOP, _BOTTOM, _MARGIN = 640.0, 34.0, 18.0, 22.0, 24.0
 #: Left of the points, where lines have names.
 _NAMES = 72.0
+#: Half of the longest text below the axis, such as -1.235e-05.
+_LONGEST = 45.0
 #: Steps of the golden ratio fill a line evenly, whatever the number of points.
 _GOLDEN = 0.6180339887498949
 
@@ -68,8 +70,10 @@ class Strip:
         Of the drawing; where its axis is.
     lanes : tuple of Lane
         One per analysis.
-    ticks, limits : tuple of (str, str)
-        Places on the axis with their text; the limits that runs must keep, likewise.
+    ticks : tuple of (str, str, str)
+        Places on the axis, their text, and which part of it stands there: so that none is cut.
+    limits : tuple of (str, str)
+        The limits that runs must keep: place and text.
     note : str
         What is not drawn; may be empty.
     """
@@ -81,7 +85,7 @@ class Strip:
     height: str
     axis: str
     lanes: tuple[Lane, ...]
-    ticks: tuple[tuple[str, str], ...]
+    ticks: tuple[tuple[str, str, str], ...]
     limits: tuple[tuple[str, str], ...]
     note: str
 
@@ -137,7 +141,7 @@ def make_strip(
             _lane(name if is_named else "", number, lane, place, own)
             for number, (name, lane) in enumerate(lanes.items())
         ),
-        ticks=tuple((place(value), brief(value)) for value in _ticks(values)),
+        ticks=tuple(_tick(place(value), brief(value)) for value in _ticks(values)),
         limits=tuple((place(limit.value), str(limit)) for limit in own),
         note=f"{count(left, 'run')} of {len(shown) - MAX_LANES} further analyses "
         "are in qc.tsv alone."
@@ -171,6 +175,13 @@ def _scale(values: Sequence[float], start: float) -> Callable[[float], str]:
 def _ticks(values: Sequence[float]) -> tuple[float, ...]:
     """Return the values below which a text stands: the ends."""
     return tuple(dict.fromkeys((min(values), max(values))))
+
+
+def _tick(x: str, text: str) -> tuple[str, str, str]:
+    """Return a text below the axis: near the ends of the drawing it goes inwards."""
+    if float(x) < _LONGEST:
+        return x, text, "start"
+    return x, text, "end" if float(x) > _WIDTH - _LONGEST else "middle"
 
 
 def _lane(

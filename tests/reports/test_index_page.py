@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -211,6 +212,31 @@ def test_columns_are_sorted_by_keyboard_numbers_as_numbers_and_nothing_last(
     assert head.get_attribute("aria-sort") == "descending"
     assert rows_shown(opened)[0] == "sub-03"
     assert sorted(rows_shown(opened)[-3:]) == nothing
+
+
+@pytest.mark.browser
+def test_large_and_negative_numbers_are_sorted_by_their_value(
+    open_page: Open, tmp_path: Path
+) -> None:
+    for label, value in (("01", 1234567.0), ("02", 98765.0), ("03", -5.0), ("04", 2.0)):
+        finish(tmp_path, label, measures=({"tsnr_median": value},))
+    opened = open_page(written(tmp_path))
+    opened.page.get_by_role("columnheader", name="tSNR").get_by_role("button").click()
+    assert rows_shown(opened)[:4] == ["sub-03", "sub-04", "sub-02", "sub-01"]
+
+
+@pytest.mark.browser
+def test_texts_of_the_plots_are_inside_them(open_page: Open, tmp_path: Path) -> None:
+    for label, value in (("01", 0.0005213), ("02", 0.001849)):
+        finish(tmp_path, label, measures=({"fd_mean": value, "tsnr_median": -value / 1e3},))
+    opened = open_page(written(tmp_path, replace(LIMIT, value=0.0018)))
+    outside = opened.page.evaluate(
+        """() => [...document.querySelectorAll("svg.strip text")].filter((text) => {
+            const [own, all] = [text, text.ownerSVGElement].map((e) => e.getBoundingClientRect());
+            return own.left < all.left || own.right > all.right || own.bottom > all.bottom;
+        }).map((text) => text.textContent)"""
+    )
+    assert (outside, opened.page.locator("svg.strip text").count()) == ([], 5)
 
 
 @pytest.mark.browser

@@ -44,9 +44,19 @@ def test_points_lie_between_the_ends_in_proportion() -> None:
 
 def test_ends_of_the_axis_are_told() -> None:
     strip = strip_of(runs(0.125, 0.5, 0.25))
-    assert [text for _, text in strip.ticks] == ["0.125", "0.5"]
+    assert [text for _, text, _ in strip.ticks] == ["0.125", "0.5"]
     assert strip.alt == ("framewise displacement, mean of 3 runs: 0.125 to 0.5, median 0.25 mm")
     assert strip.title == "Framewise displacement, mean (mm)"
+
+
+def test_texts_at_the_ends_go_inwards_and_others_around_their_place() -> None:
+    left, right = strip_of(runs(0.0005213, 0.001849)).ticks
+    assert (left[2], right[2]) == ("start", "end")
+    (middle,) = strip_of(runs(0.25)).ticks
+    assert middle == ("320.0", "0.25", "middle")
+    values = [*runs(0.1, 0.3), *runs(0.1, analysis="b")]
+    (_, _, beside_names), _ = strip_of(values, "a", "b").ticks
+    assert beside_names == "middle"
 
 
 def test_point_tells_its_run_and_value() -> None:
@@ -57,7 +67,7 @@ def test_point_tells_its_run_and_value() -> None:
 def test_equal_values_lie_in_the_middle() -> None:
     strip = strip_of(runs(0.25, 0.25))
     assert len(set(places(strip))) == 1
-    assert [text for _, text in strip.ticks] == ["0.25"]
+    assert [text for _, text, _ in strip.ticks] == ["0.25"]
 
 
 def test_runs_that_break_a_limit_stand_out_and_the_limit_is_on_the_axis() -> None:
