@@ -116,7 +116,7 @@ install: $(RUNTIME) ## install the program into .venv
 viewer: $(BASE) ## fetch the viewer of the maps by npm (installing and building do it too)
 	$(BIN)/python hatch_build.py
 
-image: ## build the container image
+image: viewer ## build the container image
 	$(ENGINE) build --tag $(IMAGE) --build-arg TAG=$(IMAGE) .
 
 $(BASE): requirements/build.txt
