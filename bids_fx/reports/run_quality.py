@@ -12,7 +12,7 @@ from bids_fx.records import Plan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.overview import run_names
 from bids_fx.reports.page import QualityPart, Table
-from bids_fx.reports.wording import MISSING, brief, count
+from bids_fx.reports.wording import MISSING, brief, brief_beside, count
 
 #: The measures that are compared between runs, with limits or without, and their columns.
 COLUMNS = {
@@ -102,7 +102,8 @@ def _cell(
         return "n/a", False
     broken = [limit for limit in limits if limit.measure == name and breaks(limit, value)]
     sides = [f"{SIDES[limit.sign]} {brief(limit.value)}" for limit in broken]
-    return ", ".join([brief(float(value)), *sides]), bool(broken)
+    texts = [brief_beside(float(value), limit.value) for limit in broken]
+    return ", ".join([max([brief(float(value)), *texts], key=len), *sides]), bool(broken)
 
 
 def _limits_text(limits: Sequence[QualityLimit], n_broken: int) -> str:

@@ -35,6 +35,18 @@ def brief(value: float) -> str:
     return MINUS + text[1:] if text.startswith("-") else text
 
 
+def brief_beside(value: float, limit: float) -> str:
+    """Return a value as `brief` does, with all its digits where these do not tell it from a limit.
+
+    Examples
+    --------
+    >>> brief_beside(0.61234567, 0.5), brief_beside(0.50001, 0.5), brief_beside(0.5, 0.5)
+    ('0.6123', '0.50001', '0.5')
+    """
+    text = brief(value)
+    return f"{value!r}".replace("-", MINUS) if value != limit and text == brief(limit) else text
+
+
 def coordinates(xyz: Sequence[float]) -> str:
     """Return a place in whole millimetres.
 

@@ -305,10 +305,13 @@ def test_limit_of_the_call_itself_is_told_beside_what_failed(tmp_path: Path) -> 
 
 
 def test_limit_of_the_call_itself_is_told_where_nothing_failed(tmp_path: Path) -> None:
-    finish(tmp_path, "01", plan=with_limit(plan_of("01"), TOO_MUCH))
-    broken = "task-x_run-2: fd_mean is 0.5, above 0.4"
-    write_state(tmp_path, "01", "failed", broken)
-    assert read_standing(tmp_path, "01").reasons == (broken,)
+    finish(tmp_path, "01", plan=with_limit(plan_of("01"), replace(TOO_MUCH, value=0.2)))
+    broken = (
+        "task-x_run-1: fd_mean is 0.25, above 0.2",
+        "task-x_run-2: fd_mean is 0.5, above 0.2",
+    )
+    write_state(tmp_path, "01", "failed", "; ".join(broken))
+    assert read_standing(tmp_path, "01").reasons == broken
 
 
 def test_limit_that_every_run_keeps_costs_nothing(tmp_path: Path) -> None:

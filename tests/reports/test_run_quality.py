@@ -50,6 +50,12 @@ def test_runs_are_rows_and_measures_that_any_has_are_columns(tmp_path: Path) -> 
     assert set(table.tones) == {"missing"}
 
 
+def test_value_just_beyond_its_limit_has_the_digits_that_say_so(tmp_path: Path) -> None:
+    limit = QualityLimit(measure="fd_mean", sign=">", value=0.5)
+    table = made(tmp_path, {"fd_mean": 0.50001}, {"fd_mean": 0.61234567}, limits=[limit]).table
+    assert [row[1] for row in table.rows] == ["0.50001, above 0.5", "0.6123, above 0.5"]
+
+
 def test_broken_limit_is_told_in_its_cell_and_counted(tmp_path: Path) -> None:
     limits = [
         QualityLimit(measure="fd_mean", sign=">", value=0.5),
