@@ -83,7 +83,7 @@ class Standing:
     has_report : bool
         Whether there is a report.
     analyses : tuple of Analysis
-        The newest first.
+        Those of which there are results, the newest first.
     runs : tuple of RunQuality
         In the order of their entities.
     """
@@ -159,9 +159,19 @@ class Overview:
 
     @property
     def analyses(self) -> tuple[Analysis, ...]:
-        """Every analysis once: those of the most participants first."""
-        found = (analysis for group in self.groups for analysis in group.analyses)
-        return tuple({analysis.name: analysis for analysis in found}.values())
+        """Every analysis once: those of the most participants first, of equals the older."""
+        found = [one for standing in self.standings for one in reversed(standing.analyses)]
+        by_name = {analysis.name: analysis for analysis in reversed(found)}
+        counts = Counter(analysis.name for analysis in found)
+        return tuple(by_name[name] for name, _ in counts.most_common())
+
+    @property
+    def others(self) -> tuple[SettingsGroup, ...]:
+        """Who has results of anything but the analysis of the most participants alone."""
+        first = [analysis.name for analysis in self.analyses[:1]]
+        return tuple(
+            group for group in self.groups if [one.name for one in group.analyses] != first
+        )
 
     @property
     def counts(self) -> dict[State, int]:

@@ -81,6 +81,22 @@ def test_most_participants_come_first_and_ties_by_the_first_participant() -> Non
     assert [[one.name for one in group.analyses] for group in groups] == [["a", "b"], ["b"], ["a"]]
 
 
+def test_others_are_who_has_more_or_other_analyses_than_most() -> None:
+    standings = [standing("01", "a"), standing("02", "a", "b"), standing("03", "c")]
+    found = Overview(standings=(*standings, standing("04", state="failed"))).others
+    assert [group.participants for group in found] == [("02",), ("03",)]
+
+
+def test_of_two_analyses_of_one_participant_the_newer_is_the_other() -> None:
+    overview = Overview(standings=(standing("01", "new", "old"),))
+    assert [one.name for one in overview.analyses] == ["old", "new"]
+    assert [group.participants for group in overview.others] == [("01",)]
+
+
+def test_where_all_have_the_one_analysis_there_are_no_others() -> None:
+    assert Overview(standings=(standing("01", "a"), standing("02", "a"))).others == ()
+
+
 def test_every_state_is_counted_also_where_nobody_has_it() -> None:
     overview = Overview(standings=(standing("01"), standing("02", state="failed")))
     assert overview.counts == dict.fromkeys(STATES, 0) | {"done": 1, "failed": 1}

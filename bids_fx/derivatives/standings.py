@@ -168,7 +168,9 @@ def _with_results(
         contrasts=tuple(dict.fromkeys(label for plan in plans for label in _labels_of(plan))),
         n_warnings=len(notices),
         n_missing=len(missing),
-        analyses=tuple(map(_analysis, made)),
+        analyses=tuple(
+            _analysis(call) for call in made if _has_results(call.plan, there, missing)
+        ),
     )
     return standing, tuple(sorted(missing))
 
@@ -219,6 +221,15 @@ def _is_used(run: RunPlan, missing: set[str]) -> bool:
     """Tell whether a run has results: no image of it is missing, if any is planned."""
     is_whole = not missing or missing.isdisjoint(map(str, paths.run_images(run)))
     return bool(run.estimable) and is_whole
+
+
+def _has_results(plan: Plan, there: frozenset[str], missing: set[str]) -> bool:
+    """Tell whether a plan's own results are there, at least the measures of one run."""
+    return any(
+        _is_used(run, missing) or str(paths.quality(run.entities)) in there
+        for run in plan.runs
+        if run.key not in plan.replaced
+    )
 
 
 def _missing(plan: Plan, there: frozenset[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bids_fx import __version__
@@ -19,7 +19,6 @@ from bids_fx.standing import (
     WORST,
     Analysis,
     Overview,
-    SettingsGroup,
     Standing,
     shown_measures,
 )
@@ -71,6 +70,7 @@ class OtherSettings:
     """Participants whose settings are not those of most, and what differs."""
 
     participants: tuple[str, ...]
+    told: str
     differences: tuple[str, ...]
 
 
@@ -160,7 +160,7 @@ def _page(overview: Overview) -> IndexPage:
         strips=tuple(strip for strip in strips if strip is not None),
         same=_same(overview),
         settings=tuple(_settings_tables(overview)),
-        others=tuple(_others(overview.groups)),
+        others=tuple(_others(overview)),
     )
 
 
@@ -204,7 +204,7 @@ def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
         (sum(one.n_missing for one in standings), "outputs missing", "bad"),
         (sum(one.n_warnings for one in standings), "warnings", "warning"),
         (
-            sum(len(group.participants) for group in overview.groups[1:]),
+            sum(len(group.participants) for group in overview.others),
             "other settings",
             "warning",
         ),
@@ -220,7 +220,7 @@ def _row(standing: Standing) -> Row:
         *(standing.n_used, standing.n_left_out, len(standing.contrasts)),
         *(standing.n_warnings, standing.n_missing),
     )
-    has_any = bool(standing.analyses)
+    has_any = bool(standing.n_used or standing.n_left_out)
     return Row(
         name=f"sub-{standing.participant}",
         href=_href(standing),
@@ -273,17 +273,16 @@ def _same(overview: Overview) -> str:
     """Say whether all participants have the same settings."""
     if not overview.groups:
         return "There are no results yet."
-    first, *others = overview.groups
-    if not others:
-        number = len(first.participants)
-        whose = "The participant has" if number == 1 else f"All {number} participants have"
-        several = len(first.analyses) > 1
-        return f"{whose} results of {'the same analyses' if several else 'one analysis'}."
-    number = sum(len(group.participants) for group in others)
+    total = sum(len(group.participants) for group in overview.groups)
+    if not overview.others:
+        whose = "The participant has" if total == 1 else f"All {total} participants have"
+        return f"{whose} results of one analysis."
+    number = sum(len(group.participants) for group in overview.others)
     return (
-        f"{count(number, 'participant')} {'has' if number == 1 else 'have'} other settings than "
-        f"most ({len(first.participants)}). Their runs are joined in qc.tsv by the column "
-        "'analysis' alone: measures that depend on the model compare within one analysis only."
+        f"Of {count(total, 'participant')} with results, {number} {_have(number)} others than "
+        f"those of analysis {overview.analyses[0].name} alone. Runs in qc.tsv are told apart by "
+        "the column 'analysis': measures that depend on the model compare within one analysis "
+        "only."
     )
 
 
@@ -331,17 +330,18 @@ def _differing(analysis: Analysis, first: Analysis) -> str:
     return "; ".join(differences(analysis.call, first.call))
 
 
-def _others(groups: Sequence[SettingsGroup]) -> Iterator[OtherSettings]:
-    """Iterate over the participants whose settings are not those of most."""
-    if not groups:
-        return
-    first, *others = groups
-    for group in others:
-        more = [one for one in group.analyses if one not in first.analyses]
-        less = [one for one in first.analyses if one not in group.analyses]
-        told = [f"analysis {one.name}: {_differing(one, first.analyses[0])}" for one in more]
-        told += [f"no results of analysis {one.name}" for one in less]
+def _others(overview: Overview) -> Iterator[OtherSettings]:
+    """Iterate over who has results of anything but the analysis of the most participants."""
+    for group in overview.others:
+        first = overview.analyses[0]
+        number = len(group.analyses)
+        what = "another analysis" if number == 1 else f"{number} analyses"
         yield OtherSettings(
             participants=tuple(f"sub-{label}" for label in group.participants),
-            differences=tuple(told),
+            told=f"{_have(len(group.participants))} results of {what}",
+            differences=tuple(
+                f"{one.name}: {_differing(one, first)}"
+                for one in group.analyses
+                if one.name != first.name
+            ),
         )

@@ -353,6 +353,15 @@ def test_run_that_was_fitted_again_since_is_told_once_as_of_the_newer_analysis(
     assert (found.state, found.n_used) == ("done", 2)
 
 
+def test_analysis_without_any_result_is_not_the_participants(tmp_path: Path) -> None:
+    plan = fail(tmp_path, "01", "it failed")
+    assert len(read_standing(tmp_path, "01").analyses) == 1
+    for path in (*paths.run_images(plan.runs[0]), paths.quality(plan.runs[0].entities)):
+        (tmp_path / path).unlink()
+    found = read_standing(tmp_path, "01")
+    assert (found.analyses, found.n_used, found.n_left_out) == ((), 0, 2)
+
+
 def test_other_contrasts_are_no_other_analysis(tmp_path: Path) -> None:
     finish(tmp_path, "01", plan=plan_of("01", contrasts=("face",)))
     finish(tmp_path, "02", plan=plan_of("02"))

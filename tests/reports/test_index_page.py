@@ -49,6 +49,14 @@ class Ids(HTMLParser):
                 self.loads.append(f"{tag} {name}")
 
 
+def without_results(out: Path, label: str) -> None:
+    """Leave what a call leaves whose runs all failed."""
+    plan = fail(out, label, "it failed")
+    for run in plan.runs:
+        for path in (*paths.run_images(run), paths.quality(run.entities)):
+            (out / path).unlink(missing_ok=True)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """Return an output folder with participants in all states and two settings."""
@@ -153,9 +161,27 @@ def test_verdict_is_true_of_all(
 
 def test_who_has_other_settings_is_named_with_what_differs(out: Path) -> None:
     text = plain(index_html(overview(out)))
-    assert "1 participant has other settings than most (4)." in text
-    assert re.search(r"sub-03 analysis \w{8}: noise_model ols, not ar1", text)
-    assert re.search(r"sub-03 .* no results of analysis \w{8}", text)
+    assert re.search(
+        r"Of 5 participants with results, 1 has others than those of analysis \w{8} alone\.", text
+    )
+    assert re.search(
+        r"sub-03 has results of another analysis: \w{8}: noise_model ols, not ar1", text
+    )
+
+
+def test_participant_with_two_analyses_is_named_and_who_has_no_results_is_not(
+    tmp_path: Path,
+) -> None:
+    for space, width in (("A", 0.0), ("B", 10.0)):
+        finish(tmp_path, "01", plan=plan_of("01", space=space, smoothing_fwhm_mm=width))
+    without_results(tmp_path, "02")
+    text = plain(index_html(overview(tmp_path)))
+    assert "Of 1 participant with results, 1 has others" in text
+    assert re.search(
+        r"sub-01 has results of 2 analyses: \w{8}: smoothing_fwhm_mm 10, not 0 ", text
+    )
+    (told,) = re.findall(r"analysis \w{8} alone\..*compare within one analysis only\. (.*)", text)
+    assert "sub-02" not in told
 
 
 def test_where_all_have_the_same_settings_that_is_said(out: Path) -> None:
