@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bids_fx.calls import Call
 from bids_fx.entities import Entities
-from bids_fx.quality import BY_NAME
+from bids_fx.quality import BY_NAME, breaks
 from bids_fx.report_settings import QualityLimit
 
 State = Literal["done", "failed", "running", "planned", "not started", "unknown"]
@@ -127,6 +127,23 @@ class SettingsGroup:
     participants: tuple[str, ...]
 
 
+class Judged(NamedTuple):
+    """What a limit found in all runs.
+
+    Attributes
+    ----------
+    limit : QualityLimit
+        The limit.
+    n_broken, n_measured, n_runs : int
+        Runs that break it, that have a value of its measure, and that have any measures.
+    """
+
+    limit: QualityLimit
+    n_broken: int
+    n_measured: int
+    n_runs: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """All participants of an output folder.
@@ -174,6 +191,11 @@ class Overview:
         )
 
     @property
+    def judged(self) -> tuple[Judged, ...]:
+        """What each limit found: a run without a value of its measure neither keeps nor breaks."""
+        return tuple(judge(limit, self.runs) for limit in self.limits)
+
+    @property
     def counts(self) -> dict[State, int]:
         """The number of participants in each state."""
         found = Counter(standing.state for standing in self.standings)
@@ -210,6 +232,23 @@ def worst_values(runs: Iterable[RunQuality]) -> dict[str, float | None]:
         pick = min if BY_NAME[name].bad == "<" else max
         found[name] = pick(values, default=None)
     return found
+
+
+def judge(limit: QualityLimit, runs: Sequence[RunQuality]) -> Judged:
+    """Count which runs a limit can judge, and which of them break it.
+
+    Examples
+    --------
+    >>> limit = QualityLimit(measure="fd_mean", sign=">", value=0.5)
+    >>> runs = [
+    ...     RunQuality(entities=Entities(), analysis="", measures={"fd_mean": value})
+    ...     for value in (0.5, 0.75, None)
+    ... ]
+    >>> judge(limit, runs)[1:]
+    (1, 2, 3)
+    """
+    values = [value for run in runs if (value := run.measures.get(limit.measure)) is not None]
+    return Judged(limit, sum(breaks(limit, value) for value in values), len(values), len(runs))
 
 
 def settings_groups(standings: Sequence[Standing]) -> tuple[SettingsGroup, ...]:

@@ -134,6 +134,14 @@ def _concluded(overview: Overview) -> ExitCode:
         len(overview.standings),
         ", ".join(f"{number} {state}" for number, state in counts),
     )
+    for limit, _, n_measured, n_runs in overview.judged:
+        if n_measured < n_runs or not n_runs:
+            logger.warning(
+                "The limit %s of --qc-fail judged %d of %d runs: the others have no value of it.",
+                limit,
+                n_measured,
+                n_runs,
+            )
     problems = [_problem(standing) for standing in overview.standings if standing.is_wrong]
     if not problems:
         return ExitCode.OK

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bids_fx import __version__
 from bids_fx.analyses import differences
 from bids_fx.derivatives import paths
-from bids_fx.quality import BY_NAME, broken_limits
+from bids_fx.quality import BY_NAME
 from bids_fx.reports.page import Table
 from bids_fx.reports.strips import Strip, make_strip
 from bids_fx.reports.templates import render
@@ -253,9 +253,11 @@ def _href(standing: Standing) -> str:
 
 def _limits(overview: Overview) -> Iterator[str]:
     """Iterate over the limits with the number of runs that break each."""
-    for limit in overview.limits:
-        broken = sum(bool(broken_limits(run.measures, [limit])) for run in overview.runs)
-        yield f"{limit}: {count(broken, 'run')} of {len(overview.runs)} {_breaks(broken)} it."
+    for limit, n_broken, n_measured, n_runs in overview.judged:
+        told = f"{limit}: {n_broken} of {count(n_measured, 'measured run')} {_breaks(n_broken)} it"
+        left = n_runs - n_measured
+        more = f"; {count(left, 'run')} {_have(left)} no value of it" if left else ""
+        yield f"{told}{more}."
 
 
 def _breaks(number: int) -> str:

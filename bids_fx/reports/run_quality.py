@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.inputs import RunMaps
-from bids_fx.quality import BY_NAME, SIDES, Measure, breaks
+from bids_fx.quality import BY_NAME, SIDES, Measure, breaks, unmeasured
 from bids_fx.records import Plan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.overview import run_names
@@ -60,7 +60,8 @@ def quality_part(plan: Plan, out_dir: Path) -> QualityPart | None:
         cells = [_cell(values, measure.name, limits) for measure in shown]
         broken |= {text: "bad" for text, is_bad in cells if is_bad}
         rows.append((run, *(text for text, _ in cells)))
-    told = _limits_text(limits, sum(any(cell in broken for cell in row) for row in rows))
+    n_broken = sum(any(cell in broken for cell in row) for row in rows)
+    told = _limits_text(limits, list(measures.values()), n_broken)
     return QualityPart(
         table=Table(
             caption=f"Main quality measures of each run. {told}",
@@ -106,12 +107,23 @@ def _cell(
     return ", ".join([max([brief(float(value)), *texts], key=len), *sides]), bool(broken)
 
 
-def _limits_text(limits: Sequence[QualityLimit], n_broken: int) -> str:
-    """Say which limits there are, and how many runs break them."""
+def _limits_text(
+    limits: Sequence[QualityLimit], runs: Sequence[Mapping[str, object]], n_broken: int
+) -> str:
+    """Say which limits there are, which of them no run could be held to, and how many break."""
     if not limits:
         return "No limit was set for them (--qc-fail)."
-    runs = f"{count(n_broken, 'run')} {'breaks' if n_broken == 1 else 'break'} one"
-    named = ", ".join(
+    idle = [limit for limit in limits if all(unmeasured(values, [limit]) for values in runs)]
+    told = []
+    if applied := [limit for limit in limits if limit not in idle]:
+        breaking = f"{count(n_broken, 'run')} {'breaks' if n_broken == 1 else 'break'} one"
+        told.append(f"Limits: a run fails with {_listed(applied)}; {breaking}.")
+    if idle:
+        told.append(f"Not applied, as no run has a value of it: {_listed(idle)}.")
+    return " ".join(told)
+
+
+def _listed(limits: Sequence[QualityLimit]) -> str:
+    return ", ".join(
         f"{limit.measure} {SIDES[limit.sign]} {brief(limit.value)}" for limit in limits
     )
-    return f"Limits: a run fails with {named}; {runs}."

@@ -106,6 +106,17 @@ def test_broken_limit_is_a_failure_by_name(out, capsys):
     assert "sub-01: task-x_run-2: tsnr_median is 40.5, below 41" in capsys.readouterr().err
 
 
+def test_limit_that_could_not_judge_every_run_is_warned_of(out, capsys):
+    assert group(out, "--qc-fail", "white_median>0.1") == 0
+    told = capsys.readouterr().err
+    assert "The limit white_median>0.1 of --qc-fail judged 0 of 4 runs" in told
+    (out / paths.quality(plan_of("01").runs[0].entities)).write_text('{"fd_mean": null}')
+    group(out, "--qc-fail", "fd_mean>9")
+    assert "The limit fd_mean>9 of --qc-fail judged 3 of 4 runs" in capsys.readouterr().err
+    group(out, "--qc-fail", "tsnr_median<1", "--participant-label", "02")
+    assert "--qc-fail" not in capsys.readouterr().err
+
+
 def test_participants_under_way_are_no_failure(out):
     write_state(out, "01", "running")
     write_state(out, "03", "planned")

@@ -16,6 +16,7 @@ import pytest
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_state
 from bids_fx.derivatives.standings import participants_in, read_standing
+from bids_fx.derivatives.write import write_json
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.index import index_html
 from bids_fx.standing import Overview, Standing
@@ -133,7 +134,17 @@ def test_failures_are_listed_with_participant_and_reason(out: Path) -> None:
     text = plain(index_html(overview(out, LIMIT)))
     assert "sub-03 : task-x_run-1: fd_mean is 0.75, above 0.6" in text
     assert "sub-06 (unknown): nothing here says what was done" in text
-    assert "fd_mean>0.6: 2 runs of 9 break it." in text
+    assert "fd_mean>0.6: 2 of 9 measured runs break it." in text
+
+
+def test_limit_of_what_some_or_all_runs_do_not_have_says_so(out: Path) -> None:
+    limits = [
+        QualityLimit(measure=name, sign=">", value=1e-3) for name in ("white_median", "vif_max")
+    ]
+    write_json(out / paths.quality(plan_of("01").runs[0].entities), {"vif_max": 2.0})
+    text = plain(index_html(overview(out, *limits)))
+    assert "white_median>0.001: 0 of 0 measured runs break it; 9 runs have no value of it." in text
+    assert "vif_max>0.001: 1 of 1 measured run breaks it; 8 runs have no value of it." in text
 
 
 @pytest.mark.parametrize(

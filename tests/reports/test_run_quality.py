@@ -79,6 +79,16 @@ def test_measure_with_a_limit_is_shown_though_it_is_not_a_main_one(tmp_path: Pat
     assert table.caption.endswith("0 runs break one.")
 
 
+def test_limit_of_a_measure_that_no_run_has_is_told_as_not_applied(tmp_path: Path) -> None:
+    white = QualityLimit(measure="white_median", sign=">", value=0.1)
+    fd = QualityLimit(measure="fd_mean", sign=">", value=0.5)
+    idle = "Not applied, as no run has a value of it: white_median above 0.1."
+    caption = made(tmp_path, STILL, MOVED, limits=[white]).table.caption
+    assert caption == f"Main quality measures of each run. {idle}"
+    caption = made(tmp_path, STILL, MOVED, limits=[white, fd]).table.caption
+    assert caption.endswith(f"with fd_mean above 0.5; 1 run breaks one. {idle}")
+
+
 def test_run_without_published_measures_is_missing(tmp_path: Path) -> None:
     table = made(tmp_path, STILL).table
     assert table.rows[1] == ("task-x run-2", "missing", "missing", "missing")
