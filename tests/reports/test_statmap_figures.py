@@ -127,6 +127,24 @@ def test_cuts_are_six_ascending_and_at_least_a_voxel_apart() -> None:
     assert min(high - low for low, high in pairwise(cuts)) >= 3.0
 
 
+@pytest.mark.parametrize("middle", [0, 1, 8, 9])
+def test_cuts_at_the_edge_of_a_coarse_map_show_each_another_slice(middle: int) -> None:
+    coarse = np.diag([9.0, 9.0, 9.0, 1.0])
+    z = np.random.default_rng(1).normal(size=(8, 8, 10))
+    z[4, 5, middle] = 9.0
+    cuts = choose_cuts(z, coarse, CUTOFF)
+    assert cuts == pytest.approx([9.0 * min(max(middle - 2, 0), 4) + 9.0 * i for i in range(6)])
+
+
+def test_cuts_of_a_thin_map_show_each_another_slice() -> None:
+    z = np.full((8, 8, 6), np.nan)
+    z[:, :, 1:5] = 1.0
+    z[3, 3, [0, 5]] = 1.0
+    z[4, 5, 1] = 9.0
+    cuts = choose_cuts(z, np.diag([9.0, 9.0, 9.0, 1.0]), CUTOFF)
+    assert cuts == pytest.approx([9.0 * i for i in range(6)])
+
+
 def test_cuts_span_what_is_above_threshold() -> None:
     z = noise()
     z[:, :, 2:13] += 5.0

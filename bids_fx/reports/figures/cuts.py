@@ -133,9 +133,9 @@ def choose_cuts(
     low, high = np.percentile(shown, [2, 98]) if shown.size else (lowest, highest)
     # Cuts closer than a voxel would show the same thing twice.
     slice_mm = float(np.abs(affine[2, :3]).sum())
-    missing = (n_cuts - 1) * max(slice_mm, 4.0) - (high - low)
-    if missing > 0:
-        low, high = max(low - missing / 2, lowest), min(high + missing / 2, highest)
+    low, high = _widen(low, high, (n_cuts - 1) * max(slice_mm, 4.0), (lowest, highest))
+    # Where most of the map has too few slices, its outermost ones are better than one twice.
+    low, high = _widen(low, high, (n_cuts - 1) * slice_mm, (heights.min(), heights.max()))
     levels = np.linspace(low, high, n_cuts)
     peak = find_peak(z, affine)
     assert peak is not None
@@ -147,6 +147,16 @@ def choose_cuts(
     else:
         levels[nearest_one] += shift
     return tuple(np.sort(levels).tolist())
+
+
+def _widen(low: float, high: float, span: float, ends: tuple[float, float]) -> tuple[float, float]:
+    """Return a range as wide as a span: widened on both sides, where one ends on the other."""
+    missing = span - (high - low)
+    if missing <= 0:
+        return low, high
+    least, most = min(ends[0], low), max(ends[1], high)
+    high = min(max(low - missing / 2, least) + span, most)
+    return max(high - span, least), high
 
 
 def find_extent(
