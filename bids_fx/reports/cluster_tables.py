@@ -112,12 +112,17 @@ def influence_table(
     # An F contrast has an F in place of one effect and one weight.
     is_t = item.contrast.test == "t"
     kept = [True, True, is_t, is_t, not is_t, True, is_t, True, True, True]
+    own = (
+        f"its own estimate there (effect and standard error in {effect_units(plan)}), its share "
+        "of the weight"
+        if is_t
+        else "its own F there with its degrees of freedom"
+    )
     rows = [(names.get(row.run, row.run), *_influence_cells(row)) for row in found]
     return Table(
         caption=(
-            f"What each {noun} does to the peaks of the combined map: its own estimate there "
-            f"(effect and standard error in {effect_units(plan)}), its share of the weight, and "
-            f"z of all {noun}s and without this one. Also in {path.name}."
+            f"What each {noun} does to the peaks of the combined map: {own}, and z of all "
+            f"{noun}s and without this one. Also in {path.name}."
         ),
         head=tuple(compress(head, kept)),
         rows=tuple(tuple(compress(row, kept)) for row in rows),

@@ -649,9 +649,13 @@ def test_voxels_without_weights_are_told(f_contrast: tuple[Plan, Path]) -> None:
 
 
 def test_influence_on_an_f_contrast_is_told_by_f(f_contrast: tuple[Plan, Path]) -> None:
-    assert report(*f_contrast).table("What each run does")[0] == [
+    page = report(*f_contrast)
+    assert page.table("What each run does")[0] == [
         *("Run", "Peak", "F", "dof", "z of all", "z without", "Change")
     ]
+    told = page.text.partition("What each run does to the peaks")[2].partition("Also in")[0]
+    assert "its own F there" in told
+    assert not [word for word in ("effect", "error", "weight") if word in told]
 
 
 def test_absent_table_of_influence_is_told(published: tuple[Plan, Path]) -> None:
