@@ -208,8 +208,8 @@ def _forest_peak(
     first = rows[0]
     n_there = sum(row.weight > 0 for row in rows)
     differ = (
-        f"Q = {number(combined['q'])} ({number(n_there - 1, 0)} df, p = {combined['qp']:.2g}), "
-        f"I² = {number(combined['isq'], 0)} %"
+        f"Q = {number(combined['q'])} ({number(n_there - 1, 0)} df), p = {combined['qp']:.2g} by "
+        f"Welch's F, I² = {number(combined['isq'], 0)} %"
     )
     return ForestPeak(
         name=f"{first.peak.title()} peak",

@@ -205,7 +205,7 @@ def test_forest_has_each_runs_interval_and_the_combined_one(
     draw_first(plan, tmp_path)
     (peak,) = peaks
     assert (peak.name, peak.xyz, peak.z) == ("Positive peak", (3.0, -1.0, 0.0), 8.0)
-    assert peak.text == "Q = 4.00 (1 df, p = 0.062), I² = 75 %"
+    assert peak.text == "Q = 4.00 (1 df), p = 0.062 by Welch's F, I² = 75 %"
     assert [line.name for line in peak.lines] == ["run-1", "run-2"]
     for line in peak.lines:
         assert (line.effect, line.weight, line.z_without) == (1.5, 0.75, 5.5)
