@@ -22,6 +22,7 @@ from bids_fx.reports.figures.clusters import cluster_table
 from bids_fx.reports.figures.cuts import StatRow, choose_cuts
 from bids_fx.reports.figures.forest import ForestLine, ForestPeak, draw_forest
 from bids_fx.reports.figures.heterogeneity import draw_heterogeneity
+from bids_fx.reports.figures.labels import drawable
 from bids_fx.reports.figures.statmaps import draw_statmaps
 from bids_fx.reports.figures.style import save_bands, save_figure
 from bids_fx.reports.thresholds import cutoff_told, z_cutoff
@@ -64,8 +65,8 @@ def draw_group_contrast(
     """
     item = next(item for item in group.estimable if item.contrast.label == label)
     is_f = item.contrast.test == "F"
-    name = f"{item.contrast.name}   ·   F test" if is_f else item.contrast.name
-    title = f"{name}   ·   {group_title(group)}"
+    rest = f"{'   ·   F test' if is_f else ''}   ·   {group_title(group)}"
+    title = drawable(item.contrast.name, f"contrast-{label}") + rest
     shown = _Shown.of(plan, group, item, out_dir)
     files = {kind: out_dir / path for kind, path in paths.group_figures(group)[label].items()}
     threshold, cuts = plan.report.threshold, shown.cuts()
@@ -73,7 +74,7 @@ def draw_group_contrast(
     save_bands(bands, files["z"])
     if "isq" in files:
         _draw_heterogeneity(shown, title, cuts, files["isq"])
-        _draw_forest(shown, title, files["forest"])
+        _draw_forest(shown, item.contrast.name + rest, files["forest"])
     return files | _write_clusters(shown)
 
 

@@ -215,6 +215,35 @@ def test_forest_has_each_runs_interval_and_the_combined_one(
     assert peak.combined.half_width == pytest.approx(0.25 * t.ppf(0.975, 60), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "drawn"), [("façade - [house]", "façade - [house]"), ("人脸 - 0", "contrast-face")]
+)
+def test_pictures_of_pixels_have_the_files_label_where_the_font_lacks_a_letter_of_the_name(
+    name: str, drawn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = {}
+
+    def record(kind: str) -> None:
+        draw = getattr(contrast_figures, f"draw_{kind}")
+
+        def recorded(*args: object, title: str, **options: object) -> object:
+            titles[kind] = title.split("   ·   ")[0]
+            return draw(*args, title=title, **options)
+
+        monkeypatch.setattr(contrast_figures, f"draw_{kind}", recorded)
+
+    for kind in ("statmaps", "heterogeneity", "forest"):
+        record(kind)
+    plan = make_plan()
+    (group,) = plan.groups
+    face, *others = group.contrasts
+    face = replace(face, contrast=replace(face.contrast, name=name))
+    plan = replace(plan, groups=(replace(group, contrasts=(face, *others)),))
+    publish_maps(plan, tmp_path)
+    draw_first(plan, tmp_path)
+    assert titles == {"statmaps": drawn, "heterogeneity": drawn, "forest": name}
+
+
 def test_forest_of_both_peaks_has_the_values_of_each(
     tmp_path: Path, peaks: list[ForestPeak]
 ) -> None:
