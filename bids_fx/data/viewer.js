@@ -122,7 +122,7 @@
       const all = await unpackInside(around);
       ground = nifti(around, unpack(await block(record.behind.block), all, around.shape), 1);
     }
-    const place = map ? here() : record.peak;
+    const place = map ? here() : record.main;
     [map, values, inside] = [record, integers, within];
     while (nv.volumes.length > (isNewGround ? 0 : 1)) nv.removeVolume(nv.volumes.at(-1));
     const load = (image, name, colours, top) =>
@@ -139,9 +139,10 @@
     const step = 10 ** -digits();
     const end = Math.ceil(map.limit / step) * step;
     const name = map.signed ? `|${map.statistic}|` : map.statistic;
-    const about = map.statistic === "z" ? ` (starts at the report\u2019s, ${catalogue.threshold})` : "";
+    const first = map.statistic === "z" ? `at the report\u2019s, ${catalogue.threshold}`
+      : `where ${catalogue.hidden} % of the voxels have no colour`;
     find("threshold-name").textContent =
-      `Coloured: ${name} above${map.units && `, in ${map.units}`}${about}`;
+      `Coloured: ${name} above${map.units && `, in ${map.units}`} (starts ${first})`;
     for (const input of [find("threshold"), find("threshold-number")]) {
       input.min = 0;
       input.max = end.toFixed(digits());
@@ -211,6 +212,7 @@
         select.replaceChildren(...names.map((name) => new Option(name, name)));
       }
       select.value = chosen;
+      select.title = chosen; // where it is too long to be seen whole
       left = left.filter((record) => record[field] === chosen);
     }
     return show(left[0]);
@@ -251,7 +253,7 @@
       take();
     }));
     find("peak").addEventListener("click", safely(() => map && goTo(
-      map.signed && !isShown("positive") ? map.lowest : map.peak)));
+      !map.signed || !isShown("negative") ? map.peak : isShown("positive") ? map.main : map.lowest)));
     canvas.addEventListener("keydown", onKey, true);
     canvas.addEventListener("keyup", (event) => event.stopImmediatePropagation(), true);
   }

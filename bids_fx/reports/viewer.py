@@ -15,7 +15,7 @@ from bids_fx.records import Plan
 from bids_fx.reports.maps import FloatArray, Volume, is_covered, world_coordinates
 from bids_fx.reports.page import ViewerPart
 from bids_fx.reports.thresholds import threshold_briefly
-from bids_fx.reports.viewer_choice import FLAT, Background, Choice, choices
+from bids_fx.reports.viewer_choice import FLAT, HIDDEN_PERCENT, Background, Choice, choices
 from bids_fx.reports.viewer_maps import Box, Packed, encode, pack_background, pack_map
 from bids_fx.threads import map_in_order
 
@@ -74,7 +74,7 @@ def viewer_part(plans: Sequence[Plan], out_dir: Path, *, room: int, n_threads: i
         library=library,
         packed_library=packed,
         licence=_package_text("niivue-licence.txt"),
-        catalogue=_json({"threshold": told, **contents.record()}),
+        catalogue=_json({"threshold": told, "hidden": HIDDEN_PERCENT, **contents.record()}),
         blocks=tuple(contents.blocks),
         left_out=_by_kind(left_out),
     )
@@ -92,12 +92,15 @@ class _PackedChoice:
         Voxels beyond it are coloured at first.
     highest, lowest : list of 3 float
         Where the largest and the least value are, in mm.
+    main : list of 3 float
+        That of both with the larger absolute value.
     """
 
     packed: Packed
     start: float
     highest: list[float]
     lowest: list[float]
+    main: list[float]
 
 
 class _Contents:
@@ -172,6 +175,7 @@ class _Contents:
             "start": found.start,
             "peak": found.highest,
             "lowest": found.lowest,
+            "main": found.main,
             "behind": self._backgrounds[background.key],
         }
         boxes = list(self._boxes)[n_boxes:]
@@ -203,12 +207,16 @@ def _pack(choice: Choice) -> _PackedChoice | None:
     if not covered.any():
         return None
     packed = pack_map(volume, covered, choice.stat)
+    highest = _place(volume, np.where(covered, values, -np.inf))
+    lowest = _place(volume, np.where(covered, -values, -np.inf))
+    falls = -values[covered].min() > values[covered].max()
     return _PackedChoice(
         packed=packed,
         # No voxel may survive a correction: then the least value that shows none.
         start=min(choice.cutoff(values[covered]), packed.largest),
-        highest=_place(volume, np.where(covered, values, -np.inf)),
-        lowest=_place(volume, np.where(covered, -values, -np.inf)),
+        highest=highest,
+        lowest=lowest,
+        main=lowest if falls else highest,
     )
 
 

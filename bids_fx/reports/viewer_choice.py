@@ -26,7 +26,7 @@ ORDER = (
 #: What is behind maps without any image that could be.
 FLAT = "a flat grey where there are results"
 #: Of maps other than z, the percentage of voxels that is not coloured at first.
-_HIDDEN_PERCENT = 95
+HIDDEN_PERCENT = 95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,4 +198,4 @@ class _Source:
 
 def _upper_percentile(values: maps.FloatArray) -> float:
     """Return the absolute value that few voxels of a map exceed."""
-    return float(np.percentile(np.abs(values), _HIDDEN_PERCENT))
+    return float(np.percentile(np.abs(values), HIDDEN_PERCENT))

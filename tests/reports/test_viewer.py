@@ -82,9 +82,22 @@ def test_map_knows_its_peak_units_and_the_scale_of_its_contrast(
     assert (z["largest"], z["limit"], run_z["limit"]) == (8.0, 8.0, 8.0)
     assert run_z["largest"] == 5.0
     assert z["lowest"] == [-6.0, 8.0, 8.0]
+    assert z["main"] == PEAK
     assert (z["units"], effect["units"]) == ("", "% signal change")
     assert z["group"] == "Participant: task-x"
     assert z["signed"] is True
+
+
+def test_map_that_is_mainly_negative_has_its_main_peak_there(
+    published: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = published
+    z = z_values(3, 4.5, place=(1, 2, 3))
+    z[2, 2, 2] = -4.75
+    write_map(out_dir / paths.statmap(plan.groups[0].entities, "face", "z"), z)
+    found, *_ = records(part_of(plan, out_dir=out_dir))
+    assert found["peak"] != found["lowest"]
+    assert found["main"] == found["lowest"]
 
 
 def test_viewer_starts_at_the_threshold_of_the_report(published: tuple[Plan, Path]) -> None:
@@ -97,6 +110,7 @@ def test_viewer_starts_at_the_threshold_of_the_report(published: tuple[Plan, Pat
     values = np.abs(z_values(99, 8.0)) / 10
     expected = np.percentile(values[np.isfinite(values)].astype(np.float32), 95)
     assert effect["start"] == pytest.approx(expected)
+    assert json.loads(part.catalogue)["hidden"] == 95
 
 
 def test_correction_that_no_voxel_survives_starts_at_the_largest_value(

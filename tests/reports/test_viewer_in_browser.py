@@ -111,14 +111,28 @@ def test_run_and_statistic_can_be_chosen_and_the_place_stays(
     open_page: Open, report: Path
 ) -> None:
     page = start(open_page(report))
-    place = page.locator("#viewer-place")
+    place, first = page.locator("#viewer-place"), page.locator("#viewer-threshold-name")
+    expect(first).to_contain_text("(starts at the report\u2019s, ")
     page.select_option("#viewer-result", "run-2")
     expect(place).to_have_text(f"(3, {MINUS}1, 0) mm: z = 6.00")
     page.select_option("#viewer-statistic", "effect")
+    expect(first).to_contain_text("(starts where 95 % of the voxels have no colour)")
     expect(place).to_have_text(re.compile(r"effect = 0\.60\d*\s% signal change$"))
     page.select_option("#viewer-result", "combined (2 runs)")
     expect(place).to_have_text(re.compile(r"effect = 0\.80\d*\s% signal change$"))
     assert page.input_value("#viewer-statistic") == "effect"
+
+
+@pytest.mark.parametrize(("width", "share"), [(400, 0.95), (1280, 0.3)])
+def test_names_of_what_is_shown_have_room_and_are_told_whole(
+    open_page: Open, report: Path, width: int, share: float
+) -> None:
+    page = start(open_page(report, width=width))
+    box = page.locator("#viewer-group").bounding_box()
+    panel = page.locator("#viewer-panel").bounding_box()
+    assert box["width"] >= share * panel["width"]
+    page.select_option("#viewer-contrast", label=HOSTILE.name)
+    expect(page.locator("#viewer-contrast")).to_have_attribute("title", HOSTILE.name)
 
 
 def test_slider_and_number_move_the_threshold(open_page: Open, report: Path) -> None:
