@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import COMBINED, write_cluster_sidecar
 from bids_fx.derivatives.contrasts import write_contrasts
 from bids_fx.derivatives.influence import InfluenceRow, write_influence
 from bids_fx.derivatives.timeseries import write_traces
@@ -30,6 +31,9 @@ from bids_fx.records import (
     RunContrast,
     RunPlan,
 )
+from bids_fx.reports import maps
+from bids_fx.reports.figures.cuts import StatRow
+from bids_fx.reports.figures.statmaps import learn_rows
 from bids_fx.settings import AnalysisSettings
 from bids_fx.traces import motion_traces
 
@@ -252,6 +256,8 @@ def publish_maps(
 ) -> None:
     """Write what figures and report read, with known peaks; effects are z / 10."""
     for index, run in enumerate(plan.runs):
+        if isinstance(run.source, RunMaps):
+            continue
         write_map(out_dir / paths.mean_image(run.entities), np.full(SHAPE, 500.0))
         for item in run.estimable:
             z = z_values(index, runs[index % len(runs)])
@@ -269,6 +275,25 @@ def publish_maps(
             if item.contrast.label in paths.influence_tables(group):
                 names = [f"sub-{plan.participant}_{key}" for key in item.input_keys]
                 write_influence(plan, group, item, list(map(influence_row, names)), out_dir)
+
+
+def publish_peaks(plan: Plan, out_dir: Path) -> None:
+    """Write the sidecars of cluster tables, from the maps that are there."""
+    for group in plan.groups:
+        for item in group.estimable:
+            label = item.contrast.label
+            shown = [
+                (one.key, maps.result_z(one, item.source_label, out_dir))
+                for one in plan.inputs(item)
+            ]
+            if group.not_written is None:
+                shown.insert(0, (COMBINED, maps.combined(group, label, "z", out_dir)))
+            rows = [
+                StatRow(name=name, z=z.data, affine=z.affine, background=None) for name, z in shown
+            ]
+            facts, _ = learn_rows(rows, plan.report.threshold, None)
+            numbers = {fact.name: fact.numbers for fact in facts}
+            write_cluster_sidecar(plan, group, item, numbers, {}, out_dir)
 
 
 def publish_tables(plan: Plan, out_dir: Path) -> None:
@@ -332,10 +357,11 @@ TINY_PNG = bytes.fromhex(
 CLUSTER_HEAD = "map\tx\ty\tz\tpeak_z\teffect\tsize_mm3\tn_voxels\tregion\n"
 
 
-def publish_all(plan: Plan, out_dir: Path, **maps: object) -> None:
+def publish_all(plan: Plan, out_dir: Path, **peaks: object) -> None:
     """Write everything that the plan promises; files that the report embeds are stand-ins."""
-    publish_maps(plan, out_dir, **maps)
+    publish_maps(plan, out_dir, **peaks)
     publish_tables(plan, out_dir)
+    publish_peaks(plan, out_dir)
     for run in plan.runs:
         if run.design is not None:
             publish_scans(run, out_dir)

@@ -1,17 +1,21 @@
-"""The table of a contrast's clusters and what it says of itself, written and read back."""
+"""The table of a contrast's clusters and what goes with its figures, written and read back."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_json, write_text
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.report_settings import CORRECTIONS, Threshold
+
+#: Name of the combined map in cluster tables and beside them.
+COMBINED = "combined"
 
 #: What the columns of ``_clusters.tsv`` mean, for its sidecar.
 _COLUMNS: dict[str, str] = {
@@ -58,6 +62,34 @@ class Cluster:
     region: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapNumbers:
+    """The numbers by which a z map is known.
+
+    Parameters
+    ----------
+    cutoff : float
+        The |z| above which its voxels are shown; infinite where none can be.
+    peak_z : float or None
+        Its largest value; None where it has no result at all.
+    xyz : tuple of 3 float
+        Centre of that voxel, world coordinates in mm.
+    lowest : float
+        Its least value.
+    n_above : int
+        Voxels that are shown.
+    at_combined : float
+        Its value at the peak of the combined map; NaN where there is none.
+    """
+
+    cutoff: float
+    peak_z: float | None = None
+    xyz: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    lowest: float = math.nan
+    n_above: int = 0
+    at_combined: float = math.nan
+
+
 def write_clusters(path: Path, clusters: Sequence[tuple[str, Cluster]]) -> Path:
     """Write a cluster table.
 
@@ -87,7 +119,7 @@ def write_cluster_sidecar(
     plan: Plan,
     group: GroupPlan,
     item: GroupContrast,
-    cutoffs: Mapping[str, float],
+    numbers: Mapping[str, MapNumbers],
     regions: Mapping[str, str],
     out_dir: Path,
 ) -> Path:
@@ -101,8 +133,8 @@ def write_cluster_sidecar(
         One of its groups.
     item : GroupContrast
         One of its contrasts.
-    cutoffs : mapping of str to float
-        By map, the |z| above which voxels belong to clusters; infinite where none can.
+    numbers : mapping of str to MapNumbers
+        Of each map that is drawn, named as in the table.
     regions : mapping of str to str
         ``Atlas``, the name of what has the regions, or ``RegionsLeftOut``, why there are none
         though it is there; empty without any.
@@ -130,10 +162,9 @@ def write_cluster_sidecar(
                 "Correction": plan.report.threshold.correction,
                 "ErrorRate": plan.report.threshold.error_rate,
                 "Tails": "two-sided" if item.contrast.test == "t" else "of F",
-                "Z": {
-                    name: None if math.isinf(value) else value for name, value in cutoffs.items()
-                },
+                "Z": {name: _number(one.cutoff) for name, one in numbers.items()},
             },
+            "Peaks": {name: _peak(one) for name, one in numbers.items()},
             "Connectivity": 6,
             **regions,
             **{
@@ -148,14 +179,73 @@ def write_cluster_sidecar(
 def drawn_threshold(group: GroupPlan, label: str, out_dir: Path) -> Threshold | None:
     """Return the threshold of a contrast's figures and clusters; None where nothing says it."""
     try:
-        path = out_dir / paths.sidecar(paths.group_clusters(group)[label])
-        told = json.loads(path.read_text(encoding="utf-8"))["Threshold"]
+        told = _read_sidecar(group, label, out_dir)["Threshold"]
         correction, rate = told["Correction"], told["ErrorRate"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if correction not in CORRECTIONS or not isinstance(rate, float | int):
         return None
     return Threshold(correction=correction, error_rate=float(rate))
+
+
+def as_drawn(plan: Plan, group: GroupPlan, label: str, out_dir: Path) -> Plan:
+    """Return the plan with the threshold of what is there: another call may have drawn it."""
+    threshold = drawn_threshold(group, label, out_dir) or plan.report.threshold
+    return replace(plan, report=replace(plan.report, threshold=threshold))
+
+
+def drawn_maps(group: GroupPlan, label: str, out_dir: Path) -> dict[str, MapNumbers]:
+    """Return the numbers of the maps that a contrast's figures show, named as in its table.
+
+    Where the sidecar of the table is missing or damaged there are none.
+    """
+    try:
+        told = _read_sidecar(group, label, out_dir)
+        cutoffs = told["Threshold"]["Z"]
+        return {name: _numbers(cutoffs[name], one) for name, one in told["Peaks"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _read_sidecar(group: GroupPlan, label: str, out_dir: Path) -> Any:
+    """Read the sidecar of a cluster table; raises OSError or ValueError where it cannot be."""
+    path = out_dir / paths.sidecar(paths.group_clusters(group)[label])
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _peak(one: MapNumbers) -> dict[str, object]:
+    """Return what a sidecar says of a map; of one without any result, that it has no peak."""
+    if one.peak_z is None:
+        return {"Z": None}
+    return {
+        "Z": one.peak_z,
+        "Place": list(one.xyz),
+        "LowestZ": one.lowest,
+        "VoxelsAbove": one.n_above,
+        "ZAtCombinedPeak": _number(one.at_combined),
+    }
+
+
+def _numbers(cutoff: float | None, told: dict[str, Any]) -> MapNumbers:
+    """Return what `_peak` wrote down."""
+    limit = math.inf if cutoff is None else float(cutoff)
+    if told["Z"] is None:
+        return MapNumbers(cutoff=limit)
+    x, y, z = map(float, told["Place"])
+    there = told["ZAtCombinedPeak"]
+    return MapNumbers(
+        cutoff=limit,
+        peak_z=float(told["Z"]),
+        xyz=(x, y, z),
+        lowest=float(told["LowestZ"]),
+        n_above=int(told["VoxelsAbove"]),
+        at_combined=math.nan if there is None else float(there),
+    )
+
+
+def _number(value: float) -> float | None:
+    """Return what JSON can hold of a number."""
+    return value if math.isfinite(value) else None
 
 
 def read_clusters(path: Path) -> list[tuple[str, Cluster]]:

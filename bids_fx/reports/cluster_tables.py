@@ -7,7 +7,7 @@ from itertools import compress
 from pathlib import Path
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import Cluster, read_clusters
+from bids_fx.derivatives.clusters import COMBINED, Cluster, read_clusters
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports.files import read_json
@@ -64,9 +64,9 @@ def _cutoff(told: dict[str, object], item: GroupContrast) -> str:
     """Return the z above which voxels belong to clusters, where all are of one map."""
     threshold = told.get("Threshold")
     cutoffs = threshold.get("Z") if isinstance(threshold, dict) else None
-    if not isinstance(cutoffs, dict) or len(cutoffs) != 1:
+    if not isinstance(cutoffs, dict) or (len(cutoffs) != 1 and COMBINED not in cutoffs):
         return ""
-    (value,) = cutoffs.values()
+    value = cutoffs.get(COMBINED, next(iter(cutoffs.values())))
     if not isinstance(value, float | int):
         return ", which no voxel survives"
     return f": {cutoff_told(value, one_sided=item.contrast.test == 'F')}"

@@ -11,7 +11,13 @@ from pathlib import Path
 from scipy.special import stdtrit
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import Cluster, write_cluster_sidecar, write_clusters
+from bids_fx.derivatives.clusters import (
+    COMBINED,
+    Cluster,
+    MapNumbers,
+    write_cluster_sidecar,
+    write_clusters,
+)
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
@@ -19,18 +25,15 @@ from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.atlases import Atlas, find_atlas
 from bids_fx.reports.figures.clusters import cluster_table
-from bids_fx.reports.figures.cuts import StatRow, choose_cuts
+from bids_fx.reports.figures.cuts import StatRow
 from bids_fx.reports.figures.forest import ForestLine, ForestPeak, draw_forest
 from bids_fx.reports.figures.heterogeneity import draw_heterogeneity
 from bids_fx.reports.figures.labels import drawable
-from bids_fx.reports.figures.statmaps import draw_statmaps
+from bids_fx.reports.figures.statmaps import draw_statmaps, learn_rows
 from bids_fx.reports.figures.style import save_bands, save_figure
-from bids_fx.reports.thresholds import cutoff_told, z_cutoff
+from bids_fx.reports.thresholds import cutoff_told
 from bids_fx.reports.titles import combined_title, effect_units, group_title, run_title
 from bids_fx.reports.wording import number
-
-#: Name of the combined map in cluster tables.
-COMBINED = "combined"
 
 #: Share of the distribution below the upper end of a 95 % interval.
 _UPPER = 0.975
@@ -69,13 +72,17 @@ def draw_group_contrast(
     title = drawable(item.contrast.name, f"contrast-{label}") + rest
     shown = _Shown.of(plan, group, item, out_dir)
     files = {kind: out_dir / path for kind, path in paths.group_figures(group)[label].items()}
-    threshold, cuts = plan.report.threshold, shown.cuts()
-    bands = draw_statmaps(shown, title=title, threshold=threshold, cuts=cuts, one_sided=is_f)
+    threshold = plan.report.threshold
+    facts, cuts = learn_rows(shown, threshold, None)
+    bands = draw_statmaps(
+        shown, title=title, threshold=threshold, cuts=cuts, one_sided=is_f, facts=facts
+    )
     save_bands(bands, files["z"])
+    numbers = dict(zip(shown.keys, (fact.numbers for fact in facts), strict=True))
     if "isq" in files:
-        _draw_heterogeneity(shown, title, cuts, files["isq"])
+        _draw_heterogeneity(shown, title, cuts, numbers[COMBINED].cutoff, files["isq"])
         _draw_forest(shown, item.contrast.name + rest, files["forest"])
-    return files | _write_clusters(shown)
+    return files | _write_clusters(shown, numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +122,12 @@ class _Shown:
         """What enters."""
         return self.plan.inputs(self.item)
 
+    @property
+    def keys(self) -> list[str]:
+        """Names of the maps in tables, in their order."""
+        first = [] if self.combined is None else [COMBINED]
+        return [*first, *(result.key for result in self.inputs)]
+
     def __iter__(self) -> Iterator[StatRow]:
         """Iterate over the combined map and each input's."""
         if self.combined is not None:
@@ -151,24 +164,16 @@ class _Shown:
             return None
         return partial(maps.mean_image, run, self.out_dir)
 
-    def cuts(self) -> tuple[float, ...] | None:
-        """Return where the combined map is cut; None leaves it to the first of the others."""
-        if self.combined is None:
-            return None
-        z, affine = self.combined.data, self.combined.affine
-        return choose_cuts(z, affine, z_cutoff(z, self.plan.report.threshold))
-
     def stat(self, stat: str) -> maps.Volume:
         """Read a map of the combined contrast."""
         return maps.combined(self.group, self.item.contrast.label, stat, self.out_dir)
 
 
 def _draw_heterogeneity(
-    shown: _Shown, title: str, cuts: tuple[float, ...] | None, path: Path
+    shown: _Shown, title: str, cuts: tuple[float, ...], cutoff: float, path: Path
 ) -> None:
     """Draw I² of the combined map, at the cuts of its z."""
     row = next(iter(shown))
-    cutoff = z_cutoff(row.z, shown.plan.report.threshold)
     outlined = "" if cutoff == float("inf") else f" Outlined: combined {cutoff_told(cutoff)}."
     noun = shown.group.input_noun
     text = (
@@ -176,7 +181,7 @@ def _draw_heterogeneity(
         f"beyond sampling error.{outlined}"
     )
     bands = draw_heterogeneity(
-        row, shown.stat("isq"), title=title, text=text, cuts=cuts or (), cutoff=cutoff
+        row, shown.stat("isq"), title=title, text=text, cuts=cuts, cutoff=cutoff
     )
     save_bands(bands, path)
 
@@ -235,29 +240,26 @@ def _forest_peak(
     )
 
 
-def _write_clusters(shown: _Shown) -> dict[str, Path]:
+def _write_clusters(shown: _Shown, numbers: dict[str, MapNumbers]) -> dict[str, Path]:
     """Write the clusters of the combined map, or of each input where none is written."""
     plan, group, contrast = shown.plan, shown.group, shown.item.contrast
     # The effects of an F contrast are not one a voxel.
     has_effect = contrast.test == "t"
     found: list[tuple[str, Cluster]] = []
-    cutoffs: dict[str, float] = {}
     if shown.combined is not None:
         effect = shown.stat("effect") if has_effect else None
-        cutoffs[COMBINED] = z_cutoff(shown.combined.data, plan.report.threshold)
-        found += _named(COMBINED, shown.combined, cutoffs[COMBINED], effect)
+        found += _named(COMBINED, shown.combined, numbers[COMBINED].cutoff, effect)
     else:
         label = shown.item.source_label
         for result in shown.inputs:
             z = maps.result_z(result, label, shown.out_dir)
             effect = maps.result_effect(result, label, shown.out_dir) if has_effect else None
-            cutoffs[result.key] = z_cutoff(z.data, plan.report.threshold)
-            found += _named(result.key, z, cutoffs[result.key], effect)
+            found += _named(result.key, z, numbers[result.key].cutoff, effect)
     found, told = _with_regions(found, find_atlas(next(plan.contrast_runs(shown.item))))
     path = paths.group_clusters(group)[contrast.label]
     return {
         "clusters": write_clusters(shown.out_dir / path, found),
-        "sidecar": write_cluster_sidecar(plan, group, shown.item, cutoffs, told, shown.out_dir),
+        "sidecar": write_cluster_sidecar(plan, group, shown.item, numbers, told, shown.out_dir),
     }
 
 

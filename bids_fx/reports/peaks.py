@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import compress
 from pathlib import Path
 
+from bids_fx.derivatives.clusters import COMBINED, MapNumbers, drawn_maps
 from bids_fx.records import GroupContrast, GroupPlan, Plan
-from bids_fx.reports import maps
 from bids_fx.reports.page import Table
-from bids_fx.reports.thresholds import cutoff_told, threshold_told, z_cutoff
+from bids_fx.reports.thresholds import cutoff_told, threshold_told
 from bids_fx.reports.titles import combined_title, run_title
 from bids_fx.reports.wording import MISSING, coordinates, count, number
 
@@ -25,83 +24,60 @@ class PeakLine:
     ----------
     name : str
         What the map is, for people.
-    found : Summary or None
-        Its peak and extent; None where it is missing or has no result.
-    cutoff : float
-        The |z| above which its voxels are shown.
-    at_combined : float
-        Its value at the combined map's peak.
-    is_missing : bool
-        Whether it cannot be read.
+    numbers : MapNumbers or None
+        Its peak, threshold and extent, as it was drawn; None where nothing tells them.
     """
 
     name: str
-    found: maps.Summary | None = None
-    cutoff: float = math.inf
-    at_combined: float = math.nan
-    is_missing: bool = False
+    numbers: MapNumbers | None
 
     @property
     def peak_z(self) -> float | None:
         """Its highest z, if it is known."""
-        return None if self.found is None else self.found.peak.value
+        return None if self.numbers is None else self.numbers.peak_z
 
     def cells(self, *, one_sided: bool) -> tuple[str, ...]:
         """Return peak, its place, minimum, threshold, number of voxels and combined peak."""
-        if self.is_missing:
+        found = self.numbers
+        if found is None:
             return (MISSING,) * 6
-        if self.found is None:
+        if found.peak_z is None:
             return ("n/a",) * 6
-        survives = not math.isinf(self.cutoff)
+        survives = not math.isinf(found.cutoff)
         return (
-            number(self.found.peak.value),
-            coordinates(self.found.peak.xyz),
-            number(self.found.lowest),
-            cutoff_told(self.cutoff, one_sided=one_sided) if survives else "none survives",
-            f"{self.found.n_above:,}",
-            number(self.at_combined),
+            number(found.peak_z),
+            coordinates(found.xyz),
+            number(found.lowest),
+            cutoff_told(found.cutoff, one_sided=one_sided) if survives else "none survives",
+            f"{found.n_above:,}",
+            number(found.at_combined),
         )
 
     def told(self, *, one_sided: bool) -> str:
         """Return what somebody needs to know who cannot see the map."""
-        if self.is_missing:
+        found = self.numbers
+        if found is None:
             return f"{self.name}: missing"
-        if self.found is None:
+        if found.peak_z is None:
             return f"{self.name}: no voxel has a result"
-        peak = f"peak z {number(self.found.peak.value)} at {coordinates(self.found.peak.xyz)} mm"
-        if math.isinf(self.cutoff):
+        peak = f"peak z {number(found.peak_z)} at {coordinates(found.xyz)} mm"
+        if math.isinf(found.cutoff):
             return f"{self.name}: {peak}, no voxel survives the threshold"
-        above = cutoff_told(self.cutoff, one_sided=one_sided)
-        return f"{self.name}: {peak}, {count(self.found.n_above, 'voxel', 'no')} with {above}"
+        above = cutoff_told(found.cutoff, one_sided=one_sided)
+        return f"{self.name}: {peak}, {count(found.n_above, 'voxel', 'no')} with {above}"
 
 
-def peak_lines(
-    plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path
-) -> Iterator[PeakLine]:
-    """Read the combined map and each input's, one at a time, for the table of peaks."""
-    label = item.contrast.label
-    readers: list[tuple[str, Callable[[], maps.Volume]]] = []
+def peak_lines(plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path) -> list[PeakLine]:
+    """Return the lines of the combined map and of each input's, for the table of peaks.
+
+    They are of what the figures show: no map is read again.
+    """
+    drawn = drawn_maps(group, item.contrast.label, out_dir)
+    names = {result.key: run_title(result, group) for result in plan.shown_inputs(item)}
     if group.not_written is None:
-        read_combined = partial(maps.combined, group, label, "z", out_dir)
         title = combined_title(len(item.input_keys), group.input_noun)
-        readers.append((title, read_combined))
-    readers += [
-        (run_title(result, group), partial(maps.result_z, result, item.source_label, out_dir))
-        for result in plan.shown_inputs(item)
-    ]
-    place: tuple[float, float, float] | None = None
-    for index, (name, read) in enumerate(readers):
-        try:
-            volume = read()
-        except OSError:
-            yield PeakLine(name=name, is_missing=True)
-            continue
-        cutoff = z_cutoff(volume.data, plan.report.threshold)
-        found = maps.summarize(volume.data, volume.affine, cutoff)
-        if index == 0 and found is not None:
-            place = found.peak.xyz
-        there = math.nan if place is None else maps.value_at(volume, place)
-        yield PeakLine(name=name, found=found, cutoff=cutoff, at_combined=there)
+        names = {COMBINED: title, **names}
+    return [PeakLine(name=name, numbers=drawn.get(key)) for key, name in names.items()]
 
 
 def peak_table(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import drawn_threshold
+from bids_fx.derivatives.clusters import as_drawn
 from bids_fx.derivatives.meanings import said_of
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan
@@ -129,8 +128,8 @@ def _contrast_part(
         return ContrastPart(
             anchor=anchor, name=contrast.name, formula=contrast.formula, notes=tuple(notes)
         )
-    plan = _as_drawn(plan, group, item, out_dir)
-    lines = list(peak_lines(plan, group, item, out_dir))
+    plan = as_drawn(plan, group, contrast.label, out_dir)
+    lines = peak_lines(plan, group, item, out_dir)
     if contrast.test == "F":
         rows = count(plan.n_rows(item), "row")
         text = f"F test of {rows} together, which has no direction."
@@ -160,14 +159,6 @@ def _contrast_part(
         influence=influence_table(plan, group, item, out_dir),
         peak_z=None if group.not_written else lines[0].peak_z,
     )
-
-
-def _as_drawn(plan: Plan, group: GroupPlan, item: GroupContrast, out_dir: Path) -> Plan:
-    """Return the plan with the threshold of what is there: another call may have drawn it."""
-    threshold = drawn_threshold(group, item.contrast.label, out_dir)
-    if threshold is None:
-        return plan
-    return replace(plan, report=replace(plan.report, threshold=threshold))
 
 
 def _pictures(

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.stats import norm, t
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import read_clusters
+from bids_fx.derivatives.clusters import drawn_maps, read_clusters
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.glm.tails import t_statistics
 from bids_fx.records import Plan
@@ -227,7 +227,7 @@ def test_pictures_of_pixels_have_the_files_label_where_the_font_lacks_a_letter_o
         draw = getattr(contrast_figures, f"draw_{kind}")
 
         def recorded(*args: object, title: str, **options: object) -> object:
-            titles[kind] = title.split("   ·   ")[0]
+            titles[kind] = title.split("   ·   ", maxsplit=1)[0]
             return draw(*args, title=title, **options)
 
         monkeypatch.setattr(contrast_figures, f"draw_{kind}", recorded)
@@ -304,6 +304,29 @@ def test_map_of_heterogeneity_has_the_cuts_of_the_combined_map(
     assert asked["draw_heterogeneity"]["cutoff"] == pytest.approx(3.2905, abs=1e-4)
 
 
+def test_sidecar_of_clusters_tells_the_peak_of_each_map(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_maps(plan, tmp_path)
+    path = tmp_path / paths.statmap(plan.runs[1].entities, "face", "z")
+    z = np.full((6, 7, 5), 0.5)
+    z[4, 1, 3], z[2, 3, 2], z[0, 0, 1] = 6.5, 2.25, -5.0
+    write_map(path, z)
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    told = json.loads(drawn["sidecar"].read_text())["Peaks"]
+    place, second = [3.0, -1.0, 0.0], [-3.0, -7.0, 4.0]
+    assert {key: tuple(one.values()) for key, one in told.items()} == {
+        "combined": (-4.0, place, 2, 8.0, 8.0),
+        "task-x_run-1": (-4.0, place, 2, 5.0, 5.0),
+        "task-x_run-2": (-5.0, second, 2, 6.5, 2.25),
+    }
+    write_map(path, np.zeros((6, 7, 5)))
+    drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
+    assert json.loads(drawn["sidecar"].read_text())["Peaks"]["task-x_run-2"] == {"Z": None}
+    numbers = drawn_maps(plan.groups[0], "face", tmp_path)
+    assert numbers["task-x_run-2"].peak_z is None
+    assert numbers["task-x_run-1"].xyz == tuple(place)
+
+
 @pytest.mark.parametrize("correction", ["uncorrected", "fdr", "bonferroni"])
 def test_sidecar_of_clusters_tells_the_threshold_and_each_maps_cutoff(
     tmp_path: Path, correction: str
@@ -319,7 +342,13 @@ def test_sidecar_of_clusters_tells_the_threshold_and_each_maps_cutoff(
         "Correction": correction,
         "ErrorRate": 0.002,
         "Tails": "two-sided",
-        "Z": {"combined": z_cutoff(z, threshold)},
+        "Z": {
+            "combined": z_cutoff(z, threshold),
+            **{
+                run.key: z_cutoff(maps.run_z(run, "face", tmp_path).data, threshold)
+                for run in plan.runs
+            },
+        },
     }
     assert told["Connectivity"] == 6
     assert told["effect"]["Units"] == "percent signal change"
@@ -337,7 +366,7 @@ def test_where_no_voxel_survives_there_is_no_cluster_and_the_sidecar_has_no_cuto
     publish_maps(plan, tmp_path)
     drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
     assert read_clusters(drawn["clusters"]) == []
-    assert json.loads(drawn["sidecar"].read_text())["Threshold"]["Z"] == {"combined": None}
+    assert json.loads(drawn["sidecar"].read_text())["Threshold"]["Z"]["combined"] is None
 
 
 def test_clusters_have_the_regions_of_the_participants_segmentation(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.clusters import Cluster, write_cluster_sidecar, write_clusters
+from bids_fx.derivatives.clusters import Cluster, MapNumbers, write_cluster_sidecar, write_clusters
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
@@ -40,6 +40,7 @@ from tests.small_plans import (
     make_run_maps,
     publish_all,
     publish_maps,
+    publish_peaks,
     write_map,
 )
 
@@ -50,6 +51,11 @@ METHODS = MethodsText(
 )
 SOFTWARE = {"bids_fx": "1.2.3", "numpy": "2.0.0"}
 MINUS = "\N{MINUS SIGN}"
+NUMBERS = {
+    "combined": MapNumbers(
+        cutoff=4.125, peak_z=8.0, xyz=(3.0, -1.0, 0.0), lowest=-4.0, n_above=7, at_combined=8.0
+    )
+}
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -388,6 +394,7 @@ def test_peaks_are_those_of_the_published_maps(published: tuple[Plan, Path]) -> 
     z = np.full((6, 7, 5), 0.5)
     z[4, 1, 3], z[2, 3, 2], z[0, 0, 1] = 6.5, 2.25, -5.0
     write_map(path, z)
+    publish_peaks(plan, out_dir)
     rows = report(plan, out_dir).table("Peaks of the z maps")
     shown = "|z| > 3.29"
     assert rows[:4] == [
@@ -413,11 +420,37 @@ def test_combined_map_with_a_lower_peak_is_told(tmp_path: Path) -> None:
     assert "The combined map does not have the higher peak: z = 5.50 against 6.00 (run-2)." in text
 
 
-def test_damaged_map_is_told_as_missing(published: tuple[Plan, Path]) -> None:
+@pytest.mark.parametrize("content", ["{", "[]", '{"Threshold": {"Z": {}}, "Peaks": {"a": {}}}'])
+def test_peaks_are_told_as_missing_where_their_record_is_damaged(
+    published: tuple[Plan, Path], content: str
+) -> None:
     plan, out_dir = published
-    (out_dir / paths.statmap(plan.runs[0].entities, "face", "z")).write_bytes(b"\x1f\x8b nothing")
+    path = out_dir / paths.sidecar(paths.group_clusters(plan.groups[0])["face"])
+    path.write_text(content)
+    page = report(plan, out_dir)
+    assert page.table("Peaks of the z maps")[2] == ["run-1", *["missing"] * 6]
+    assert "combined (2 runs): missing; run-1: missing" in " ".join(
+        str(a["alt"]) for a in page.all("img")
+    )
+
+
+def test_no_z_map_is_read_for_what_the_figures_told_already(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    before = report(plan, out_dir)
+    for path in out_dir.rglob("*stat-z_statmap.nii.gz"):
+        path.write_bytes(b"\x1f\x8b nothing")
+    after = report(plan, out_dir)
+    assert after.table("Peaks of the z maps") == before.table("Peaks of the z maps")
+    assert [a["alt"] for a in after.all("img")] == [a["alt"] for a in before.all("img")]
+    assert "The combined map has the higher peak: z = 8.00 against 6.00 (run-2)." in after.text
+
+
+def test_map_without_any_result_has_no_peak(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    write_map(out_dir / paths.statmap(plan.runs[0].entities, "face", "z"), np.zeros((6, 7, 5)))
+    publish_peaks(plan, out_dir)
     rows = report(plan, out_dir).table("Peaks of the z maps")
-    assert rows[2] == ["run-1", *["missing"] * 6]
+    assert rows[2] == ["run-1", *["n/a"] * 6]
 
 
 def test_ten_highest_clusters_are_listed_and_the_rest_counted(
@@ -455,11 +488,14 @@ def test_threshold_that_is_told_is_that_of_the_figures_whoever_drew_them(
     drawn = replace(plan, report=replace(plan.report, threshold=threshold))
     group = plan.groups[0]
     for item in group.contrasts:
-        write_cluster_sidecar(drawn, group, item, {"combined": 4.125}, {}, out_dir)
+        write_cluster_sidecar(drawn, group, item, NUMBERS, {}, out_dir)
     page = report(plan, out_dir)
     told = "a false discovery rate of .01 over the voxels of each map (Benjamini and Hochberg's;"
     assert page.text.count(told) == 2 * 3  # figure, peaks and clusters of two contrasts
     assert "two-sided p values): |z| > 4.12." in page.text
+    assert page.table("Peaks of the z maps")[1][4] == "|z| > 4.12"
+    (face, _) = [a["alt"] for a in page.all("img") if "glass brain" in str(a["alt"])]
+    assert "7 voxels with |z| > 4.12" in str(face)
     assert "not corrected" not in page.text
 
 
@@ -480,12 +516,12 @@ def test_clusters_are_told_with_their_regions_and_the_atlas(published: tuple[Pla
     path = out_dir / paths.group_clusters(group)["face"]
     write_clusters(path, [("combined", cluster) for cluster in clusters])
     sides = ({"Atlas": "An atlas"}, {"RegionsLeftOut": "a.tsv is no table of regions"})
-    write_cluster_sidecar(plan, group, group.contrasts[0], {"combined": 4.0}, sides[0], out_dir)
+    write_cluster_sidecar(plan, group, group.contrasts[0], NUMBERS, sides[0], out_dir)
     page = report(plan, out_dir)
     rows = page.table("Clusters")
     assert [row[3] for row in rows] == ["Region", "Left <b>Pole", "n/a"]
     assert "Region of the peak: An atlas." in page.text
-    write_cluster_sidecar(plan, group, group.contrasts[0], {"combined": 4.0}, sides[1], out_dir)
+    write_cluster_sidecar(plan, group, group.contrasts[0], NUMBERS, sides[1], out_dir)
     page = report(plan, out_dir)
     assert "Region" not in page.table("Clusters")[0]
     assert "Without regions: a.tsv is no table of regions." in page.text
@@ -555,7 +591,7 @@ def test_maps_made_beforehand_are_told_with_their_degrees_of_freedom(tmp_path: P
         for i, dof in ((1, 20.0), (2, None))
     ]
     plan = make_plan(runs)
-    publish_all(replace(plan, runs=()), tmp_path)
+    publish_all(plan, tmp_path)
     page = report(plan, tmp_path)
     rows = page.table("Runs:")
     assert rows[1][6:] == ["20", "1 of 1", "made beforehand"]
@@ -777,4 +813,4 @@ def test_report_is_written_from_maps_alone(tmp_path: Path) -> None:
     publish_maps(plan, tmp_path)
     page = report(plan, tmp_path)
     assert "Incomplete" in page.text
-    assert page.table("Peaks of the z maps")[1][1] == "8.00"
+    assert page.table("Peaks of the z maps")[1][1] == "missing"

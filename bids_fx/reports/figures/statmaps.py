@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.derivatives.clusters import MapNumbers
 from bids_fx.report_settings import Threshold
 from bids_fx.reports.figures.cuts import (
     StatRow,
@@ -44,7 +45,7 @@ from bids_fx.reports.figures.mosaics import (
 )
 from bids_fx.reports.figures.scales import Scale, bar_of, colours_of, scale_of
 from bids_fx.reports.figures.style import styled
-from bids_fx.reports.maps import Summary, is_covered, summarize
+from bids_fx.reports.maps import Volume, is_covered, summarize, value_at
 from bids_fx.reports.thresholds import cutoff_told, threshold_told, z_cutoff
 from bids_fx.reports.wording import coordinates, count, number
 
@@ -70,14 +71,16 @@ def draw_statmaps(
     threshold: Threshold,
     cuts: Sequence[float] | None = None,
     one_sided: bool = False,
+    facts: Sequence[RowFacts] = (),
 ) -> Iterator[Figure]:
     r"""Draw z maps one row a map: a glass brain, and the same axial cuts of all.
 
     Parameters
     ----------
     rows : iterable of StatRow
-        At least one; the first (the combined map) chooses the cuts. Gone through twice, so that
-        rows which are read anew each time are in memory one at a time.
+        At least one; the first (the combined map) chooses the cuts. Gone through once to learn
+        of them and once to draw them, so that rows which are read anew each time are in memory
+        one at a time.
     title : str
         Stands above the figure.
     threshold : Threshold
@@ -86,6 +89,8 @@ def draw_statmaps(
         World z coordinates in mm; None lets `choose_cuts` choose.
     one_sided : bool
         Whether z is never negative, as that of an F test; the colours then start at 0.
+    facts : sequence of RowFacts
+        What `learn_rows` returned of the rows, with the cuts, if it was asked before.
 
     Yields
     ------
@@ -100,10 +105,12 @@ def draw_statmaps(
     cut, each pixel shows z of the nearest voxel on the background, which is sampled linearly; in
     a glass brain, the z of the largest \|z\| on the line of sight. Left is left.
     """
-    facts, levels = _learn_all(rows, threshold, cuts)
+    if not facts or cuts is None:
+        facts, cuts = learn_rows(rows, threshold, cuts)
+    levels = tuple(cuts)
     scale = scale_of(
         max(fact.largest for fact in facts),
-        min(fact.cutoff for fact in facts),
+        min(fact.numbers.cutoff for fact in facts),
         one_sided=one_sided,
     )
     frame = _Frame(
@@ -175,60 +182,71 @@ class _Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
+class RowFacts:
     """What is kept of a row while the others are read.
 
     Parameters
     ----------
     name : str
         What the map is, for people.
-    cutoff : float
-        The |z| above which its voxels are coloured.
-    numbers : Summary or None
-        None where there is no result.
+    numbers : MapNumbers
+        Its peak, threshold and extent; the first row counts as the combined map.
     low, high : ndarray of shape (3,)
         World coordinates in mm that the results span; without any, the whole grid's.
     """
 
     name: str
-    cutoff: float
-    numbers: Summary | None
+    numbers: MapNumbers
     low: FloatArray
     high: FloatArray
 
     @property
     def largest(self) -> float:
         """The greatest |z|; 0 where there is no result."""
-        if self.numbers is None:
+        if self.numbers.peak_z is None:
             return 0.0
-        return max(abs(self.numbers.peak.value), abs(self.numbers.lowest))
+        return max(abs(self.numbers.peak_z), abs(self.numbers.lowest))
 
 
-def _learn_all(
+def learn_rows(
     rows: Iterable[StatRow], threshold: Threshold, cuts: Sequence[float] | None
-) -> tuple[list[_Facts], tuple[float, ...]]:
-    """Return what is kept of the rows, and the cuts."""
-    facts: list[_Facts] = []
+) -> tuple[list[RowFacts], tuple[float, ...]]:
+    """Return what is kept of rows as `draw_statmaps` takes them, and the cuts."""
+    facts: list[RowFacts] = []
     levels: tuple[float, ...] = () if cuts is None else tuple(cuts)
     for row in rows:
-        facts.append(_learn(row, threshold))
-        levels = levels or choose_cuts(row.z, row.affine, facts[0].cutoff)
+        facts.append(_learn(row, threshold, facts[0].numbers if facts else None))
+        levels = levels or choose_cuts(row.z, row.affine, facts[0].numbers.cutoff)
     return facts, levels
 
 
-def _learn(row: StatRow, threshold: Threshold) -> _Facts:
-    """Return what is kept of a row."""
+def _learn(row: StatRow, threshold: Threshold, first: MapNumbers | None) -> RowFacts:
+    """Return what is kept of a row; what the first one is like is None for itself."""
     cutoff = z_cutoff(row.z, threshold)
-    numbers = summarize(row.z, row.affine, cutoff)
-    shown = is_covered(row.z) if numbers is not None else np.ones(row.z.shape, bool)
+    found = summarize(row.z, row.affine, cutoff)
+    if found is None:
+        numbers, shown = MapNumbers(cutoff=cutoff), np.ones(row.z.shape, bool)
+    else:
+        place = found.peak.xyz if first is None else first.xyz
+        is_known = first is None or first.peak_z is not None
+        volume = Volume(data=row.z, affine=row.affine)
+        numbers = MapNumbers(
+            cutoff=cutoff,
+            peak_z=found.peak.value,
+            xyz=found.peak.xyz,
+            lowest=found.lowest,
+            n_above=found.n_above,
+            at_combined=value_at(volume, place) if is_known else math.nan,
+        )
+        shown = is_covered(row.z)
     low, high = find_extent(shown, row.affine)
-    return _Facts(name=row.name, cutoff=cutoff, numbers=numbers, low=low, high=high)
+    return RowFacts(name=row.name, numbers=numbers, low=low, high=high)
 
 
 @styled
 def _draw_band(
     rows: Iterable[StatRow],
-    facts: Sequence[_Facts],
+    facts: Sequence[RowFacts],
     frame: _Frame,
     *,
     head: tuple[str, str] | None,
@@ -245,7 +263,7 @@ def _draw_band(
         top = total - above - index * pitch
         _describe(figure, facts[index], frame.scale, middle=top - _LINE / 2)
         figure.figimage(
-            _paint(row, facts[index].cutoff, frame),
+            _paint(row, facts[index].numbers.cutoff, frame),
             xo=MARGIN,
             yo=top - _LINE - frame.height,
         )
@@ -254,9 +272,9 @@ def _draw_band(
     return figure
 
 
-def _windows(facts: Sequence[_Facts], n_levels: int) -> tuple[Window, ...]:
+def _windows(facts: Sequence[RowFacts], n_levels: int) -> tuple[Window, ...]:
     """Return the windows around the results of all rows: of each view, and of the cuts."""
-    known = [fact for fact in facts if fact.numbers is not None] or facts
+    known = [fact for fact in facts if fact.numbers.peak_z is not None] or facts
     low = np.min([fact.low for fact in known], axis=0)
     high = np.max([fact.high for fact in known], axis=0)
     axes = [[view.right, view.up] for view in VIEWS]
@@ -334,31 +352,31 @@ def _mark(figure: Figure, frame: _Frame, *, top: int) -> None:
     mark_sides(figure, panels)
 
 
-def _describe(figure: Figure, fact: _Facts, scale: Scale, *, middle: float) -> None:
+def _describe(figure: Figure, fact: RowFacts, scale: Scale, *, middle: float) -> None:
     """Write a row's name and numbers above it."""
     name = fitting(fact.name, _NAME, 10.5, bold=True) or "?"
     end = write(figure, MARGIN, middle, name, 10.5, LIGHT, bold=True)
     write(figure, end + 18, middle, _row_text(fact, scale), 9.5, DIM)
 
 
-def _row_text(fact: _Facts, scale: Scale) -> str:
+def _row_text(fact: RowFacts, scale: Scale) -> str:
     """Return the numbers of a row; a scale from 0 has no minimum to tell."""
     numbers, one_sided = fact.numbers, scale.low == 0
-    if numbers is None:
+    if numbers.peak_z is None:
         return "no voxel has a result"
-    parts = [f"peak z {number(numbers.peak.value)} at {coordinates(numbers.peak.xyz)} mm"]
+    parts = [f"peak z {number(numbers.peak_z)} at {coordinates(numbers.xyz)} mm"]
     parts += [] if one_sided else [f"min z {number(numbers.lowest)}"]
-    if math.isinf(fact.cutoff):
+    if math.isinf(numbers.cutoff):
         parts.append("no voxel survives")
     else:
         above = count(numbers.n_above, "voxel", "no")
-        parts.append(f"{above} with {cutoff_told(fact.cutoff, one_sided=one_sided)}")
+        parts.append(f"{above} with {cutoff_told(numbers.cutoff, one_sided=one_sided)}")
     return "   ·   ".join(parts)
 
 
-def _level_of_peak(fact: _Facts, levels: Sequence[float]) -> int | None:
+def _level_of_peak(fact: RowFacts, levels: Sequence[float]) -> int | None:
     """Return which cut goes through the peak, if one does."""
-    if fact.numbers is None:
+    if fact.numbers.peak_z is None:
         return None
-    distances = np.abs(np.asarray(levels) - fact.numbers.peak.xyz[2])
+    distances = np.abs(np.asarray(levels) - fact.numbers.xyz[2])
     return int(distances.argmin()) if distances.min() < 0.5 else None
