@@ -14,13 +14,14 @@ from bids_fx.calls import Call, Failure
 from bids_fx.cli.outcomes import Outcome, tell
 from bids_fx.cli.session import BATCH, Session
 from bids_fx.derivatives.calls import read_calls, restored
+from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.holdings import failure_reasons, missing_outputs, refreshed
 from bids_fx.derivatives.status import drawable
 from bids_fx.derivatives.write import locked
 from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.records import Plan
-from bids_fx.report_settings import ReportSettings
+from bids_fx.records import Plan, Todo
+from bids_fx.report_settings import ReportSettings, Threshold
 from bids_fx.settings import AnalysisSettings, Invocation, setting_text
 from bids_fx.suggest import listed
 
@@ -134,19 +135,46 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
             )
             for name in participants
         }
-        plans = [
-            [restored(one.plan, out_dir) for one in analyses(calls)] for calls in batch.values()
+        keeps_threshold = "threshold" not in session.invocation.given
+        work = [
+            [
+                part
+                for one in analyses(calls)
+                for part in _drawn(
+                    restored(one.plan, out_dir), out_dir, keeps_threshold=keeps_threshold
+                )
+            ]
+            for calls in batch.values()
         ]
         failures: list[tuple[str, Failure]] = []
-        # The analyses of a participant have nodes of the same names: one after the other.
-        for layer in zip_longest(*plans):
-            due = [(plan, todo) for plan in layer if plan and (todo := drawable(plan, out_dir))]
+        # The parts of a participant have nodes of the same names: one after the other.
+        for layer in zip_longest(*work):
+            due = [part for part in layer if part is not None]
             failures += session.run_nodes(due) if due else []
         outcomes = []
         for name, calls in batch.items():
             own = [failure for one, failure in dict.fromkeys(failures) if one == name]
             outcomes.append(tell(_judged(calls, own, out_dir), out_dir, session.n_threads))
     return outcomes
+
+
+def _drawn(plan: Plan, out_dir: Path, *, keeps_threshold: bool) -> Iterator[tuple[Plan, Todo]]:
+    """Iterate over what is drawn of a plan, by the threshold that it is drawn with.
+
+    Contrasts of several calls may have been drawn with several: each keeps its own, unless one is
+    asked for now.
+    """
+    todo = drawable(plan, out_dir)
+    groups = {group.key: group for group in plan.groups}
+    parts: dict[Threshold, set[tuple[str, str]]] = {plan.report.threshold: set()}
+    for key, label in todo.group_figures:
+        drawn = drawn_threshold(groups[key], label, out_dir) if keeps_threshold else None
+        parts.setdefault(drawn or plan.report.threshold, set()).add((key, label))
+    for threshold, figures in sorted(parts.items(), key=lambda part: str(part[0])):
+        is_own = threshold == plan.report.threshold
+        part = replace(todo if is_own else Todo(), group_figures=frozenset(figures))
+        if part:
+            yield replace(plan, report=replace(plan.report, threshold=threshold)), part
 
 
 def _judged(calls: Sequence[Call], failures: Sequence[Failure], out_dir: Path) -> tuple[Call, ...]:

@@ -139,7 +139,7 @@
     const step = 10 ** -digits();
     const end = Math.ceil(map.limit / step) * step;
     const name = map.signed ? `|${map.statistic}|` : map.statistic;
-    const first = map.statistic === "z" ? `at the report\u2019s, ${catalogue.threshold}`
+    const first = map.threshold ? `at the report\u2019s, ${map.threshold}`
       : `where ${catalogue.hidden} % of the voxels have no colour`;
     find("threshold-name").textContent =
       `Coloured: ${name} above${map.units && `, in ${map.units}`} (starts ${first})`;

@@ -32,8 +32,8 @@ _FOREST = (
     "Left: the effect of each {noun} ({units}) with its 95 % interval, by its own degrees of "
     "freedom; the area of its mark is its weight in the combined effect, the diamond, which is "
     "as wide as its interval. Right: combined z without this {noun}; the one that changes it "
-    "most is marked. Q is Cochran's; its p is by Welch's F, since chi-square would be liberal where "
-    "variances are estimated. A peak is chosen for its height, so that effects there tend to be "
+    "most is marked. Q is Cochran's; its p is by Welch's F, since chi-square would be liberal "
+    "where variances are estimated. A peak is chosen for its height, so that effects there tend to be "
     "too large."
 )
 

@@ -14,7 +14,6 @@ import numpy as np
 from bids_fx.records import Plan
 from bids_fx.reports.maps import FloatArray, Volume, is_covered, world_coordinates
 from bids_fx.reports.page import ViewerPart
-from bids_fx.reports.thresholds import threshold_briefly
 from bids_fx.reports.viewer_choice import FLAT, HIDDEN_PERCENT, Background, Choice, choices
 from bids_fx.reports.viewer_maps import Box, Packed, encode, pack_background, pack_map
 from bids_fx.threads import map_in_order
@@ -56,8 +55,7 @@ def viewer_part(plans: Sequence[Plan], out_dir: Path, *, room: int, n_threads: i
     ViewerPart
         A sentence alone where there is no viewer.
     """
-    settings = plans[0].report
-    if settings.static:
+    if plans[0].report.static:
         return ViewerPart(sentence=_LEFT_OUT)
     library = _library()
     if library is None:
@@ -66,7 +64,6 @@ def viewer_part(plans: Sequence[Plan], out_dir: Path, *, room: int, n_threads: i
     packed = encode(library.encode())
     contents = _Contents(room=max(LEAST_BYTES, room - len(packed) - len(script)))
     left_out = contents.fill(choices(plans, out_dir), n_threads)
-    told = threshold_briefly(settings.threshold)
     if not contents.maps:
         return ViewerPart(sentence=_NO_MAP)
     return ViewerPart(
@@ -74,7 +71,7 @@ def viewer_part(plans: Sequence[Plan], out_dir: Path, *, room: int, n_threads: i
         library=library,
         packed_library=packed,
         licence=_package_text("niivue-licence.txt"),
-        catalogue=_json({"threshold": told, "hidden": HIDDEN_PERCENT, **contents.record()}),
+        catalogue=_json({"hidden": HIDDEN_PERCENT, **contents.record()}),
         blocks=tuple(contents.blocks),
         left_out=_by_kind(left_out),
     )
@@ -154,6 +151,7 @@ class _Contents:
                     "result": choice.result,
                     "statistic": statistic(choice.stat),
                     "units": choice.units,
+                    "threshold": choice.threshold,
                     "signed": not choice.one_sided,
                     "limit": limits[choice.group, choice.contrast, choice.stat],
                     **values,

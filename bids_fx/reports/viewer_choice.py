@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import as_drawn
 from bids_fx.inputs import RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 from bids_fx.reports import maps
 from bids_fx.reports.anatomy import find_anatomy
-from bids_fx.reports.thresholds import z_cutoff
+from bids_fx.reports.thresholds import threshold_briefly, z_cutoff
 from bids_fx.reports.titles import combined_title, effect_units, group_title, run_title
 
 #: What is taken into a page whose room is limited, the first first. What is not combined any
@@ -68,6 +69,8 @@ class Choice:
         Reads it; raises OSError where it is missing or damaged.
     cutoff : callable
         Of its values, the one beyond which voxels are coloured at first.
+    threshold : str
+        Which threshold of the report that is, for people; empty where it is none.
     background : Background
         What is behind it.
     one_sided : bool
@@ -83,6 +86,7 @@ class Choice:
     key: str
     read: Callable[[], maps.Volume]
     cutoff: Callable[[maps.FloatArray], float]
+    threshold: str
     background: Background
     one_sided: bool
 
@@ -107,7 +111,8 @@ def choices(plans: Sequence[Plan], out_dir: Path) -> list[Choice]:
                 name = f"{name} (analysis {number})"
             names.add(name)
             for item in group.estimable:
-                found += _Source(plan, group, item, out_dir).choices(name)
+                drawn = as_drawn(plan, group, item.contrast.label, out_dir)
+                found += _Source(drawn, group, item, out_dir).choices(name)
     return sorted(found, key=lambda choice: choice.rank)
 
 
@@ -154,6 +159,7 @@ class _Source:
             key=f"{result.entities} {label} {stat}",
             read=self._reader(result, label, stat),
             cutoff=self._cutoff(stat),
+            threshold=threshold_briefly(self.plan.report.threshold) if stat == "z" else "",
             background=self._background(),
             one_sided=self.item.contrast.test == "F" or stat == "isq",
         )

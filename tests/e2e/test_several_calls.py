@@ -188,3 +188,19 @@ def test_reports_alone_tell_what_is_missing_by_now(out, dataset, capsys):
     assert run(dataset, out, "--reports-only") == 1
     assert capsys.readouterr().err.count("1 planned outputs are missing") == 2
     assert "2 planned outputs are missing" in text_of(out / "sub-01.html")
+
+
+def test_each_call_keeps_its_threshold_until_another_is_asked_for(out, dataset):
+    by_rate = ("--contrast", "face", "--space", MNI, "--threshold", "fdr:0.04")
+    assert run(dataset, out, *by_rate) == 0
+    assert run(dataset, out, "--contrast", "face", "--space", "T1w") == 0
+    before = outputs(out)
+    first, second = "a false discovery rate of .04", "p < .001 two-sided"
+    # Of the figure, the peaks and the clusters.
+    text = text_of(out / "sub-01.html")
+    assert (text.count(first), text.count(second)) == (3, 3)
+    assert run(dataset, out, "--reports-only") == 0
+    assert outputs(out) == before
+    assert run(dataset, out, "--reports-only", "--threshold", "bonferroni:0.03") == 0
+    text = text_of(out / "sub-01.html")
+    assert (text.count(first), text.count(second), text.count("p < .03 two-sided")) == (0, 0, 6)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import drawn_maps
 from bids_fx.records import Plan
 from bids_fx.report_settings import ReportSettings, Threshold
 from bids_fx.reports import viewer
@@ -27,6 +28,7 @@ from tests.small_plans import (
     make_run,
     make_run_maps,
     publish_maps,
+    publish_peaks,
     write_map,
     z_values,
 )
@@ -106,11 +108,24 @@ def test_viewer_starts_at_the_threshold_of_the_report(published: tuple[Plan, Pat
     part = part_of(replace(plan, report=settings), out_dir=out_dir)
     z, effect, *_ = records(part)
     assert z["start"] == pytest.approx(1.959964, abs=1e-6)
-    assert json.loads(part.catalogue)["threshold"] == "p < .05, uncorrected"
+    assert z["threshold"] == "p < .05, uncorrected"
+    assert not effect["threshold"]
     values = np.abs(z_values(99, 8.0)) / 10
     expected = np.percentile(values[np.isfinite(values)].astype(np.float32), 95)
     assert effect["start"] == pytest.approx(expected)
     assert json.loads(part.catalogue)["hidden"] == 95
+
+
+def test_viewer_starts_at_the_threshold_of_the_figures_whoever_drew_them(
+    published: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = published
+    threshold = Threshold(correction="bonferroni", error_rate=0.05)
+    publish_peaks(replace(plan, report=ReportSettings(threshold=threshold)), out_dir)
+    z, *_ = records(part_of(plan, out_dir=out_dir))
+    numbers = drawn_maps(plan.groups[0], "face", out_dir)
+    assert z["start"] == numbers["combined"].cutoff > 3.3
+    assert z["threshold"] == "p < .05, Bonferroni-corrected"
 
 
 def test_correction_that_no_voxel_survives_starts_at_the_largest_value(
