@@ -33,8 +33,8 @@ _FOREST = (
     "freedom; the area of its mark is its weight in the combined effect, the diamond, which is "
     "as wide as its interval. Right: combined z without this {noun}; the one that changes it "
     "most is marked. Q is Cochran's; its p is by Welch's F, since chi-square would be liberal "
-    "where variances are estimated. A peak is chosen for its height, so that effects there tend to be "
-    "too large."
+    "where variances are estimated. A peak is chosen for its height, so that effects there tend "
+    "to be too large."
 )
 
 #: Maps of which a figure's alternative text tells the peak.
