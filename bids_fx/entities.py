@@ -23,6 +23,9 @@ LONG_NAMES = {
 #: The same by short key, as they are called in a sentence.
 WORDS = {short: long for long, short in LONG_NAMES.items()}
 
+#: Of an image, and not of what its run is made of: events, confounds and designs are without.
+IMAGE_ENTITIES = ("space", "cohort", "res", "den")
+
 _PAIR = re.compile(r"([a-zA-Z]+)-([a-zA-Z0-9+]+)")
 
 

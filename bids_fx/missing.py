@@ -6,15 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bids_fx.drafts import Draft
-from bids_fx.entities import Entities
+from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.errors import Notice, Problem
 from bids_fx.inputs import Absence, RunMaps
 from bids_fx.places import Way
 from bids_fx.records import GroupPlan, RunPlan
 from bids_fx.settings import AnalysisSettings, digest
-
-#: Entities of an image that the name of an absent run may do without.
-_IMAGE_ENTITIES = ("space", "cohort", "res", "den")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +191,7 @@ def _belongs(absent: Entities, group: GroupPlan, way: Way) -> bool:
         over = [key for key in way.over if key != "ses" or group.level == "subject"]
         return group.entities.has(absent.without(*over))
     name = group.entities.without("echo", "part")
-    if not any(key in absent for key in _IMAGE_ENTITIES):
-        name = name.without(*_IMAGE_ENTITIES)
+    if not any(key in absent for key in IMAGE_ENTITIES):
+        name = name.without(*IMAGE_ENTITIES)
     place = way.place(absent)
     return place is not None and place.agrees(name)

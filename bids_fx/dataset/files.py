@@ -15,8 +15,6 @@ from bids_fx.errors import BIDSFXError, Problem
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Entities of an image that tables of the run do not depend on.
-IMAGE_ENTITIES = ("space", "cohort", "res", "den")
 NIFTI = (".nii.gz", ".nii")
 TABLES = (".tsv", ".tsv.gz")
 #: Folders below an analysis' output that hold no results.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bids_fx.dataset.files import (
-    IMAGE_ENTITIES,
     NIFTI,
     TABLES,
     Dataset,
@@ -14,7 +13,7 @@ from bids_fx.dataset.files import (
     merge_sidecars,
     nearest,
 )
-from bids_fx.entities import Entities, same_label
+from bids_fx.entities import IMAGE_ENTITIES, Entities, same_label
 from bids_fx.errors import BIDSFXError, ExitCode
 
 #: Entities that a combined series has lost, so that its raw sidecars may have them.

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bids_fx.dataset.files import IMAGE_ENTITIES, DatasetFile
-from bids_fx.entities import LONG_NAMES, WORDS, Entities, same_label
+from bids_fx.dataset.files import DatasetFile
+from bids_fx.entities import IMAGE_ENTITIES, LONG_NAMES, WORDS, Entities, same_label
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.settings import DataSelection
