@@ -301,7 +301,7 @@ def publish_tables(plan: Plan, out_dir: Path) -> None:
     for run in plan.runs:
         if isinstance(run.source, RunMaps):
             continue
-        write_contrasts(run, {item.contrast.label: 31.5 for item in run.estimable}, out_dir)
+        write_contrasts(run, out_dir)
 
 
 def make_residuals(n_scans: int, seed: int = 3) -> Residuals:
@@ -368,7 +368,9 @@ def publish_all(plan: Plan, out_dir: Path, **peaks: object) -> None:
     contents = {
         ".svg": TINY_SVG,
         ".png": TINY_PNG,
-        ".json": json.dumps({"dof": 31.0, "tsnr_median": 61.25}).encode(),
+        ".json": json.dumps(
+            {"dof": 31.0, "tsnr_median": 61.25, "EffectiveDegreesOfFreedom": 31.5}
+        ).encode(),
         ".tsv": CLUSTER_HEAD.encode(),
     }
     for path in paths.expected_outputs(plan):

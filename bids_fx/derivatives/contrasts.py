@@ -2,69 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.write import six_digits, write_table
-from bids_fx.records import GroupPlan, Plan, RunPlan
+from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
+
+#: Columns of the table of a run, which tells nothing that depends on the image and its space.
+#: `rows` counts those of the test, which are the numerator's degrees of freedom of F; `efficiency`
+#: is the smallest of its rows, `inflation` (the variance inflation factor) the largest.
+COLUMNS = (
+    *("contrast", "label", "formula", "estimable", "reason"),
+    *("test", "rows", "efficiency", "inflation"),
+)
 
 
-class ContrastRow(NamedTuple):
-    """A contrast in one run; NaN where it cannot be estimated.
-
-    Attributes
-    ----------
-    contrast, label, formula : str
-        As in the plan.
-    estimable : str
-        ``true`` or ``false``.
-    reason : str
-        Why not; ``n/a`` where it can be estimated.
-    test : str
-        ``t`` or ``F``.
-    rows : int
-        Number of rows, which is the numerator's degrees of freedom of F; 0 where it cannot be
-        estimated.
-    efficiency : float
-        The smallest of its rows.
-    inflation : float
-        The variance inflation factor, the largest of its rows.
-    dof_median : float
-        Degrees of freedom of t or of F's denominator, median over the voxels.
-    """
-
-    contrast: str
-    label: str
-    formula: str
-    estimable: str
-    reason: str
-    test: str
-    rows: int
-    efficiency: float
-    inflation: float
-    dof_median: float
-
-
-def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_dir: Path) -> Path:
+def write_contrasts(run: RunPlan, out_dir: Path) -> Path:
     """Write the table of a run's contrasts.
 
     Parameters
     ----------
     run : RunPlan
         A run that was fitted.
-    dof_medians : mapping of str to float or None
-        By label of the contrasts that it can estimate; None where no voxel has a result.
     out_dir : Path
         The output folder.
 
     Returns
     -------
     Path
-        The table.
+        The table; of a contrast that cannot be estimated it has the reason and no numbers.
     """
     lines = [
         (
@@ -75,14 +44,12 @@ def write_contrasts(run: RunPlan, dof_medians: Mapping[str, float | None], out_d
             item.reason,
             item.contrast.test,
             len(item.rows),
-            six_digits(min(item.efficiency, default=None)),
-            six_digits(_largest(item.inflation)),
-            six_digits(dof_medians.get(item.contrast.label)),
+            *map(six_digits, worst_row(item)),
         )
         for item in run.contrasts
     ]
     path = out_dir / paths.contrasts_table(run.entities)
-    write_table(path, ContrastRow._fields, lines)
+    write_table(path, COLUMNS, lines)
     return path
 
 
@@ -122,40 +89,11 @@ def write_group_contrasts(plan: Plan, group: GroupPlan, out_dir: Path) -> Path:
     return path
 
 
-def _largest(values: Sequence[float]) -> float | None:
-    """Return the largest value; NaN where there is one, whatever its place."""
-    return float(np.max(values)) if values else None
+def worst_row(item: RunContrast) -> tuple[float, float]:
+    """Return the smallest efficiency and the largest variance inflation factor of the rows.
 
-
-def read_contrasts(path: Path) -> list[ContrastRow]:
-    """Read a table that `write_contrasts` wrote.
-
-    Raises
-    ------
-    OSError
-        Where it is missing.
-    ValueError
-        Where it is damaged.
+    Both are NaN of a contrast that cannot be estimated, and where any row's is.
     """
-    head, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-    if tuple(head.split("\t")) != ContrastRow._fields:
-        raise ValueError(f"{path.name} does not have the columns of a table of contrasts")
-    rows = []
-    for line in lines:
-        contrast, label, formula, estimable, reason, test, n_rows, *numbers = line.split("\t")
-        efficiency, inflation, dof = (float("nan" if x == "n/a" else x) for x in numbers)
-        rows.append(
-            ContrastRow(
-                contrast=contrast,
-                label=label,
-                formula=formula,
-                estimable=estimable,
-                reason=reason,
-                test=test,
-                rows=int(n_rows),
-                efficiency=efficiency,
-                inflation=inflation,
-                dof_median=dof,
-            )
-        )
-    return rows
+    if not item.efficiency:
+        return math.nan, math.nan
+    return float(np.min(item.efficiency)), float(np.max(item.inflation))

@@ -152,7 +152,6 @@ def write_run(
     writer = ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
     remove_outputs(superseded_by_run(run), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
-    medians: dict[str, float | None] = {}
     published: dict[str, Path] = {}
 
     def images() -> Iterator[Callable[[], object]]:
@@ -166,12 +165,10 @@ def write_run(
         for item in run.estimable:
             # They are made now, for this contrast alone.
             maps, label = result.contrast_maps[item.contrast.label], item.contrast.label
-            medians[label] = _median(maps["dof"])
+            median = _median(maps["dof"])
             dofs = sidecars.constant_dofs(item, settings, result.dof)
             for stat in paths.contrast_stats(item.contrast):
-                particular = sidecars.run_contrast(
-                    item, stat, settings, result.dof, medians[label]
-                )
+                particular = sidecars.run_contrast(item, stat, settings, result.dof, median)
                 path = paths.statmap(run.entities, label, stat)
                 published[map_key(run.key, label, stat)] = out_dir / path
                 sidecar = {**common, **particular}
@@ -179,7 +176,7 @@ def write_run(
 
     for _ in map_in_order(_called, images(), n_threads):
         pass
-    write_contrasts(run, medians, out_dir)
+    write_contrasts(run, out_dir)
     quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
     write_traces(run, result.traces, result.residuals, out_dir)

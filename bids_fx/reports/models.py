@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.contrasts import read_contrasts
+from bids_fx.derivatives.contrasts import worst_row
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.derivatives.timeseries import read_traces
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
-from bids_fx.records import Plan, RunPlan
+from bids_fx.records import Plan, RunContrast, RunPlan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.captions import RunFacts, picture_text
-from bids_fx.reports.files import embed
+from bids_fx.reports.files import embed, read_json
 from bids_fx.reports.measures import measures_table
 from bids_fx.reports.overview import (
     ABSENT,
@@ -226,11 +226,7 @@ def _condition_table(source: BoldRun) -> Table:
 
 
 def _contrast_table(run: RunPlan, out_dir: Path) -> Table:
-    """Return how well the run can estimate each contrast, as its table in the folder says."""
-    try:
-        found = read_contrasts(out_dir / paths.contrasts_table(run.entities))
-    except (OSError, ValueError):
-        return Table(caption=f"Contrasts: {MISSING}", head=(), rows=())
+    """Return how well the run can estimate each contrast; its maps have degrees of freedom."""
     return Table(
         caption=(
             "Contrasts: their rows; efficiency (1 over the variance of the effect at a noise "
@@ -240,13 +236,23 @@ def _contrast_table(run: RunPlan, out_dir: Path) -> Table:
         head=("Contrast", "Test", "Rows", "Efficiency", "Variance inflation", "dof"),
         rows=tuple(
             (
-                row.contrast,
-                row.test,
-                str(row.rows),
-                *(brief(value) for value in (row.efficiency, row.inflation, row.dof_median)),
+                item.contrast.name,
+                item.contrast.test,
+                str(len(item.rows)),
+                *map(brief, worst_row(item)),
+                _median_dof(run, item, out_dir),
             )
-            for row in found
-            if row.rows
+            for item in run.estimable
         ),
         is_wide=True,
     )
+
+
+def _median_dof(run: RunPlan, item: RunContrast, out_dir: Path) -> str:
+    """Return the degrees of freedom of a contrast as the sidecar of its z map tells them."""
+    z_map = paths.statmap(run.entities, item.contrast.label, "z")
+    told = read_json(out_dir / paths.sidecar(z_map))
+    if "EffectiveDegreesOfFreedom" not in told:
+        return MISSING
+    value = told["EffectiveDegreesOfFreedom"]
+    return brief(value) if isinstance(value, int | float) else "n/a"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.contrasts import read_contrasts
 from bids_fx.derivatives.influence import read_influence
 from bids_fx.derivatives.results import (
     CombinedContrast,
@@ -149,11 +148,11 @@ def test_a_join_gets_the_covariance_of_an_f_contrast(run_folder):
 
 
 def test_the_table_of_contrasts_says_how_well_each_can_be_estimated(run_folder):
-    face, either = read_contrasts(run_folder / f"{ENTITIES}_run-1_contrasts.tsv")
-    assert face[:7] == ("face", "face", "face", "true", "n/a", "t", 1)
-    assert (face.efficiency, face.inflation, face.dof_median) == (12.5, 1.75, 35.0)
-    assert (either.test, either.rows) == ("F", 2)
-    assert np.isnan(either.dof_median)
+    text = (run_folder / f"{ENTITIES}_run-1_contrasts.tsv").read_text()
+    head, face, either = (line.split("\t") for line in text.splitlines())
+    assert head[5:] == ["test", "rows", "efficiency", "inflation"]
+    assert face == ["face", "face", "face", "true", "n/a", "t", "1", "12.5", "1.75"]
+    assert either[5:] == ["F", "2", "12.5", "1.75"]
 
 
 def test_runs_are_counted_in_whole_numbers_and_zero_outside(group_folder):

@@ -718,10 +718,17 @@ def test_how_well_each_contrast_can_be_estimated_is_told(tmp_path: Path) -> None
     ]
 
 
-def test_absent_table_of_contrasts_is_told(published: tuple[Plan, Path]) -> None:
-    plan, out_dir = published
-    (out_dir / paths.contrasts_table(plan.runs[0].entities)).unlink()
-    assert "Contrasts: missing" in report(plan, out_dir).text
+def test_absent_degrees_of_freedom_of_a_contrast_are_told(tmp_path: Path) -> None:
+    plan = make_plan([make_run("sub-01_task-x", contrasts=(FACE, ANY))])
+    publish_all(plan, tmp_path)
+    sidecars = [
+        tmp_path / paths.sidecar(paths.statmap(plan.runs[0].entities, item.label, "z"))
+        for item in (FACE, ANY)
+    ]
+    sidecars[0].unlink()
+    sidecars[1].write_text('{"EffectiveDegreesOfFreedom": null}')
+    rows = report(plan, tmp_path).table("Contrasts: their rows")
+    assert [row[-1] for row in rows] == ["dof", "missing", "n/a"]
 
 
 @pytest.mark.parametrize(("noise_model", "count"), [("ols", 0), ("ar1-yw", 0), ("ar1", 1)])
