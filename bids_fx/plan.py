@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from bids_fx.censoring import check_scans, explain_missing, warn_of_censoring
 from bids_fx.confounds import ConfoundStrategy
 from bids_fx.contrasts import run_contrasts
 from bids_fx.drafts import MOTION_COLUMNS, Draft, draft_plan
-from bids_fx.entities import Entities
+from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.errors import ExitCode, Notice, Problem
 from bids_fx.glm.contrasts import design_space
 from bids_fx.glm.design import Design, make_design
@@ -259,12 +259,10 @@ def _run_hash(
 
     Events, confounds, HRF, drift and timing are in the design matrix.
     """
-    matrix = np.ascontiguousarray(design.matrix, dtype="<f8")
     return digest(
         {
             "version": __version__,
-            "matrix": hashlib.sha256(matrix.tobytes()).hexdigest(),
-            "columns": [[column.name, column.role] for column in design.columns],
+            **design.identity,
             "censored": np.flatnonzero(~design.kept).tolist(),
             "contrasts": [
                 [
@@ -360,7 +358,21 @@ def _collisions(plan: Plan) -> list[Problem]:
                 remedy = "give the contrasts different names, or leave one of the nodes out"
             problems.append(Problem(where=name, found=found, remedy=remedy))
         owners[place] = owner
-    return problems
+    return [*problems, *_unlike_designs(plan)]
+
+
+def _unlike_designs(plan: Plan) -> Iterator[Problem]:
+    """Find designs that differ and would have one name, which is without the space."""
+    owners: dict[str, RunPlan] = {}
+    for run in plan.runs:
+        name = str(run.entities.without(*IMAGE_ENTITIES))
+        first = owners.setdefault(name, run)
+        if first.design_hash != run.design_hash:
+            yield Problem(
+                where=f"{name}_design.tsv",
+                found=f"the designs of {first.key} and {run.key} differ, in times or confounds",
+                remedy="give each --space an output folder of its own",
+            )
 
 
 def _about(plan: Plan, problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -15,7 +15,7 @@ from bids_fx.groups import GroupCell, GroupContrast, GroupPlan, Level
 from bids_fx.inputs import Absence, BoldRun, RunMaps
 from bids_fx.model import Contrast
 from bids_fx.report_settings import ReportSettings
-from bids_fx.settings import AnalysisSettings
+from bids_fx.settings import AnalysisSettings, digest
 from bids_fx.steps import ModelOutline, Step
 
 __all__ = [
@@ -155,6 +155,8 @@ class RunPlan:
         What the sidecars must say beyond the settings.
     columns : tuple of Column
         Those of `design` where that was left out.
+    hash_without_design : str
+        The `design_hash` where `design` was left out.
     """
 
     key: str
@@ -171,6 +173,7 @@ class RunPlan:
     on_disk: bool = False
     notes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    hash_without_design: str = ""
 
     def __repr__(self) -> str:
         """Return the key alone, since it names folders and stands in logs and crash files."""
@@ -183,12 +186,26 @@ class RunPlan:
     def outline(self) -> RunPlan:
         """Return the plan without its tables and matrices, to be passed around."""
         source = self.source.outline() if isinstance(self.source, BoldRun) else self.source
-        return replace(self, source=source, design=None, columns=self.design_columns)
+        return replace(
+            self,
+            source=source,
+            design=None,
+            columns=self.design_columns,
+            hash_without_design=self.design_hash,
+        )
 
     @property
     def design_columns(self) -> tuple[Column, ...]:
         """The columns of the design matrix; none for maps made beforehand."""
         return self.columns if self.design is None else self.design.columns
+
+    @property
+    def design_hash(self) -> str:
+        """Hash of the design and the contrasts of its columns; empty where there is none."""
+        if self.design is None:
+            return self.hash_without_design
+        contrasts = [[item.contrast.label, *item.rows] for item in self.contrasts]
+        return digest({**self.design.identity, "contrasts": contrasts})
 
     def hrf_models(self, settings: AnalysisSettings) -> tuple[str, ...]:
         """Return the HRF models of the design; none for one made beforehand."""

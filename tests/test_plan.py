@@ -231,6 +231,15 @@ def test_two_contrasts_of_one_label_are_a_problem_without_regard_to_case():
     assert "would both be written" in problems[0].found
 
 
+def test_designs_that_differ_between_spaces_are_a_problem():
+    spaces = ("sub-01_task-x_run-1_space-A", "sub-01_task-x_run-1_space-B")
+    first, second = (bold_run(name, condition("face", 3, 9, 20, 31)) for name in spaces)
+    assert not plan_of(first, second).problems
+    (problem,) = plan_of(first, replace(second, slice_time=0.5)).problems
+    assert problem.where == "sub-01_task-x_run-1_design.tsv"
+    assert "the designs of task-x_run-1_space-A and task-x_run-1_space-B differ" in problem.found
+
+
 def test_confounds_and_censored_scans_enter_the_design(rng):
     table = ConfoundTable(
         path=Path("c.tsv"),

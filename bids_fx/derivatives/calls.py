@@ -12,7 +12,7 @@ import numpy as np
 
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.holdings import still_holds
+from bids_fx.derivatives.holdings import published_design_hash, still_holds
 from bids_fx.derivatives.write import write_text
 from bids_fx.errors import BIDSFXError, Notice
 from bids_fx.glm.design import Column, Design
@@ -113,8 +113,9 @@ def restored(plan: Plan, out_dir: Path) -> Plan:
     Returns
     -------
     Plan
-        The paths of datasets that are not known lead nowhere; a run whose matrix is missing or
-        damaged has no design.
+        The paths of datasets that are not known lead nowhere; a run whose matrix is missing,
+        damaged or of another analysis (tables of designs have no space in their names) has no
+        design.
     """
     roots = _roots(out_dir)
 
@@ -206,7 +207,9 @@ def _roots(out_dir: Path) -> dict[str, Path]:
 
 
 def _read_design(run: RunPlan, out_dir: Path) -> Design | None:
-    """Read a design matrix of ours back; None where there is none, or it is damaged."""
+    """Read a design matrix of ours back; None where it is another's, damaged or not there."""
+    if published_design_hash(run, out_dir) != run.design_hash:
+        return None
     path = out_dir / paths.design(run.entities)
     try:
         told = json.loads((out_dir / paths.sidecar(paths.design(run.entities))).read_text())

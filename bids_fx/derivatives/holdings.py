@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
+from bids_fx.entities import IMAGE_ENTITIES
 from bids_fx.inputs import Absence, RunMaps
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 
@@ -121,8 +122,19 @@ def _tells_of(text: str, newer: Plan) -> bool:
     """Tell whether a text names a run or a group that a newer call has planned."""
     results: tuple[RunPlan | GroupPlan, ...] = (*newer.runs, *newer.groups)
     names = {one.key for one in results} | {str(one.entities) for one in results}
-    names |= {str(run.entities.without(*paths.IMAGE_ENTITIES)) for run in newer.runs}
+    names |= {str(run.entities.without(*IMAGE_ENTITIES)) for run in newer.runs}
     return any(re.search(rf"(?<!\w){re.escape(name)}(?![\w-])", text) for name in names)
+
+
+def published_design_hash(run: RunPlan, out_dir: Path) -> str | None:
+    """Return the hash of the design whose table has a run's name, which may be another space's.
+
+    Returns
+    -------
+    str or None
+        As `RunPlan.design_hash`; None where no sidecar tells it.
+    """
+    return _told(paths.sidecar(paths.design(run.entities)), "DesignHash", out_dir)
 
 
 def _held_groups(plan: Plan, newer: Plan, out_dir: Path) -> Iterator[GroupPlan]:
@@ -187,10 +199,16 @@ def _of_replaced(plan: Plan) -> set[PurePosixPath]:
     return {*images, *map(paths.sidecar, images), *others}
 
 
-def _settings_of(image: PurePosixPath, out_dir: Path) -> object:
+def _settings_of(image: PurePosixPath, out_dir: Path) -> str | None:
     """Return the hash of the settings that a published image is of; None where it has none."""
+    return _told(paths.sidecar(image), "SettingsHash", out_dir)
+
+
+def _told(sidecar: PurePosixPath, key: str, out_dir: Path) -> str | None:
+    """Return a text of a JSON file; None where it has none."""
     try:
-        values = json.loads((out_dir / paths.sidecar(image)).read_text(encoding="utf-8"))
+        values = json.loads((out_dir / sidecar).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return values.get("SettingsHash") if isinstance(values, dict) else None
+    value = values.get(key) if isinstance(values, dict) else None
+    return value if isinstance(value, str) else None

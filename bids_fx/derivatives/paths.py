@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from bids_fx.entities import Entities
+from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.inputs import RunMaps
 from bids_fx.model import Contrast
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
@@ -34,12 +34,7 @@ NOISE_STATS: dict[str, tuple[str, ...]] = {
 
 #: Figures of a run's model by what they are drawn from: its design, or what the fit has written.
 DESIGN_FIGURES = ("design", "corr", "contrasts")
-FIT_FIGURES = ("carpet", "model", "whiteness")
-#: That of the motion, which the fit writes too, but which does not depend on the image's space.
-MOTION_FIGURE = "motion"
-
-#: Entities of an image that a table of the run does not depend on.
-IMAGE_ENTITIES = ("space", "cohort", "res", "den")
+FIT_FIGURES = ("motion", "carpet", "model", "whiteness")
 
 MODELS = PurePosixPath("models")
 DATASET_FILES = (PurePosixPath("dataset_description.json"), PurePosixPath(".bidsignore"))
@@ -136,7 +131,7 @@ def influence(entities: Entities, label: str) -> PurePosixPath:
 
 
 def run_figure(entities: Entities, kind: str) -> PurePosixPath:
-    """Return the path of a run's figure; those of its images' values have the space."""
+    """Return the path of a run's figure; those of its fit have the space."""
     stem = folder(entities, "figures")
     if kind == "model":
         return stem / f"{entities}_desc-model_statmap.png"
@@ -258,7 +253,7 @@ def fit_figures(run: RunPlan) -> dict[str, PurePosixPath]:
     if isinstance(run.source, RunMaps):
         return {}
     has_motion = run.source.confounds_file is not None
-    kinds = (*((MOTION_FIGURE,) if has_motion else ()), *FIT_FIGURES)
+    kinds = FIT_FIGURES if has_motion else FIT_FIGURES[1:]
     return {kind: run_figure(run.entities, kind) for kind in kinds}
 
 

@@ -340,6 +340,7 @@ def design(run: RunPlan, settings: AnalysisSettings, hashes: Mapping[str, str]) 
         **_convolution(run, settings),
         "Sources": sorted(source.uris[file] for file in table_inputs(run)),
         "InputHashes": dict(hashes),
+        "DesignHash": run.design_hash,
     }
 
 

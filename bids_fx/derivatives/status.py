@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import drawn_threshold
+from bids_fx.derivatives.holdings import published_design_hash
 from bids_fx.derivatives.results import published_maps
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.superseded import (
@@ -122,12 +123,12 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
     """
     if isinstance(run.source, RunMaps):
         return True
-    return _all_exist(out_dir, paths.run_tables(run)) and _vouched(
-        out_dir,
-        paths.run_images(run),
-        run.settings_hash,
-        run_inputs(run),
-        hashes,
+    # The table of the design may have been another space's since.
+    are_tables_there = _all_exist(out_dir, paths.run_tables(run)) and (
+        published_design_hash(run, out_dir) == run.design_hash
+    )
+    return are_tables_there and _vouched(
+        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), hashes
     )
 
 

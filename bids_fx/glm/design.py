@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -122,6 +123,15 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What tells it from other designs: a hash of the matrix; names and roles of columns."""
+        matrix = np.ascontiguousarray(self.matrix, dtype="<f8")
+        return {
+            "matrix": hashlib.sha256(matrix.tobytes()).hexdigest(),
+            "columns": [[column.name, column.role] for column in self.columns],
+        }
 
     @property
     def kept(self) -> BoolArray:

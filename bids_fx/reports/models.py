@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.contrasts import worst_row
+from bids_fx.derivatives.holdings import published_design_hash
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.derivatives.timeseries import read_traces
@@ -86,18 +87,26 @@ def run_part(
         What its quality must keep.
     """
     facts = _read_facts(run, name, out_dir)
+    is_foreign = published_design_hash(run, out_dir) not in {None, run.design_hash}
+    figures = paths.fit_figures(run) if is_foreign else paths.run_figures(run)
     pictures = []
-    for kind, path in paths.run_figures(run).items():
+    for kind, path in figures.items():
         text = picture_text(kind, facts)
         picture = embed(path, out_dir, title=text.title, caption=text.caption, alt=text.alt)
         pictures.append(replace(picture, is_wide=picture.is_wide or kind in _WIDE))
     return RunPart(
         anchor=anchor,
         title=name,
-        text=_run_text(run),
+        text=" ".join(filter(None, (_run_text(run), _FOREIGN_DESIGN if is_foreign else ""))),
         pictures=tuple(pictures),
         tables=_run_tables(run, out_dir, facts.measures, limits),
     )
+
+
+_FOREIGN_DESIGN = (
+    "The design table and its figures in the output folder are of another analysis of this run "
+    "(another space), and are not shown here; the same call again restores them."
+)
 
 
 def _read_facts(run: RunPlan, name: str, out_dir: Path) -> RunFacts:

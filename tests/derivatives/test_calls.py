@@ -111,6 +111,25 @@ def test_design_matrices_are_read_back(tmp_path):
     np.testing.assert_array_equal(found.matrix, run.design.matrix)
 
 
+@pytest.mark.parametrize("change", ["matrix", "role", "contrasts"])
+def test_a_design_matrix_of_another_analysis_is_not_read_back(tmp_path, change):
+    run = make_run(BOTH[0])
+    source = replace(run.source, events_files=(), confounds_file=None)
+    run = replace(run, source=source, confounds=replace(run.confounds, columns=()))
+    first, *rest = run.design.columns
+    other = {
+        "matrix": replace(run, design=replace(run.design, matrix=run.design.matrix + 1e-12)),
+        "role": replace(
+            run, design=replace(run.design, columns=(replace(first, role="drift"), *rest))
+        ),
+        "contrasts": replace(run, contrasts=run.contrasts[:1]),
+    }[change]
+    (kept,) = joined(call(make_plan((run,))), tmp_path)
+    for written, is_read in ((run, True), (other, False)):
+        write_design(written, kept.plan.settings, tmp_path)
+        assert (restored(kept.plan, tmp_path).runs[0].design is not None) is is_read
+
+
 def test_columns_of_designs_are_kept_where_the_matrix_is_not_there(tmp_path):
     (kept,) = joined(call(plan_of(*BOTH)), tmp_path)
     run = restored(kept.plan, tmp_path).runs[0]

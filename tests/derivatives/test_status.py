@@ -153,6 +153,18 @@ def test_a_missing_output_of_a_run_fits_it_again(done, ending):
     assert len(left.runs) == len(left.groups) == 1
 
 
+def test_a_design_table_of_another_space_fits_its_run_again(done):
+    truth, out = done
+    path = next(out.rglob("*run-1_design.json"))
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"InputHashes": {}}))
+    assert not todo(truth, out)
+    path.write_text(json.dumps(told | {"DesignHash": "another"}))
+    left = todo(truth, out)
+    assert [key for key in left.runs if "run-1" in key] == list(left.runs)
+    assert len(left.runs) == len(left.groups) == 1
+
+
 def test_a_missing_combined_map_combines_again_and_fits_nothing(done):
     truth, out = done
     (out / paths.statmap(plan_of(truth).groups[0].entities, "face", "q")).unlink()

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 
+import nibabel as nb
+import numpy as np
 import pytest
 
 from bids_fx.cli import rebuild
@@ -75,6 +77,58 @@ def test_calls_in_another_order_leave_the_same_report(out, dataset, tmp_path):
     for space in ("T1w", MNI):
         assert run(dataset, other, "--contrast", "face", "--space", space) == 0
     assert text_of(other / "sub-01.html") == text_of(out / "sub-01.html")
+
+
+def shared_files(out: Path) -> dict[str, bytes]:
+    """Return tables, sidecars and figures of runs that have no space in their names."""
+    found = (path for path in out.rglob("*_run-?_*") if path.is_file())
+    return {path.name: path.read_bytes() for path in found if "space-" not in path.name}
+
+
+def test_spaces_in_one_call_leave_the_same_tables_whichever_is_fitted_last(dataset, tmp_path):
+    data = Path(shutil.copytree(dataset.bids_dir, tmp_path / "data"))
+    for path in data.rglob("*space-T1w*_mask.nii.gz"):
+        image = nb.load(path)
+        half = np.asanyarray(image.dataobj).copy()
+        half[: half.shape[0] // 2] = 0
+        nb.save(nb.Nifti1Image(half, image.affine, image.header), path)
+    options = ["--contrast", "face", "--skip-bids-validation", "--space"]
+    left = []
+    for spaces in ([MNI, "T1w"], ["T1w", MNI], [MNI], ["T1w"]):
+        out = tmp_path / "-".join(spaces)
+        calls = [str(data), str(out), "participant", "--nprocs", "2", *options, *spaces]
+        assert main(calls) == 0
+        left.append(shared_files(out))
+    assert {name.partition("_run-1_")[2] for name in left[0]} == {
+        *("", "design.tsv", "design.json", "contrasts.tsv"),
+        *("design.svg", "corr.svg", "contrasts.svg"),
+    }
+    assert left == [left[0]] * 4
+    z_maps = (tmp_path / f"{MNI}-T1w").rglob("*_run-1_*contrast-face_stat-z_statmap.json")
+    medians = {json.loads(path.read_text())["EffectiveDegreesOfFreedom"] for path in z_maps}
+    assert len(medians) == 2
+
+
+def test_design_of_another_space_is_not_passed_off_as_this_one(out, dataset):
+    foreign = "The design table and its figures in the output folder are of another analysis"
+    first = shared_files(out)
+    assert foreign not in text_of(out / "sub-01.html")
+    other = ("--contrast", "face", "--space", "T1w", "--confounds", "none")
+    assert run(dataset, out, *other) == 0
+    second = shared_files(out)
+    unchanged = {name.partition("_run-")[2] for name in first if second[name] == first[name]}
+    assert unchanged == {"1_contrasts.svg", "2_contrasts.svg"}
+
+    newest, _, older = text_of(out / "sub-01.html").partition("Analysis 2 Its settings differ")
+    assert (newest.count(foreign), older.count(foreign)) == (0, 2)
+    assert run(dataset, out, "--reports-only", "--nprocs", "2") == 0
+    assert shared_files(out) == second
+
+    same = ("--contrast", "face", "--space", MNI)
+    assert run(dataset, out, *same) == 0
+    assert shared_files(out) == first
+    newest, _, older = text_of(out / "sub-01.html").partition("Analysis 2 Its settings differ")
+    assert (newest.count(foreign), older.count(foreign)) == (0, 2)
 
 
 def test_reports_alone_need_neither_data_nor_work_folder(out, dataset, tmp_path):

@@ -731,6 +731,22 @@ def test_absent_degrees_of_freedom_of_a_contrast_are_told(tmp_path: Path) -> Non
     assert [row[-1] for row in rows] == ["dof", "missing", "n/a"]
 
 
+def test_design_figures_of_another_analysis_are_not_shown(published: tuple[Plan, Path]) -> None:
+    plan, out_dir = published
+    first, second = plan.runs
+    pages = []
+    for hash_ in (first.design_hash, "another"):
+        for run, told in ((first, hash_), (second, second.design_hash)):
+            sidecar = out_dir / paths.sidecar(paths.design(run.entities))
+            sidecar.write_text(json.dumps({"DesignHash": told}))
+        pages.append(report(plan, out_dir))
+    own, another = pages
+    sentence = "The design table and its figures in the output folder are of another analysis"
+    assert [page.text.count(sentence) for page in pages] == [0, 1]
+    assert len(own.all("img")) - len(another.all("img")) == len(paths.DESIGN_FIGURES)
+    assert [page.text.count("Design matrix.") for page in pages] == [2, 1]
+
+
 @pytest.mark.parametrize(("noise_model", "count"), [("ols", 0), ("ar1-yw", 0), ("ar1", 1)])
 def test_degrees_of_freedom_by_voxel_are_told_where_they_are(
     tmp_path: Path, noise_model: str, count: int
