@@ -186,7 +186,9 @@ it into your paper, changed or not.
 
 
 def _software_fragments(plans: Sequence[Plan]) -> list[str]:
-    """Return the fragments about programs and settings."""
+    """Return the fragments about programs and settings; none where nothing was done with them."""
+    if not any(plan.runs for plan in plans):
+        return []
     chosen, _ = _settings_texts(plans)
     return ["60-software", "62-defaults", *(["61-chosen"] if chosen else [])]
 

@@ -75,7 +75,7 @@ class Standing:
     reasons : tuple of str
         What is wrong, one clause each.
     n_used, n_left_out : int
-        Runs with results, and those that have none.
+        Runs with results, and those that have none; a run in several spaces is one.
     contrasts : tuple of str
         Labels.
     n_warnings, n_missing : int

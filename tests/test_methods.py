@@ -803,7 +803,7 @@ def test_names_from_the_data_cannot_change_the_markdown() -> None:
 
 def test_text_without_any_run_is_short_and_says_so() -> None:
     text = render_methods([], VERSIONS)
-    assert text.markdown.startswith("There was no run to analyse.")
+    assert text.markdown.startswith("No run was analysed")
 
 
 def test_citation_files_are_the_text_with_references_and_the_bibliography() -> None:

@@ -15,6 +15,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import read_calls
 from bids_fx.derivatives.holdings import outputs_due
 from bids_fx.derivatives.states import Told, told_of
+from bids_fx.entities import Entities
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import RunMaps
 from bids_fx.quality import broken_limits
@@ -156,15 +157,21 @@ def _with_results(
     """Return a participant with what calls planned and left, and the outputs that are missing."""
     plans = [call.plan for call in made]
     there = _files(out_dir, standing.participant)
-    runs = {run.key: run for plan in reversed(plans) for run in plan.runs}
+    runs = {run.entities: run for plan in reversed(plans) for run in plan.runs}
     missing = {path for plan in plans for path in _missing(plan, there)}
-    n_used = sum(_is_used(run, missing) for run in runs.values())
-    absent = {absence.entities for plan in plans for absence in plan.absent_runs}
+    # A run in several spaces is one run, and used where all of it is there.
+    is_used: dict[Entities, bool] = {}
+    for entities, run in runs.items():
+        name = entities.without(*paths.IMAGE_ENTITIES)
+        is_used[name] = is_used.get(name, True) and _is_used(run, missing)
+    n_used = sum(is_used.values())
+    absences = (absence.entities for plan in plans for absence in plan.absent_runs)
+    absent = {one.without(*paths.IMAGE_ENTITIES) for one in absences}.difference(is_used)
     notices = {notice for plan in plans for notice in plan.notices if notice.warning}
     standing = replace(
         standing,
         n_used=n_used,
-        n_left_out=len(runs) - n_used + len(absent),
+        n_left_out=len(is_used) - n_used + len(absent),
         contrasts=tuple(dict.fromkeys(label for plan in plans for label in _labels_of(plan))),
         n_warnings=len(notices),
         n_missing=len(missing),

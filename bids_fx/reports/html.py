@@ -14,7 +14,8 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.quality import quality_failures
 from bids_fx.derivatives.write import write_text
-from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast
+from bids_fx.entities import Entities
+from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast, RunPlan
 from bids_fx.reports import models, overview, provenance
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.measures import worst_quality
@@ -79,7 +80,8 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
     )
     broken = tuple(dict.fromkeys(one for plan in plans for one in quality_failures(plan, out_dir)))
     counts = _Counts(
-        runs=len([run for plan in plans for run in plan.runs if run.key not in plan.replaced]),
+        runs=len(fits := _fits(plans)),
+        used=sum(all(models.has_maps(run, out_dir) for run in of_run) for of_run in fits.values()),
         problems=len(problems),
         failures=len(failures),
         missing=len(missing),
@@ -92,7 +94,7 @@ def _make_page(calls: Sequence[Call], out_dir: Path, methods: Sequence[MethodsTe
         version=__version__,
         verdict=verdict,
         state=state,
-        tiles=_tiles(plans, out_dir, counts),
+        tiles=_tiles(plans, counts),
         worst=worst_quality(plans, out_dir),
         analyses=parts,
         others=models.other_pictures(plans, out_dir),
@@ -117,9 +119,10 @@ def _details(failure: Failure, out_dir: Path) -> str:
 
 
 class _Counts(NamedTuple):
-    """What of all analyses there is how many of."""
+    """What of all analyses there is how many of; a run in several spaces is one."""
 
     runs: int
+    used: int
     problems: int
     failures: int
     missing: int
@@ -183,11 +186,11 @@ def _verdict(counts: _Counts) -> tuple[str, str]:
             f"Nothing was computed: the input has {count(counts.problems, 'problem')}{stays}."
         )
     if counts.failures or counts.missing:
-        return "bad", (
-            f"Incomplete: {count(counts.failures, 'step')} failed and "
-            f"{count(counts.missing, 'planned output')} "
-            f"{'is' if counts.missing == 1 else 'are'} missing."
-        )
+        told = [f"{count(counts.failures, 'step')} failed"] if counts.failures else []
+        if counts.missing:
+            are = "is" if counts.missing == 1 else "are"
+            told.append(f"{count(counts.missing, 'planned output')} {are} missing")
+        return "bad", f"Incomplete: {' and '.join(told)}."
     if counts.broken:
         return "bad", f"Complete, but {count(counts.broken, 'limit')} of quality not kept."
     if not counts.runs:
@@ -197,45 +200,54 @@ def _verdict(counts: _Counts) -> tuple[str, str]:
     return "good", "Complete: every planned output is there."
 
 
-def _tiles(plans: Sequence[Plan], out_dir: Path, counts: _Counts) -> tuple[Tile, ...]:
+def _fits(plans: Sequence[Plan]) -> dict[Entities, list[RunPlan]]:
+    """Return the BOLD runs with the plans of each, which are of several spaces or analyses."""
+    found: dict[Entities, list[RunPlan]] = {}
+    for plan in plans:
+        for run in plan.runs:
+            if run.key not in plan.replaced:
+                found.setdefault(run.entities.without(*paths.IMAGE_ENTITIES), []).append(run)
+    return found
+
+
+def _tiles(plans: Sequence[Plan], counts: _Counts) -> tuple[Tile, ...]:
     """Return the most important counts; what is wrong leads to where it is told."""
-    used = sum(
-        bool(run.estimable) and not models.run_files_missing(run, out_dir)
-        for plan in plans
-        for run in plan.runs
-        if run.key not in plan.replaced
-    )
     n_outputs = len({path for plan in plans for path in paths.expected_outputs(plan)}) - 2
     contrasts = {item.contrast.label for plan in plans for item in _items(plan)}
-    incomplete = counts.runs - used
-    absent = len({absence for plan in plans for absence in plan.absent_runs})
+    incomplete = counts.runs - counts.used
+    absences = {absence.entities for plan in plans for absence in plan.absent_runs}
+    absent = len({one.without(*paths.IMAGE_ENTITIES) for one in absences} - {*_fits(plans)})
     errors, warnings = counts.failures + counts.problems + counts.broken, counts.warnings
     missing = counts.missing
-    tiles = [
-        Tile(value=str(used), name="runs used", goal="runs"),
-        Tile(
-            value=str(incomplete),
-            name="runs incomplete",
-            goal="summary",
-            state="bad" if incomplete else "",
-        ),
-        Tile(value=str(absent), name="runs left out", goal="summary", state="warning"),
-        Tile(value=str(len(contrasts)), name="contrasts", goal="contrasts"),
-        Tile(
+    tiles = [_tile(counts.used, "run", "runs", " used")]
+    tiles += [_tile(incomplete, "run", "summary", " incomplete", "bad")] if counts.runs else []
+    tiles += [_tile(absent, "run", "summary", " left out", "warning")] if absent else []
+    # Where nothing was to be computed, there are no results to count.
+    tiles += [_tile(len(contrasts), "contrast", "contrasts")] if counts.runs else []
+    if counts.runs or missing:
+        written = Tile(
             value=f"{n_outputs - missing} of {n_outputs}",
             name="outputs written",
             goal="errors-missing" if missing else "provenance",
             state="bad" if missing else "",
-        ),
-        Tile(
-            value=str(warnings),
-            name="warnings",
-            goal="errors-notices" if warnings else "errors",
-            state="warning" if warnings else "",
-        ),
-        Tile(value=str(errors), name="errors", goal="errors", state="bad" if errors else ""),
-    ]
-    return tuple(tile for tile in tiles if absent or tile.name != "runs left out")
+        )
+        tiles.append(written)
+    notices = "errors-notices" if warnings else "errors"
+    return (
+        *tiles,
+        _tile(warnings, "warning", notices, state="warning"),
+        _tile(errors, "error", "errors", state="bad"),
+    )
+
+
+def _tile(number: int, noun: str, goal: str, more: str = "", state: str = "") -> Tile:
+    """Return a count whose name agrees with it; its state shows where there is any."""
+    return Tile(
+        value=str(number),
+        name=f"{noun}{'' if number == 1 else 's'}{more}",
+        goal=goal,
+        state=state if number else "",
+    )
 
 
 def _items(plan: Plan) -> Iterator[RunContrast | GroupContrast]:

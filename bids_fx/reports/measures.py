@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,8 +65,8 @@ def worst_quality(plans: Sequence[Plan], out_dir: Path) -> tuple[Worst, ...]:
         left out.
     """
     runs = [
-        _Measured(names[run.key], read_quality(run, out_dir), plan.report.quality_limits)
-        for plan, names in ((plan, run_names(plan)) for plan in plans)
+        _Measured(names[run.key] + whose, read_quality(run, out_dir), plan.report.quality_limits)
+        for plan, names, whose in _named(plans)
         for run in plan.runs
         if run.key not in plan.replaced
     ]
@@ -91,6 +91,12 @@ def worst_quality(plans: Sequence[Plan], out_dir: Path) -> tuple[Worst, ...]:
             )
         )
     return tuple(found)
+
+
+def _named(plans: Sequence[Plan]) -> Iterator[tuple[Plan, dict[str, str], str]]:
+    """Iterate over plans, names of their runs and, where there are several, what these end in."""
+    for number, plan in enumerate(plans, start=1):
+        yield plan, run_names(plan), f" (Analysis {number})" if len(plans) > 1 else ""
 
 
 class _Measured(NamedTuple):

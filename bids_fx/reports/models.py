@@ -135,6 +135,12 @@ def other_pictures(plans: Sequence[Plan], out_dir: Path) -> tuple[Picture, ...]:
     )
 
 
+def has_maps(run: RunPlan, out_dir: Path) -> bool:
+    """Tell whether a run has results: contrasts, and all images that its fit writes."""
+    images = paths.run_images(run)
+    return bool(run.estimable) and all((out_dir / file).is_file() for file in images)
+
+
 def run_files_missing(run: RunPlan, out_dir: Path) -> int:
     """Return how many of a run's own files are missing."""
     files = [*paths.run_images(run), *paths.run_tables(run), *paths.run_figures(run).values()]
@@ -164,11 +170,18 @@ def _overview_cells(run: RunPlan) -> tuple[str, ...]:
         str(source.n_scans),
         brief(source.repetition_time),
         str(len(_condition_names(run)) or len(source.events_told)),
-        str(len(run.confounds.names)),
+        str(_n_confounds(run)),
         str(len(run.confounds.censored)),
         "n/a" if run.rank is None else str(source.n_scans - run.rank),
         contrasts,
     )
+
+
+def _n_confounds(run: RunPlan) -> int:
+    """Return the number of confounds of a run's design, whoever made it."""
+    if isinstance(run.source, BoldRun) and run.source.design_file is not None:
+        return sum(column.role == "confound" for column in run.design_columns)
+    return len(run.confounds.names)
 
 
 def _condition_names(run: RunPlan) -> tuple[str, ...]:

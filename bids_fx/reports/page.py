@@ -319,3 +319,8 @@ class Page:
     missing: tuple[str, ...]
     broken: tuple[str, ...] = ()
     viewer: ViewerPart = field(default_factory=ViewerPart)
+
+    @property
+    def has_contrasts(self) -> bool:
+        """Whether any analysis has anything to say of its contrasts."""
+        return any(part.groups or part.overview[1:] or part.reasons for part in self.analyses)

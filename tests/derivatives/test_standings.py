@@ -324,8 +324,15 @@ def test_calls_of_one_analysis_and_other_spaces_add_up(tmp_path: Path) -> None:
     for space in ("A", "B"):
         finish(tmp_path, "01", plan=plan_of("01", space=space))
     found = read_standing(tmp_path, "01")
-    assert (found.state, found.n_used, len(found.analyses)) == ("done", 4, 1)
+    assert (found.state, found.n_used, len(found.analyses)) == ("done", 2, 1)
     assert [run.entities["space"] for run in found.runs] == ["A", "B", "A", "B"]
+
+
+def test_run_that_failed_in_one_of_its_spaces_is_not_used(tmp_path: Path) -> None:
+    finish(tmp_path, "01", plan=plan_of("01", space="A"))
+    fail(tmp_path, "01", "it failed", space="B")
+    found = read_standing(tmp_path, "01")
+    assert (found.n_used, found.n_left_out) == (1, 1)
 
 
 def test_each_run_is_of_the_analysis_that_made_it(tmp_path: Path) -> None:

@@ -87,6 +87,15 @@ def test_the_worst_of_all_runs_is_largest_or_lowest_as_the_measure_has_it(tmp_pa
     )
 
 
+def test_worst_run_of_several_analyses_or_spaces_names_them(tmp_path) -> None:
+    plan = measured(tmp_path, {"fd_mean": 0.25}, {"fd_mean": 0.75})
+    assert worst_quality([make_plan(()), plan], tmp_path)[0].run == "task-x run-2 (Analysis 2)"
+    spaces = make_plan([make_run(f"sub-01_task-x_run-1_space-{space}") for space in "AB"], ())
+    for run, value in zip(spaces.runs, (0.5, 0.25), strict=True):
+        (tmp_path / paths.quality(run.entities)).write_text(json.dumps({"fd_mean": value}))
+    assert worst_quality([spaces], tmp_path)[0].run == "task-x run-1 space-A"
+
+
 def test_runs_without_measures_are_not_the_worst(tmp_path) -> None:
     plan = measured(tmp_path, {"fd_mean": None}, {"fd_mean": 0.1})
     assert [worst[1:3] for worst in worst_quality([plan], tmp_path)] == [

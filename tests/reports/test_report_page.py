@@ -23,7 +23,7 @@ from bids_fx.derivatives.clusters import Cluster, MapNumbers, write_cluster_side
 from bids_fx.derivatives.influence import write_influence
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
-from bids_fx.records import MethodsText, Plan
+from bids_fx.records import ConfoundChoice, MethodsText, Plan
 from bids_fx.report_settings import Threshold
 from bids_fx.reports.html import write_report
 from bids_fx.settings import AnalysisSettings
@@ -34,6 +34,7 @@ from tests.small_plans import (
     entities,
     influence_row,
     make_contrast,
+    make_design,
     make_group,
     make_plan,
     make_run,
@@ -264,8 +265,8 @@ def test_planned_output_that_is_absent_is_listed(published: tuple[Plan, Path]) -
     absent = paths.statmap(plan.runs[0].entities, "face", "variance")
     (out_dir / absent).unlink()
     page = report(plan, out_dir)
-    assert "Incomplete: 0 steps failed and 1 planned output is missing." in page.text
-    assert f"1 file(s) {absent}" in page.text
+    assert "Incomplete: 1 planned output is missing." in page.text
+    assert f"1 file {absent}" in page.text
     assert page.table("Runs:")[1][-1] == "1 missing"
     assert page.table("Runs:")[2][-1] == "complete"
 
@@ -275,7 +276,9 @@ def test_every_absent_output_is_listed_once_and_the_report_itself_is_not(tmp_pat
     page = report(plan, tmp_path)
     own = {"sub-01.html", "sub-01/calls.json"}
     expected = {str(path) for path in paths.expected_outputs(plan)} - own
-    listed = page.text.partition("file(s) ")[2].partition(" Back to the top")[0].split()
+    listed = (
+        page.text.partition(f"{len(expected)} files ")[2].partition(" Back to the top")[0].split()
+    )
     assert sorted(listed) == sorted(expected)
 
 
@@ -295,17 +298,62 @@ def test_absent_cluster_table_says_so(published: tuple[Plan, Path]) -> None:
 def test_failure_is_told_with_all_that_is_known(published: tuple[Plan, Path]) -> None:
     failure = Failure(record="fitting run-1", message="killed", details="Traceback: line 5")
     page = report(*published, failures=[failure])
-    assert "Incomplete: 1 step failed and 0 planned outputs are missing." in page.text
+    assert "Incomplete: 1 step failed." in page.text
     assert "fitting run-1 : killed" in page.text
     assert "Traceback: line 5" in page.text
 
 
 def test_report_of_a_participant_with_nothing_but_problems_is_written(tmp_path: Path) -> None:
     problem = Problem(where="a_events.tsv", found="no column onset", remedy="add it")
-    page = report(make_plan((), problems=(problem,)), tmp_path)
+    plan = make_plan((), problems=(problem,))
+    publish_all(plan, tmp_path)
+    page = report(plan, tmp_path)
     assert "Nothing was computed: the input has 1 problem." in page.text
     assert "a_events.tsv : no column onset. What to do: add it." in page.text
     assert page.text.count("No run was analysed.") == 2
+    assert "Nothing was computed, so that there are no contrasts." in page.text
+    assert tiles(page) == ["0 runs used", "0 warnings", "1 error"]
+
+
+def tiles(page: Page) -> list[str]:
+    """Return the counts at the head of a page."""
+    words = [word.strip() for word in page.words if word.strip()]
+    start, end = words.index("sub-01") + 2, words.index("Contents")
+    found = words[start:end]
+    return [f"{value} {name}" for value, name in zip(found[::2], found[1::2], strict=False)]
+
+
+def test_run_in_two_spaces_is_one_run(tmp_path: Path) -> None:
+    runs = [make_run(f"sub-01_task-x_run-1_space-{space}") for space in ("A", "B")]
+    groups = [
+        make_group(f"sub-01_task-x_space-{s}", [run]) for s, run in zip("AB", runs, strict=True)
+    ]
+    plan = make_plan(runs, groups)
+    publish_all(plan, tmp_path)
+    assert tiles(report(plan, tmp_path))[:2] == ["1 run used", "0 runs incomplete"]
+    (tmp_path / paths.mask(runs[1].entities)).unlink()
+    assert tiles(report(plan, tmp_path))[:2] == ["0 runs used", "1 run incomplete"]
+
+
+def test_run_whose_figure_is_missing_is_used_and_its_figure_told(
+    published: tuple[Plan, Path],
+) -> None:
+    plan, out_dir = published
+    (out_dir / paths.run_figures(plan.runs[0])["carpet"]).unlink()
+    (out_dir / paths.carpet(plan.runs[0].entities)).unlink()
+    page = report(plan, out_dir)
+    assert tiles(page)[:2] == ["2 runs used", "0 runs incomplete"]
+    assert "Incomplete: 2 planned outputs are missing." in page.text
+    assert page.table("Runs:")[1][-1] == "2 missing"
+
+
+def test_confounds_of_a_design_made_beforehand_are_those_of_its_columns(tmp_path: Path) -> None:
+    design = make_design(confounds=("a", "b", "c"))
+    run = make_run("sub-01_task-x_run-1", design_file=Path("/data/design.tsv"))
+    plan = make_plan((replace(run, design=design, confounds=ConfoundChoice()),))
+    publish_all(plan, tmp_path)
+    rows = report(plan, tmp_path).table("Runs:")
+    assert rows[1][rows[0].index("Confounds")] == "3"
 
 
 def test_report_without_any_run_says_so(tmp_path: Path) -> None:
@@ -378,7 +426,7 @@ def test_what_is_missing_stands_in_both_tables_and_in_the_group(tmp_path: Path) 
     assert "task-x run-1: confounds acompcor: 3 of 5 columns in its table." in page.text
     assert "Missing confounds: of acompcor, 3 of 5 columns in its table." in page.text
     assert "Not there: run-2, run-7." in page.text
-    assert "runs left out" in page.text
+    assert "1 run left out" in tiles(page)
 
 
 def test_whole_results_say_nothing_of_missing_runs(published: tuple[Plan, Path]) -> None:
