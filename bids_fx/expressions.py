@@ -128,6 +128,8 @@ class SumParser:
         self._text = text.strip()
         self._at = 0
         self._vocabulary = vocabulary
+        #: What a product does not go on with.
+        self._ends = "+)];=" + _MINUS
 
     def read(self) -> Form:
         """Return the value of the whole text."""
@@ -140,11 +142,16 @@ class SumParser:
     def read_rows(self, start: int) -> list[Form]:
         """Return the values of the sums between semicolons, from a place to the last bracket."""
         self._at = start
+        self._ends += ","
         forms: list[Form] = []
         while not forms or self._take(";"):
             if (self._peek() or ";") in ";)":
                 raise ContrastError(f"a row of the F test is empty {self._here()}")
             forms.append(self._sum(0))
+        if self._peek() == ",":
+            raise ContrastError(
+                f"a comma stands {self._here()}; rows of an F test are separated by ';'"
+            )
         self._close()
         if self._peek():
             raise ContrastError(f"an F test stands alone, without what follows {self._here()}")
@@ -200,7 +207,7 @@ class SumParser:
                 factors.append(self._factor(depth))
             elif self._take("/"):
                 divisors.append(self._factor(depth))
-            elif self._peek() and self._peek() not in "+)];=" + _MINUS:
+            elif self._peek() and self._peek() not in self._ends:
                 factors.append(self._neighbour(factors, depth))
             else:
                 break

@@ -71,8 +71,12 @@ def number(
     maximum : float
         Closed upper end.
     """
-    lower = f"> {above:g}" if above is not None else f">= {minimum:g}"
-    expected = f"give a number {lower}" + (f" and <= {maximum:g}" if maximum < math.inf else "")
+    limits = [
+        *([f"> {above:g}"] if above is not None else []),
+        *([f">= {minimum:g}"] if minimum is not None and minimum > -math.inf else []),
+        *([f"<= {maximum:g}"] if maximum < math.inf else []),
+    ]
+    expected = f"give a number {' and '.join(limits)}".rstrip()
 
     def convert(text: str) -> float:
         try:

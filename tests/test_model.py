@@ -390,6 +390,7 @@ def test_formula_of_an_f_test_quotes_names_that_would_read_as_another_condition(
         ("F(face; body - body)", "row 2 of the F test: all its weights are zero"),
         ("F(1; body)", "row 1 of the F test: a number stands in it without a condition"),
         ("F(face; body house)", "sign is missing at 'house"),
+        ("F(face, body)", "a comma stands at ', body\\)'; rows of an F test .* separated by ';'"),
         ("F(face; face)", "linearly dependent: row 2 is a multiple of row 1"),
         ("F(face; -2*face; body)", "linearly dependent: row 2 is a multiple of row 1"),
         (

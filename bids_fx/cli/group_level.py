@@ -16,6 +16,7 @@ from bids_fx.derivatives.write import locked, write_text
 from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Problem, problem_list
 from bids_fx.reports.index import index_html
+from bids_fx.reports.wording import count
 from bids_fx.settings import DataSelection, Invocation
 from bids_fx.standing import Analysis, Overview, Standing, label_key
 from bids_fx.threads import map_in_order
@@ -130,8 +131,8 @@ def _concluded(overview: Overview) -> ExitCode:
     """Tell how all went; list who failed on standard error."""
     counts = ((number, state) for state, number in overview.counts.items() if number)
     logger.info(
-        "%d participants: %s.",
-        len(overview.standings),
+        "%s: %s.",
+        count(len(overview.standings), "participant"),
         ", ".join(f"{number} {state}" for number, state in counts),
     )
     for limit, _, n_measured, n_runs in overview.judged:

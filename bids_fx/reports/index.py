@@ -191,27 +191,30 @@ def _have(number: int) -> str:
 
 def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
     """Iterate over the most important counts."""
-    yield str(len(overview.standings)), "participants", "participants", ""
+    total = len(overview.standings)
+    yield str(total), _plural("participant", total), "participants", ""
     for state, number in overview.counts.items():
         if number or state in ("done", "failed"):
             is_wrong = _TONES[state] == "bad"
             goal = "failures" if number and is_wrong else "participants"
             yield str(number), state, goal, _TONES[state] if number else ""
     standings = overview.standings
-    yield str(sum(one.n_used for one in standings)), "runs used", "quality", ""
-    for number, name, tone in (
-        (sum(one.n_left_out for one in standings), "runs left out", "warning"),
-        (sum(one.n_missing for one in standings), "outputs missing", "bad"),
-        (sum(one.n_warnings for one in standings), "warnings", "warning"),
-        (
-            sum(len(group.participants) for group in overview.others),
-            "other settings",
-            "warning",
-        ),
+    n_used = sum(one.n_used for one in standings)
+    yield str(n_used), f"{_plural('run', n_used)} used", "quality", ""
+    for number, noun, more, tone in (
+        (sum(one.n_left_out for one in standings), "run", " left out", "warning"),
+        (sum(one.n_missing for one in standings), "output", " missing", "bad"),
+        (sum(one.n_warnings for one in standings), "warning", "", "warning"),
     ):
         if number:
-            goal = "settings" if name == "other settings" else "participants"
-            yield str(number), name, goal, tone
+            yield str(number), f"{_plural(noun, number)}{more}", "participants", tone
+    if overview.others:
+        number = sum(len(group.participants) for group in overview.others)
+        yield str(number), "other settings", "settings", "warning"
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 else f"{noun}s"
 
 
 def _row(standing: Standing) -> Row:

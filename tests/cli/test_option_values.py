@@ -33,6 +33,7 @@ PLACES = ("data_in", "data_out", "participant")
         ("--high-pass long", "'long' is no number"),
         ("--hrf-model fsl", "unknown HRF model 'fsl'"),
         ("--hrf-model fir:0", "unknown HRF model 'fir:0'"),
+        ("--qc-fail fd_mean>abc", r"'abc' is no number; give a number\.$"),
         ("--drift-model cosinus", r"unknown drift model 'cosinus' \(did you mean 'cosine'"),
         ("--noise-model ar2", "unknown noise model 'ar2'"),
         ("--smoothing-fwhm -1", "'-1' is out of range; give a number >= 0"),

@@ -202,6 +202,17 @@ def test_where_all_have_the_same_settings_that_is_said(out: Path) -> None:
     assert "other settings" not in text
 
 
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path) -> None:
+    plan = fail(tmp_path, "01", "it failed")
+    for path in paths.run_images(plan.runs[1]):
+        (tmp_path / path).touch()
+    (tmp_path / paths.mask(plan.runs[0].entities)).unlink()
+    (tmp_path / paths.quality(plan.runs[1].entities)).touch()
+    text = plain(index_html(overview(tmp_path)))
+    for told in ("2 participants", "1 run used", "1 run left out", "1 output missing"):
+        assert f" {told} " in text
+
+
 def test_folder_without_any_result_has_a_page(tmp_path: Path) -> None:
     text = plain(index_html(Overview(standings=(Standing(participant="1", state="planned"),))))
     assert "There are no results yet." in text

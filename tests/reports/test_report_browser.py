@@ -423,6 +423,18 @@ def test_paper_shows_everything_without_navigation(
     assert colours == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
 
 
+def test_no_figure_is_wider_than_the_paper(open_page: Open, reports: dict[str, Path]) -> None:
+    page = open_page(reports["complete"], width=640).page
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('figure img').forEach(img => img.width = 891)")
+    wider = page.evaluate(
+        "[...document.querySelectorAll('figure')].map(figure =>"
+        " figure.querySelector('img').offsetWidth - figure.offsetWidth)"
+    )
+    assert len(wider) > 5
+    assert max(wider) <= 0
+
+
 def test_page_is_folded_again_after_printing(open_page: Open, reports: dict[str, Path]) -> None:
     opened = open_page(reports["many"])
     opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
