@@ -13,7 +13,14 @@ from bids_fx.errors import ExitCode
 from bids_fx.glm.design import Design
 from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.inputs import BoldRun
-from bids_fx.memory import Allowance, Machine, combination_gb, contrast_figure_gb, fit_gb
+from bids_fx.memory import (
+    Allowance,
+    Machine,
+    combination_gb,
+    contrast_figure_gb,
+    fit_gb,
+    packing_threads,
+)
 from bids_fx.records import Plan, RunPlan
 from bids_fx.settings import AnalysisSettings
 from tests.small_plans import make_design, make_run
@@ -128,6 +135,23 @@ def test_threads_asked_for_are_given() -> None:
 def test_runs_of_all_participants_share_the_processors() -> None:
     allowance, _ = allow([plan_of(2), plan_of(2)], machine(100.0, n_procs=8))
     assert (allowance.n_procs, allowance.fit_threads, allowance.join_threads) == (8, 2, 4)
+
+
+def test_maps_are_packed_by_as_many_threads_as_there_are_processors_and_memory_for() -> None:
+    plans = [plan_of(1, 100_000), plan_of(2)]
+    each_gb = memory.THREAD_GB + 40e-9 * N_VOXELS
+    own_gb = memory.MAIN_ALONE_GB + memory.SERVER_GB + memory.PAGE_GB
+    given = [
+        packing_threads(plans, machine(own_gb + share * each_gb, n_procs=4))
+        for share in (-5.0, 0.5, 1.5, 2.5, 10.0)
+    ]
+    assert given == [1, 1, 1, 2, 4]
+    many = machine(own_gb + 2.5 * each_gb, n_procs=4, n_planned=1000)
+    assert packing_threads(plans, many) == 1
+
+
+def test_a_report_without_any_run_can_be_written() -> None:
+    assert packing_threads([], machine(1.0, n_procs=4)) == 4
 
 
 def test_a_fit_needs_its_series_unless_that_is_on_disk() -> None:

@@ -16,6 +16,7 @@ from bids_fx.derivatives.holdings import failure_reasons, missing_outputs
 from bids_fx.derivatives.quality import quality_failures, quality_notices
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.errors import Notice
+from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
 from bids_fx.reports.html import write_report
 
@@ -44,12 +45,12 @@ class Outcome:
     missing: tuple[str, ...] = ()
 
 
-def refuse(plan: Plan, out_dir: Path, n_threads: int) -> Outcome:
+def refuse(plan: Plan, out_dir: Path, machine: Machine) -> Outcome:
     """Say of a participant what is wrong with the input; results of earlier calls stay."""
     reasons = tuple(map(str, plan.problems))
     bare = replace(plan, runs=(), groups=())
     call = Call(plan=bare, state="failed", reasons=reasons, software=_software())
-    tell(joined(call, out_dir), out_dir, n_threads)
+    tell(joined(call, out_dir), out_dir, machine)
     return Outcome(participant=plan.participant, state=call.state, reasons=reasons)
 
 
@@ -60,7 +61,7 @@ def conclude(
     *,
     left: Todo,
     failures: Iterable[Failure],
-    n_threads: int,
+    machine: Machine,
 ) -> Outcome:
     """See whether all that was planned is there and of this analysis, and report it.
 
@@ -76,8 +77,8 @@ def conclude(
         What of the plan is not done now.
     failures : iterable of Failure
         What failed.
-    n_threads : int
-        Threads that may be used.
+    machine : Machine
+        What may be used.
 
     Returns
     -------
@@ -96,11 +97,11 @@ def conclude(
         failures=told,
         software=_software(),
     )
-    tell(joined(call, out_dir), out_dir, n_threads)
+    tell(joined(call, out_dir), out_dir, machine)
     return _outcome((call,), out_dir, missing)
 
 
-def tell(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Outcome:
+def tell(calls: Sequence[Call], out_dir: Path, machine: Machine) -> Outcome:
     """Keep the calls for a participant, and tell of them in the report, the state and the log.
 
     Parameters
@@ -109,8 +110,8 @@ def tell(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Outcome:
         All that hold, oldest first, as they are kept.
     out_dir : Path
         The output folder.
-    n_threads : int
-        Threads that may be used.
+    machine : Machine
+        What may be used.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def tell(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Outcome:
     """
     participant = calls[-1].plan.participant
     write_calls(out_dir, calls)
-    path = _report(calls, out_dir, n_threads)
+    path = _report(calls, out_dir, machine)
     outcome = _outcome(calls, out_dir)
     write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons))
     for reason in outcome.reasons:
@@ -145,12 +146,13 @@ def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()
     )
 
 
-def _report(calls: Sequence[Call], out_dir: Path, n_threads: int) -> Path:
+def _report(calls: Sequence[Call], out_dir: Path, machine: Machine) -> Path:
     """Write the report of what the output folder holds for a participant."""
     from bids_fx.methods import render_methods
 
     found = [replace(one, plan=restored(one.plan, out_dir)) for one in analyses(calls)]
     texts = [render_methods([one.plan], one.software) for one in found]
+    n_threads = packing_threads([one.plan for one in found], machine)
     return write_report(found, out_dir, texts, n_threads=n_threads)
 
 

@@ -154,7 +154,7 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
         outcomes = []
         for name, calls in batch.items():
             own = [failure for one, failure in dict.fromkeys(failures) if one == name]
-            outcomes.append(tell(_judged(calls, own, out_dir), out_dir, session.n_threads))
+            outcomes.append(tell(_judged(calls, own, out_dir), out_dir, session.machine))
     return outcomes
 
 

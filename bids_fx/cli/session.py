@@ -111,7 +111,7 @@ class Session:
         with planned(self.out_dir, [plan.participant for plan in plans]):
             for plan in refused:
                 with locked(self.out_dir, f"sub-{plan.participant}"):
-                    outcomes.append(refuse(plan, self.out_dir, self.n_threads))
+                    outcomes.append(refuse(plan, self.out_dir, self.machine))
             for start in range(0, len(plans), BATCH):
                 outcomes += self._run_batch(plans[start : start + BATCH])
                 if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
@@ -121,13 +121,8 @@ class Session:
 
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""
-        self._machine = this_machine(self.invocation.execution, n_planned=n_runs)
+        self.machine = this_machine(self.invocation.execution, n_planned=n_runs)
         write_text(self.log_dir / "config.toml", format_presets(self.invocation))
-
-    @property
-    def n_threads(self) -> int:
-        """Threads of this process while no node runs."""
-        return self._machine.n_procs
 
     def summarize(self, outcomes: Sequence[Outcome]) -> bool:
         """Keep how participants ended with the call's log; return whether all are done."""
@@ -192,7 +187,7 @@ class Session:
                     cache,
                     left=left,
                     failures=own,
-                    n_threads=self.n_threads,
+                    machine=self.machine,
                 )
             )
         return outcomes
@@ -227,7 +222,7 @@ class Session:
         execution = self.invocation.execution
         allowance, plans = allow(
             [plan for plan, _ in due],
-            replace(self._machine, is_limit=False),  # what does not fit was refused before
+            replace(self.machine, is_limit=False),  # what does not fit was refused before
             n_fits=sum(len(todo.runs) for _, todo in due),
             n_joins=sum(
                 len(group.estimable)
