@@ -15,7 +15,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import read_calls
 from bids_fx.derivatives.holdings import outputs_due
 from bids_fx.derivatives.states import Told, told_of
-from bids_fx.entities import Entities
+from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import RunMaps
 from bids_fx.quality import broken_limits
@@ -162,11 +162,11 @@ def _with_results(
     # A run in several spaces is one run, and used where all of it is there.
     is_used: dict[Entities, bool] = {}
     for entities, run in runs.items():
-        name = entities.without(*paths.IMAGE_ENTITIES)
+        name = entities.without(*IMAGE_ENTITIES)
         is_used[name] = is_used.get(name, True) and _is_used(run, missing)
     n_used = sum(is_used.values())
     absences = (absence.entities for plan in plans for absence in plan.absent_runs)
-    absent = {one.without(*paths.IMAGE_ENTITIES) for one in absences}.difference(is_used)
+    absent = {one.without(*IMAGE_ENTITIES) for one in absences}.difference(is_used)
     notices = {notice for plan in plans for notice in plan.notices if notice.warning}
     standing = replace(
         standing,

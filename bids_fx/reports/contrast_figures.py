@@ -28,7 +28,7 @@ from bids_fx.reports.figures.clusters import cluster_table
 from bids_fx.reports.figures.cuts import StatRow
 from bids_fx.reports.figures.forest import ForestLine, ForestPeak, draw_forest
 from bids_fx.reports.figures.heterogeneity import draw_heterogeneity
-from bids_fx.reports.figures.labels import drawable
+from bids_fx.reports.figures.places import drawable
 from bids_fx.reports.figures.statmaps import draw_statmaps, learn_rows
 from bids_fx.reports.figures.style import save_bands, save_figure
 from bids_fx.reports.thresholds import cutoff_told

@@ -14,7 +14,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import missing_outputs
 from bids_fx.derivatives.quality import quality_failures
 from bids_fx.derivatives.write import write_text
-from bids_fx.entities import Entities
+from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast, RunPlan
 from bids_fx.reports import models, overview, provenance
 from bids_fx.reports.markdown import methods_html
@@ -206,7 +206,7 @@ def _fits(plans: Sequence[Plan]) -> dict[Entities, list[RunPlan]]:
     for plan in plans:
         for run in plan.runs:
             if run.key not in plan.replaced:
-                found.setdefault(run.entities.without(*paths.IMAGE_ENTITIES), []).append(run)
+                found.setdefault(run.entities.without(*IMAGE_ENTITIES), []).append(run)
     return found
 
 
@@ -216,7 +216,7 @@ def _tiles(plans: Sequence[Plan], counts: _Counts) -> tuple[Tile, ...]:
     contrasts = {item.contrast.label for plan in plans for item in _items(plan)}
     incomplete = counts.runs - counts.used
     absences = {absence.entities for plan in plans for absence in plan.absent_runs}
-    absent = len({one.without(*paths.IMAGE_ENTITIES) for one in absences} - {*_fits(plans)})
+    absent = len({one.without(*IMAGE_ENTITIES) for one in absences} - {*_fits(plans)})
     errors, warnings = counts.failures + counts.problems + counts.broken, counts.warnings
     missing = counts.missing
     tiles = [_tile(counts.used, "run", "runs", " used")]

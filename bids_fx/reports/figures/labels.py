@@ -19,23 +19,6 @@ if TYPE_CHECKING:
 Align = Literal["left", "center", "right"]
 
 
-def drawable(name: str, otherwise: str) -> str:
-    """Return a name, or what is to stand for it where the figures' font lacks one of its letters.
-
-    For pictures of pixels: in an SVG the browser finds every letter.
-
-    Examples
-    --------
-    >>> drawable("façade > 0", "contrast-1"), drawable("人脸 > 0", "contrast-1")
-    ('façade > 0', 'contrast-1')
-    """
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont(find_font(10.0, bold=True)))
-    known = all(font.get_char_index(ord(letter)) for letter in name if not letter.isspace())
-    return name if known else otherwise
-
-
 class Labels(Artist):
     """Texts of one size, each of one line, in the middle of their places across the line.
 

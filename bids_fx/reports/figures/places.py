@@ -124,6 +124,23 @@ def line_middle(size: float) -> float:
     return height / 2 - descent
 
 
+def drawable(name: str, otherwise: str) -> str:
+    """Return a name, or what is to stand for it where the figures' font lacks one of its letters.
+
+    For pictures of pixels: in an SVG the browser finds every letter.
+
+    Examples
+    --------
+    >>> drawable("façade > 0", "contrast-1"), drawable("人脸 > 0", "contrast-1")
+    ('façade > 0', 'contrast-1')
+    """
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(find_font(10.0, bold=True)))
+    known = all(font.get_char_index(ord(letter)) for letter in name if not letter.isspace())
+    return name if known else otherwise
+
+
 @cache
 def find_font(size: float, *, bold: bool = False) -> FontProperties:
     """Return the figures' font in a size in points."""
