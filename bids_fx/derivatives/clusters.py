@@ -76,18 +76,44 @@ class MapNumbers:
         Centre of that voxel, world coordinates in mm.
     lowest : float
         Its least value.
+    lowest_xyz : tuple of 3 float
+        Centre of that voxel.
     n_above : int
         Voxels that are shown.
     at_combined : float
-        Its value at the peak of the combined map; NaN where there is none.
+        Its value at the main peak of the combined map; NaN where there is none.
     """
 
     cutoff: float
     peak_z: float | None = None
     xyz: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     lowest: float = math.nan
+    lowest_xyz: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     n_above: int = 0
     at_combined: float = math.nan
+
+    @property
+    def falls(self) -> bool:
+        """Whether its main peak is its least value."""
+        return self.peak_z is not None and falls_more(self.peak_z, self.lowest)
+
+    @property
+    def main_z(self) -> float | None:
+        """Z of its main peak, by which it is known; None where it has no result at all."""
+        return self.lowest if self.falls else self.peak_z
+
+    @property
+    def main_xyz(self) -> tuple[float, float, float]:
+        """Place of its main peak."""
+        return self.lowest_xyz if self.falls else self.xyz
+
+
+def falls_more(highest: float, lowest: float) -> bool:
+    """Tell which of its two peaks a map is known by: the lowest, if its absolute value is larger.
+
+    Thresholds are two-sided, so that a contrast may be told by what is below 0.
+    """
+    return -lowest > highest
 
 
 def write_clusters(path: Path, clusters: Sequence[tuple[str, Cluster]]) -> Path:
@@ -221,6 +247,7 @@ def _peak(one: MapNumbers) -> dict[str, object]:
         "Z": one.peak_z,
         "Place": list(one.xyz),
         "LowestZ": one.lowest,
+        "LowestPlace": list(one.lowest_xyz),
         "VoxelsAbove": one.n_above,
         "ZAtCombinedPeak": _number(one.at_combined),
     }
@@ -232,12 +259,14 @@ def _numbers(cutoff: float | None, told: dict[str, Any]) -> MapNumbers:
     if told["Z"] is None:
         return MapNumbers(cutoff=limit)
     x, y, z = map(float, told["Place"])
+    low_x, low_y, low_z = map(float, told["LowestPlace"])
     there = told["ZAtCombinedPeak"]
     return MapNumbers(
         cutoff=limit,
         peak_z=float(told["Z"]),
         xyz=(x, y, z),
         lowest=float(told["LowestZ"]),
+        lowest_xyz=(low_x, low_y, low_z),
         n_above=int(told["VoxelsAbove"]),
         at_combined=math.nan if there is None else float(there),
     )

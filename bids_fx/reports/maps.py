@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.clusters import falls_more
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, RunPlan
 
@@ -43,15 +44,20 @@ class Summary:
     ----------
     peak : Peak
         Its largest value.
-    lowest : float
+    lowest : Peak
         Its least value.
     n_above : int
         Voxels whose absolute value is above a threshold.
     """
 
     peak: Peak
-    lowest: float
+    lowest: Peak
     n_above: int
+
+    @property
+    def main(self) -> Peak:
+        """The one of both with the larger absolute value."""
+        return self.lowest if falls_more(self.peak.value, self.lowest.value) else self.peak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,13 +205,13 @@ def summarize(
     values: FloatArray, affine: npt.NDArray[np.float64], threshold: float
 ) -> Summary | None:
     """Return the numbers by which a map is known; None where it has no result at all."""
-    peak = find_peak(values, affine)
-    if peak is None:
+    peak, deepest = find_peak(values, affine), find_peak(-values, affine)
+    if peak is None or deepest is None:
         return None
     covered = is_covered(values)
     return Summary(
         peak=peak,
-        lowest=float(values.min(where=covered, initial=np.inf)),
+        lowest=Peak(value=-deepest.value, xyz=deepest.xyz),
         n_above=int(np.count_nonzero(covered & (np.abs(values) > threshold))),
     )
 

@@ -78,7 +78,7 @@ class Picture:
 class ContrastPart:
     """One contrast of a group: maps, peaks, clusters, and how what is combined differs.
 
-    `peak_z` is the highest z of its combined map; None where there is none.
+    `peak_z` is the z of its combined map with the largest |z|; None where there is none.
     """
 
     anchor: str

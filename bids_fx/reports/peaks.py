@@ -33,8 +33,8 @@ class PeakLine:
 
     @property
     def peak_z(self) -> float | None:
-        """Its highest z, if it is known."""
-        return None if self.numbers is None else self.numbers.peak_z
+        """The z of its main peak, if it is known."""
+        return None if self.numbers is None else self.numbers.main_z
 
     def cells(self, *, one_sided: bool) -> tuple[str, ...]:
         """Return peak, its place, minimum, threshold, number of voxels and combined peak."""
@@ -58,9 +58,9 @@ class PeakLine:
         found = self.numbers
         if found is None:
             return f"{self.name}: missing"
-        if found.peak_z is None:
+        if found.main_z is None:
             return f"{self.name}: no voxel has a result"
-        peak = f"peak z {number(found.peak_z)} at {coordinates(found.xyz)} mm"
+        peak = f"peak z {number(found.main_z)} at {coordinates(found.main_xyz)} mm"
         if math.isinf(found.cutoff):
             return f"{self.name}: {peak}, no voxel survives the threshold"
         above = cutoff_told(found.cutoff, one_sided=one_sided)
@@ -94,8 +94,11 @@ def peak_table(
     )
     shown = [True, True, True, not is_f, True, True, group.not_written is None]
     told = threshold_told(plan.report.threshold, item.contrast.test)
+    combined = lines[0].numbers if group.not_written is None else None
+    is_low = combined is not None and combined.falls
+    which = " The combined peak is the combined map's minimum." if is_low else ""
     return Table(
-        caption=f"Peaks of the z maps. Threshold: {told}.",
+        caption=f"Peaks of the z maps. Threshold: {told}.{which}",
         head=tuple(compress(head, shown)),
         rows=tuple(
             tuple(compress((line.name, *line.cells(one_sided=is_f)), shown)) for line in lines
@@ -105,17 +108,17 @@ def peak_table(
 
 
 def compare(group: GroupPlan, item: GroupContrast, lines: Sequence[PeakLine]) -> str:
-    """Say whether the combined map has the higher peak, as it should."""
+    """Say whether the combined map has the higher peak, of whatever sign, as it should."""
     combined, *runs = [(line.peak_z, line.name) for line in lines]
     known = [(value, name) for value, name in runs if value is not None]
     highest, _ = combined
     if highest is None or not known:
         return "The peaks cannot be compared, since maps are missing or empty."
-    best, name = max(known, key=lambda run: run[0])
+    best, name = max(known, key=lambda run: abs(run[0]))
     values = f"z = {number(highest)} against {number(best)} ({name})"
     if len(runs) == 1:
         return f"One {group.input_noun} alone enters the combined map: {values}."
-    if highest > best:
+    if abs(highest) > abs(best):
         return f"The combined map has the higher peak: {values}."
     where = {
         "t": "the maps stat-q and stat-isq say by how much",

@@ -35,7 +35,7 @@ def summary_sentences(plan: Plan) -> tuple[str, ...]:
 
 
 def best_result(groups: Sequence[GroupPart]) -> Link | None:
-    """Return the contrast with the highest combined peak; None without combined maps."""
+    """Return the contrast with the largest combined |z|; None without combined maps."""
     peaks = [
         (contrast.peak_z, contrast)
         for group in groups
@@ -44,9 +44,10 @@ def best_result(groups: Sequence[GroupPart]) -> Link | None:
     ]
     if not peaks:
         return None
-    value, contrast = max(peaks, key=lambda peak: peak[0])
+    value, contrast = max(peaks, key=lambda peak: abs(peak[0]))
+    which = "highest combined z" if value >= 0 else "combined z with the largest absolute value"
     return Link(
-        text=f"The highest combined z is {number(value)}, of {contrast.name}.",
+        text=f"The {which} is {number(value)}, of {contrast.name}.",
         goal=contrast.anchor,
     )
 

@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 
+from bids_fx.derivatives.clusters import falls_more
 from bids_fx.records import Plan
 from bids_fx.reports.maps import FloatArray, Volume, is_covered, world_coordinates
 from bids_fx.reports.page import ViewerPart
@@ -207,7 +208,7 @@ def _pack(choice: Choice) -> _PackedChoice | None:
     packed = pack_map(volume, covered, choice.stat)
     highest = _place(volume, np.where(covered, values, -np.inf))
     lowest = _place(volume, np.where(covered, -values, -np.inf))
-    falls = -values[covered].min() > values[covered].max()
+    falls = falls_more(float(values[covered].max()), float(values[covered].min()))
     return _PackedChoice(
         packed=packed,
         # No voxel may survive a correction: then the least value that shows none.

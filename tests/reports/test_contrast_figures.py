@@ -313,11 +313,11 @@ def test_sidecar_of_clusters_tells_the_peak_of_each_map(tmp_path: Path) -> None:
     write_map(path, z)
     drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
     told = json.loads(drawn["sidecar"].read_text())["Peaks"]
-    place, second = [3.0, -1.0, 0.0], [-3.0, -7.0, 4.0]
+    place, second, lowest = [3.0, -1.0, 0.0], [-3.0, -7.0, 4.0], [-6.0, 8.0, 8.0]
     assert {key: tuple(one.values()) for key, one in told.items()} == {
-        "combined": (-4.0, place, 2, 8.0, 8.0),
-        "task-x_run-1": (-4.0, place, 2, 5.0, 5.0),
-        "task-x_run-2": (-5.0, second, 2, 6.5, 2.25),
+        "combined": (lowest, -4.0, place, 2, 8.0, 8.0),
+        "task-x_run-1": (lowest, -4.0, place, 2, 5.0, 5.0),
+        "task-x_run-2": ([9.0, -10.0, -4.0], -5.0, second, 2, 6.5, 2.25),
     }
     write_map(path, np.zeros((6, 7, 5)))
     drawn = draw_group_contrast(plan, plan.groups[0], "face", tmp_path)
@@ -325,6 +325,7 @@ def test_sidecar_of_clusters_tells_the_peak_of_each_map(tmp_path: Path) -> None:
     numbers = drawn_maps(plan.groups[0], "face", tmp_path)
     assert numbers["task-x_run-2"].peak_z is None
     assert numbers["task-x_run-1"].xyz == tuple(place)
+    assert numbers["task-x_run-1"].lowest_xyz == tuple(lowest)
 
 
 @pytest.mark.parametrize("correction", ["uncorrected", "fdr", "bonferroni"])
@@ -549,6 +550,18 @@ def test_of_equal_values_the_peak_is_the_first_in_c_order_however_the_map_is_sto
     for stored in (values, np.asfortranarray(values)):
         peak = maps.find_peak(stored, np.eye(4))
         assert peak == maps.Peak(value=7.0, xyz=(1.0, 5.0, 3.0))
+
+
+@pytest.mark.parametrize(("deepest", "main"), [(-9.0, -9.0), (-2.0, 2.0), (-1.5, 2.0)])
+def test_map_is_known_by_the_peak_with_the_larger_absolute_value(
+    deepest: float, main: float
+) -> None:
+    values = np.zeros(SHAPE)
+    values[1, 2, 3], values[4, 4, 4] = 2.0, deepest
+    found = maps.summarize(values, np.eye(4), 3.0)
+    assert found is not None
+    assert found.main == (found.peak if main > 0 else found.lowest)
+    assert (found.main.value, found.lowest.xyz) == (main, (4.0, 4.0, 4.0))
 
 
 def test_map_of_nothing_but_negative_values_has_its_peak_among_them() -> None:

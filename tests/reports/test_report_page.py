@@ -468,6 +468,27 @@ def test_combined_map_with_a_lower_peak_is_told(tmp_path: Path) -> None:
     assert "The combined map does not have the higher peak: z = 5.50 against 6.00 (run-2)." in text
 
 
+def test_contrast_that_is_mainly_negative_is_told_by_its_minimum(tmp_path: Path) -> None:
+    plan = make_plan()
+    publish_all(plan, tmp_path)
+    for result, lowest in ((plan.groups[0], -10.25), (plan.runs[0], -7.5), (plan.runs[1], -6.0)):
+        z = np.full((6, 7, 5), 0.5)
+        z[4, 1, 3], z[2, 3, 2] = 3.5, lowest
+        write_map(tmp_path / paths.statmap(result.entities, "face", "z"), z)
+    publish_peaks(plan, tmp_path)
+    page = report(plan, tmp_path)
+    assert f"peak z {MINUS}10.25" in page.text
+    told = f"z = {MINUS}10.25 against {MINUS}7.50 (run-1)"
+    assert f"The combined map has the higher peak: {told}." in page.text
+    assert "The combined peak is the combined map's minimum." in page.text
+    rows = page.table("Peaks of the z maps")
+    assert [(row[1], row[3], row[6]) for row in rows[1:4]] == [
+        ("3.50", value, value) for value in (f"{MINUS}10.25", f"{MINUS}7.50", f"{MINUS}6.00")
+    ]
+    alts = " ".join(str(a["alt"]) for a in page.all("img"))
+    assert f"combined (2 runs): peak z {MINUS}10.25 at (3, {MINUS}1, 0) mm" in alts
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"Threshold": {"Z": {}}, "Peaks": {"a": {}}}'])
 def test_peaks_are_told_as_missing_where_their_record_is_damaged(
     published: tuple[Plan, Path], content: str

@@ -119,6 +119,19 @@ def test_one_cut_goes_through_the_peak() -> None:
     assert -20.0 + 3 * 3.0 in choose_cuts(z, STRAIGHT, CUTOFF)
 
 
+def test_cuts_follow_the_largest_absolute_value() -> None:
+    z = noise()
+    z[4, 5, 3], z[2, 2, 12] = 5.0, -9.0
+    cuts = choose_cuts(z, STRAIGHT, CUTOFF)
+    assert -20.0 + 12 * 3.0 in cuts
+    figure = draw([make_row(z)])
+    told = row_texts(figure)
+    heads = [text for label in figure.findobj(Labels) for text in label.texts]
+    assert [head for head in heads if "peak" in head] == ["z = 16 mm (peak)"]
+    assert "peak z \N{MINUS SIGN}9.00 at " in told
+    assert "max z 5.00" in told
+
+
 def test_cuts_are_six_ascending_and_at_least_a_voxel_apart() -> None:
     z = noise()
     z[4, 5, 7] = 7.0

@@ -106,7 +106,7 @@ def part(anchor: str, peak_z: float | None) -> ContrastPart:
     return ContrastPart(anchor=anchor, name=f"<{anchor}>", formula="", notes=(), peak_z=peak_z)
 
 
-def test_highest_combined_peak_is_where_to_look_first() -> None:
+def test_largest_combined_z_of_either_sign_is_where_to_look_first() -> None:
     groups = [
         GroupPart(
             anchor="g",
@@ -123,5 +123,8 @@ def test_highest_combined_peak_is_where_to_look_first() -> None:
             contrasts=(part("c", 7.456), part("d", -9.0)),
         ),
     ]
-    assert best_result(groups) == Link(text="The highest combined z is 7.46, of <c>.", goal="c")
+    text = "The combined z with the largest absolute value is \N{MINUS SIGN}9.00, of <d>."
+    assert best_result(groups) == Link(text=text, goal="d")
+    without = [replace(groups[1], contrasts=(part("c", 7.456), part("d", -5.0)))]
+    assert best_result(without) == Link(text="The highest combined z is 7.46, of <c>.", goal="c")
     assert best_result(groups[:0]) is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.reports.maps import Volume, find_peak, inverse, is_covered, world_coordinates
+from bids_fx.reports.maps import Volume, inverse, is_covered, summarize, world_coordinates
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -106,7 +106,7 @@ def choose_cuts(
     threshold: float,
     n_cuts: int = N_CUTS,
 ) -> tuple[float, ...]:
-    """Choose axial cuts that go through the peak and spread over what is above threshold.
+    """Choose axial cuts that go through the main peak and spread over what is above threshold.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def choose_cuts(
     Returns
     -------
     tuple of float
-        World z coordinates in mm, ascending; one of them is the peak's own.
+        World z coordinates in mm, ascending; one of them is the main peak's own.
     """
     covered = is_covered(z)
     if not covered.any():
@@ -137,10 +137,11 @@ def choose_cuts(
     # Where most of the map has too few slices, its outermost ones are better than one twice.
     low, high = _widen(low, high, (n_cuts - 1) * slice_mm, (heights.min(), heights.max()))
     levels = np.linspace(low, high, n_cuts)
-    peak = find_peak(z, affine)
-    assert peak is not None
-    nearest_one = int(np.argmin(np.abs(levels - peak.xyz[2])))
-    shift = peak.xyz[2] - levels[nearest_one]
+    numbers = summarize(z, affine, threshold)
+    assert numbers is not None
+    height = numbers.main.xyz[2]
+    nearest_one = int(np.argmin(np.abs(levels - height)))
+    shift = height - levels[nearest_one]
     if high - low < (n_cuts - 1) * 2 * slice_mm:
         # They are close: moved alone, one might come nearer to the next than a voxel.
         levels += shift

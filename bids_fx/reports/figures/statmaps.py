@@ -227,14 +227,15 @@ def _learn(row: StatRow, threshold: Threshold, first: MapNumbers | None) -> RowF
     if found is None:
         numbers, shown = MapNumbers(cutoff=cutoff), np.ones(row.z.shape, bool)
     else:
-        place = found.peak.xyz if first is None else first.xyz
+        place = found.main.xyz if first is None else first.main_xyz
         is_known = first is None or first.peak_z is not None
         volume = Volume(data=row.z, affine=row.affine)
         numbers = MapNumbers(
             cutoff=cutoff,
             peak_z=found.peak.value,
             xyz=found.peak.xyz,
-            lowest=found.lowest,
+            lowest=found.lowest.value,
+            lowest_xyz=found.lowest.xyz,
             n_above=found.n_above,
             at_combined=value_at(volume, place) if is_known else math.nan,
         )
@@ -362,10 +363,14 @@ def _describe(figure: Figure, fact: RowFacts, scale: Scale, *, middle: float) ->
 def _row_text(fact: RowFacts, scale: Scale) -> str:
     """Return the numbers of a row; a scale from 0 has no minimum to tell."""
     numbers, one_sided = fact.numbers, scale.low == 0
-    if numbers.peak_z is None:
+    if numbers.peak_z is None or numbers.main_z is None:
         return "no voxel has a result"
-    parts = [f"peak z {number(numbers.peak_z)} at {coordinates(numbers.xyz)} mm"]
-    parts += [] if one_sided else [f"min z {number(numbers.lowest)}"]
+    parts = [f"peak z {number(numbers.main_z)} at {coordinates(numbers.main_xyz)} mm"]
+    if not one_sided:
+        falls = numbers.falls
+        parts.append(
+            f"max z {number(numbers.peak_z)}" if falls else f"min z {number(numbers.lowest)}"
+        )
     if math.isinf(numbers.cutoff):
         parts.append("no voxel survives")
     else:
@@ -378,5 +383,5 @@ def _level_of_peak(fact: RowFacts, levels: Sequence[float]) -> int | None:
     """Return which cut goes through the peak, if one does."""
     if fact.numbers.peak_z is None:
         return None
-    distances = np.abs(np.asarray(levels) - fact.numbers.xyz[2])
+    distances = np.abs(np.asarray(levels) - fact.numbers.main_xyz[2])
     return int(distances.argmin()) if distances.min() < 0.5 else None
