@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_fx.reports.figures.labels import Labels
 from bids_fx.reports.figures.places import POINTS_PER_INCH, add_axes, text_width
 from bids_fx.reports.figures.style import FAINT, INK, message_figure, styled
 from bids_fx.reports.wording import coordinates, number, shorten
@@ -156,6 +155,8 @@ def _peak_title(peak: ForestPeak) -> str:
 
 def _write_names(axes: Axes, names: Sequence[str]) -> None:
     """Write whose each line is, at the left of the axes."""
+    from bids_fx.reports.figures.labels import Labels
+
     heights = _heights(len(names))
     labels = Labels(
         np.column_stack([np.full(len(names), -0.02), heights]),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.reports.figures.labels import Labels
 from bids_fx.reports.figures.places import POINTS_PER_INCH, add_axes, text_width
 from bids_fx.reports.figures.style import DOTS_PER_INCH
 from bids_fx.reports.wording import MINUS, number, shorten
@@ -73,6 +72,8 @@ def new_band(height: int) -> Figure:
 
 def write_head(figure: Figure, title: str, text: str, columns: Sequence[Column], bar: Bar) -> None:
     """Write title and explanation, draw the colour bar and write what the columns are."""
+    from bids_fx.reports.figures.labels import Labels
+
     total = round(figure.get_figheight() * DOTS_PER_INCH)
     free = WIDTH - 3 * MARGIN - _BAR_WIDTH - pixels_wide(bar.name, 11.0, bold=True) - 30
     title = fitting(title, free, _TITLE_SIZE, bold=True)
@@ -121,6 +122,8 @@ def level_told(level: float) -> str:
 
 def mark_sides(figure: Figure, panels: Sequence[tuple[int, int, int, tuple[str, str]]]) -> None:
     """Mark the sides of panels: left edge, width and upper edge in pixels, and both letters."""
+    from bids_fx.reports.figures.labels import Labels
+
     places, texts = [], []
     for left, width, top, (first, second) in panels:
         places += [(left + 9, top - 11), (left + width - 9, top - 11)]
