@@ -29,13 +29,18 @@ def cluster_table(
         found = read_clusters(out_dir / path)
     except (OSError, ValueError):
         return None
-    shown = found[:N_CLUSTERS]
+    # Several maps stand one after the other in the file.
+    shown = sorted(found, key=lambda pair: -abs(pair[1].peak_z))[:N_CLUSTERS]
     names = {result.key: run_title(result, group) for result in plan.inputs(group)}
     told = read_json(out_dir / paths.sidecar(path))
     atlas, left_out = told.get("Atlas"), told.get("RegionsLeftOut")
     regions = f" Region of the peak: {atlas}." if atlas else ""
     regions += f" Without regions: {left_out}." if left_out else ""
-    rest = "" if len(found) == len(shown) else f" The {len(shown)} highest of {len(found):,}."
+    rest = (
+        ""
+        if len(found) == len(shown)
+        else f" The {len(shown)} with the largest |z| of {len(found):,}."
+    )
     caption = (
         "Clusters of voxels that touch by their faces, "
         f"{threshold_told(plan.report.threshold, item.contrast.test)}{_cutoff(told, item)}."

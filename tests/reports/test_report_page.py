@@ -54,7 +54,13 @@ SOFTWARE = {"bids_fx": "1.2.3", "numpy": "2.0.0"}
 MINUS = "\N{MINUS SIGN}"
 NUMBERS = {
     "combined": MapNumbers(
-        cutoff=4.125, peak_z=8.0, xyz=(3.0, -1.0, 0.0), lowest=-4.0, n_above=7, at_combined=8.0
+        cutoff=4.125,
+        peak_z=8.0,
+        xyz=(3.0, -1.0, 0.0),
+        lowest=-4.0,
+        lowest_xyz=(-6.0, 8.0, 8.0),
+        n_above=7,
+        at_combined=8.0,
     )
 }
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -537,7 +543,35 @@ def test_ten_highest_clusters_are_listed_and_the_rest_counted(
     assert len(rows) == 11
     assert rows[0][3] == "Effect at the peak (% signal change)"
     assert rows[1] == ["1", "20.00", f"({MINUS}1, 2, 3)", f"{MINUS}0.25", "1,080", "30"]
-    assert f"The 10 highest of 13. All are in {path.name}." in page.text
+    assert f"The 10 with the largest |z| of 13. All are in {path.name}." in page.text
+
+
+def test_largest_clusters_of_all_runs_are_listed_where_nothing_is_combined(
+    tmp_path: Path,
+) -> None:
+    runs = [make_run(f"sub-01_task-x_run-{n}") for n in (1, 2)]
+    group = make_group("sub-01_task-x", runs, not_written="the filters left out run 3")
+    plan = make_plan(runs, (group,))
+    publish_all(plan, tmp_path)
+    clusters = [
+        (
+            run.key,
+            Cluster(xyz=(0.0, 0.0, 0.0), peak_z=peak_z, effect=1.0, size_mm3=8.0, n_voxels=1),
+        )
+        for run, sign in zip(runs, (1, -1), strict=True)
+        for peak_z in sign * (20.0 - np.arange(8) + 0.25 * sign)
+    ]
+    path = tmp_path / paths.group_clusters(group)["face"]
+    write_clusters(path, clusters)
+    page = report(plan, tmp_path)
+    assert "The 10 with the largest |z| of 16." in page.text
+    assert [row[:3] for row in page.table("Clusters")[1:6]] == [
+        ["1", "run-1", "20.25"],
+        ["2", "run-2", f"{MINUS}19.75"],
+        ["3", "run-1", "19.25"],
+        ["4", "run-2", f"{MINUS}18.75"],
+        ["5", "run-1", "18.25"],
+    ]
 
 
 def test_threshold_and_lack_of_correction_are_told_with_each_figure_and_table(
