@@ -36,15 +36,13 @@ def cluster_table(
     atlas, left_out = told.get("Atlas"), told.get("RegionsLeftOut")
     regions = f" Region of the peak: {atlas}." if atlas else ""
     regions += f" Without regions: {left_out}." if left_out else ""
-    rest = (
-        ""
-        if len(found) == len(shown)
-        else f" The {len(shown)} with the largest |z| of {len(found):,}."
-    )
+    rest = ""
+    if len(found) > len(shown):
+        rest = f" The {len(shown)} with the largest |z| of {len(found):,}."
     caption = (
         "Clusters of voxels that touch by their faces, "
         f"{threshold_told(plan.report.threshold, item.contrast.test)}{_cutoff(told, item)}."
-        f"{rest}{regions} All are in {path.name}."
+        f"{rest}{regions}" + (f" All are in {path.name}." if found else "")
     )
     head = (
         *("Cluster", "Map", "Peak z", "Place (x, y, z in mm)", "Region"),
