@@ -114,7 +114,8 @@ def rebuild(session: Session, participants: Sequence[str]) -> bool:
     """
     session.begin(len(participants))
     newest = [analyses(read_calls(session.out_dir, name))[0] for name in participants]
-    session.write_citation([restored(call.plan, session.out_dir) for call in newest])
+    plans = [restored(call.plan, session.out_dir) for call in newest]
+    session.write_citation(plans, newest[0].software)
     outcomes = []
     for start in range(0, len(participants), BATCH):
         outcomes += _rebuild_batch(session, participants[start : start + BATCH])

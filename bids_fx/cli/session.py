@@ -74,12 +74,22 @@ class Session:
                 raise output_error(folder, error) from error
         give_matplotlib_a_folder(self.work_dir)
 
-    def write_citation(self, plans: Sequence[Plan]) -> Path:
-        """Write the methods text and its bibliography; return the text's path."""
+    def write_citation(
+        self, plans: Sequence[Plan], versions: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write the methods text and its bibliography; return the text's path.
+
+        Parameters
+        ----------
+        plans : sequence of Plan
+            What was done.
+        versions : mapping of str to str or None
+            Those of the software that did it; None means what runs now.
+        """
         from bids_fx.cli.citation import write_citation
         from bids_fx.methods import render_methods, software_versions
 
-        return write_citation(self.out_dir, render_methods(plans, software_versions()))
+        return write_citation(self.out_dir, render_methods(plans, versions or software_versions()))
 
     def write_models(self, models: Mapping[str, str]) -> None:
         """Write models of the analysis, by the names of their files."""
