@@ -27,13 +27,13 @@ def run(truth: Truth, out: Path, *options: str) -> None:
 
 
 def results(out: Path) -> dict[str, bytes]:
-    """Return everything about the participants but the reports, which name the model."""
+    """Return everything about the participants but what names the model: reports and calls."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for folder in out.glob("sub-*")
         if folder.is_dir()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "calls.json"
     }
 
 

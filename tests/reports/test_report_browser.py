@@ -24,6 +24,7 @@ from tests.small_plans import (
     make_plan,
     make_run,
     publish_all,
+    publish_peaks,
     write_map,
     z_values,
 )
@@ -214,6 +215,7 @@ def test_of_very_many_contrasts_only_the_best_is_unfolded(open_page: Open, tmp_p
     publish_all(plan, tmp_path)
     z = z_values(1, 20.0)
     write_map(tmp_path / paths.statmap(plan.groups[0].entities, "face9", "z"), z)
+    publish_peaks(plan, tmp_path)
     opened = open_page(write(tmp_path, plan))
     assert visible(opened, "#contrasts article") == [index == 9 for index in range(13)]
     opened.page.click("text=The highest combined z is 20.00, of face9.")
@@ -452,7 +454,7 @@ def test_header_leads_to_what_is_wrong(open_page: Open, reports: dict[str, Path]
     found = {name: (goal, state) for name, goal, state in tiles}
     assert found["left out"] == ("#summary", "warning")
     assert found["outputs written"] == ("#errors-missing", "bad")
-    assert found["1 warnings"] == ("#errors-notices", "warning")
+    assert found["1 warning"] == ("#errors-notices", "warning")
     assert found["2 errors"] == ("#errors", "bad")
 
 
