@@ -330,7 +330,10 @@ def test_only_boxes_that_scroll_are_stops_of_the_keyboard(
 ) -> None:
     boxes = """() => [...document.querySelectorAll('.scroll')].filter(box => box.checkVisibility())
       .map(box => [box.scrollWidth > box.clientWidth, box.tabIndex === 0])"""
-    found = open_page(reports["complete"], width=400).page.evaluate(boxes)
+    page = open_page(reports["complete"], width=400).page
+    # The page learns of its boxes' sizes with the next frame that is drawn.
+    page.wait_for_function(f"() => ({boxes})().every(([scrolls, stops]) => scrolls === stops)")
+    found = page.evaluate(boxes)
     assert {scrolls for scrolls, _ in found} == {True, False}
     assert all(scrolls == stops for scrolls, stops in found)
 
