@@ -78,7 +78,7 @@ pytest: $(DEV) tools viewer ## all tests, with coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 unit: $(DEV) ## the tests that run neither the program nor another one
-	$(PYTEST) -m 'not oracle and not e2e and not browser'
+	$(PYTEST) -m 'not (oracle or e2e or browser or image or apptainer or cluster)'
 
 oracle: $(DEV) ## the comparisons with other programs
 	$(PYTEST) -m oracle
