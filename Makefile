@@ -4,8 +4,12 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-ENGINE ?= docker
 IMAGE ?= bids_fx:local
+BUILD_FLAGS ?=
+
+# The first engine that answers: the program docker may be there without its daemon.
+ENGINE ?= $(shell for engine in docker podman; do \
+	"$$engine" info >/dev/null 2>&1 && { echo "$$engine"; break; }; done)
 
 # The first interpreter that really runs (a pyenv shim may not), is new enough and can make
 # an environment. `make PYTHON=/path/to/python ...` takes another one.
@@ -116,8 +120,13 @@ install: $(RUNTIME) ## install the program into .venv
 viewer: $(BASE) ## fetch the viewer of the maps by npm (installing and building do it too)
 	$(BIN)/python hatch_build.py
 
-image: viewer ## build the container image
-	$(ENGINE) build --tag $(IMAGE) --build-arg TAG=$(IMAGE) .
+image: viewer ## build the container image (ENGINE=podman; BUILD_FLAGS=...)
+	@test -n '$(ENGINE)' || { \
+		echo 'Neither docker nor podman answers: start or install one, or name it:' >&2; \
+		echo 'make ENGINE=/path/to/podman image' >&2; exit 1; }
+	$(ENGINE) build --tag $(IMAGE) --build-arg TAG=$(IMAGE) \
+		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+		$(BUILD_FLAGS) .
 
 $(BASE): requirements/build.txt
 	@test -n '$(PYTHON)' || { \
@@ -146,11 +155,13 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 		--constraint requirements.txt requirements/build.in
 	$(COMPILE) --output-file requirements/dev.txt \
 		--constraint requirements.txt pyproject.toml requirements/dev.in
+	$(COMPILE) --output-file requirements/npm.txt requirements/npm.in
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	for version in $(PINNED_PYTHONS); do \
 		$(PINS_VENV)/bin/python -m pip download --quiet --require-hashes --no-deps \
 			--no-build-isolation --python-version "$$version" $(FORMATS) \
-			--dest "$$folder/$$version" -r requirements/dev.txt || exit 1; \
+			--dest "$$folder/$$version" -r requirements/dev.txt -r requirements/npm.txt \
+			|| exit 1; \
 	done
 
 clean: ## remove what was made here, the environments included

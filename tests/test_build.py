@@ -22,7 +22,12 @@ from packaging.utils import canonicalize_name
 from tests.browser import NAMES
 
 ROOT = Path(__file__).parent.parent
-PINNED = ("requirements.txt", "requirements/build.txt", "requirements/dev.txt")
+PINNED = (
+    "requirements.txt",
+    "requirements/build.txt",
+    "requirements/dev.txt",
+    "requirements/npm.txt",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -74,6 +79,16 @@ def dry_make(target: str) -> str:
     done = run_make("--dry-run", target)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def make_image(folder: Path, answering: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Make the image where both engines are installed, and some of them answer and tell calls."""
+    for name in ("docker", "podman"):
+        program = folder / name
+        answer = f'echo "{name} $*"' if name in answering else "exit 1"
+        program.write_text(f"#!/bin/sh\n{answer}\n")
+        program.chmod(0o755)
+    return run_make("image", "--old-file=viewer", PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +178,22 @@ def test_make_tools_names_what_is_missing(
     done = run_make("tools", PATH=str(tmp_path), CHROMIUM="")
     assert (done.returncode == 0) is (missing is None)
     assert missing is None or f"apt install {missing})" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answering", "taken"), [(("docker", "podman"), "docker"), (("podman",), "podman")]
+)
+def test_make_image_takes_the_first_engine_that_answers(
+    tmp_path: Path, answering: tuple[str, ...], taken: str
+) -> None:
+    done = make_image(tmp_path, answering)
+    assert f"\n{taken} build --tag bids_fx:local" in done.stdout
+
+
+def test_make_image_says_what_to_do_where_no_engine_answers(tmp_path: Path) -> None:
+    done = make_image(tmp_path, ())
+    assert done.returncode == 2
+    assert "Neither docker nor podman answers" in done.stderr
 
 
 def test_makefile_and_tests_look_for_the_same_browsers() -> None:
@@ -293,40 +324,59 @@ def dockerfile() -> str:
 
 
 def test_image_installs_dependencies_before_the_source(dockerfile: str) -> None:
-    assert dockerfile.index("-r requirements.txt") < dockerfile.index("COPY bids_fx")
+    assert dockerfile.index("-r requirements.txt") < dockerfile.index("COPY bids_fx bids_fx")
 
 
 def test_image_installs_nothing_without_a_hash(dockerfile: str) -> None:
-    installs = re.findall(r"pip install [^&\n]*", dockerfile)
-    assert installs
-    assert all("--require-hashes" in call or "--no-deps" in call for call in installs)
+    fetched = re.findall(r"pip (?:wheel|install|--python \S+ install) [^&\n]*", dockerfile)
+    assert len(fetched) == dockerfile.count("-m pip ")
+    assert all("--require-hashes" in call or "--no-deps" in call for call in fetched)
     assert re.search(r"apt|gcc|build-essential", dockerfile) is None
+
+
+def test_image_keeps_nothing_that_only_building_needs(dockerfile: str) -> None:
+    final = dockerfile.rpartition("FROM ${BASE}")[2]
+    assert "pip" not in final
+    assert "/opt/build" not in final
+
+
+def test_image_says_its_version(dockerfile: str) -> None:
+    assert f"ARG VERSION={PROJECT['version']}\n" in dockerfile
+    assert 'org.opencontainers.image.version="${VERSION}"' in dockerfile
 
 
 @pytest.mark.parametrize(
     "setting",
     [
+        "LANG=C.UTF-8",
         "NO_ET=1",
         "NIPYPE_NO_ET=1",
-        "MPLCONFIGDIR=/tmp/mpl",
         "OMP_NUM_THREADS=1",
         "PYTHONNOUSERSITE=1",
         "HOME=/home/bids_fx",
         "USER=bids_fx",
         "LOGNAME=bids_fx",
+        "TEMPLATEFLOW_AUTOUPDATE=off",
+        "TEMPLATEFLOW_HOME=/opt/templateflow",
+        "BIDS_FX_DOCKER_TAG=${TAG}",
     ],
 )
 def test_image_runs_for_any_user_and_sends_nothing(dockerfile: str, setting: str) -> None:
-    environment = " ".join(re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE)).split()
-    assert setting in environment
+    (environment,) = re.findall(r"^ENV (PATH=/opt/bids_fx.*)$", dockerfile, re.MULTILINE)
+    assert setting in environment.split()
+
+
+def test_image_leaves_the_folder_of_matplotlib_to_the_program(dockerfile: str) -> None:
+    assert re.search(r"^ENV .*MPLCONFIGDIR", dockerfile, re.MULTILINE) is None
 
 
 def test_image_gets_all_that_it_copies(dockerfile: str) -> None:
     copied = {
         source
-        for sources in re.findall(r"^COPY (.*) \S+$", dockerfile, re.MULTILINE)
+        for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
         for source in sources.split()
     }
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert copied == {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    let_in = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert copied == let_in | {"bids_fx/data"}
     assert all((ROOT / source).exists() for source in copied)
