@@ -283,8 +283,8 @@ def test_wheel_holds_the_boilerplate_as_real_files(wheel: zipfile.Path) -> None:
 def test_wheel_holds_the_programs_and_the_licence(wheel: zipfile.Path) -> None:
     info = wheel / f"bids_fx-{PROJECT['version']}.dist-info"
     programs = (info / "entry_points.txt").read_text()
-    assert "bids_fx = bids_fx.cli.run:main" in programs
-    assert "bids-fx = bids_fx.cli.run:main" in programs
+    assert "bids_fx = bids_fx.__main__:main" in programs
+    assert "bids-fx = bids_fx.__main__:main" in programs
     assert "bids_fx-model = bids_fx.cli.explain_model:main" in programs
     assert "Apache License" in (info / "licenses" / "LICENSE").read_text()
 

@@ -67,3 +67,17 @@ def test_nothing_to_do_imports_nothing_that_fits_or_draws(tree: Tree) -> None:
     # Nodes run in processes of their own: what they import, the main process need not.
     assert imported(DRAWING, *call(tree, "--nprocs", "2")) == set()
     assert imported(DRAWING | RUNNING, *call(tree)) == set()
+
+
+def test_signals_are_handled_before_the_program_is_imported() -> None:
+    code = "import bids_fx.__main__, sys; print(*(m for m in sys.modules if 'bids_fx' in m))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    parts = {"cli", "cli.interruption", "errors", "__main__"}
+    assert set(done.stdout.split()) == {"bids_fx"} | {f"bids_fx.{part}" for part in parts}
+
+
+def test_the_version_is_looked_up_only_when_it_is_asked_for() -> None:
+    code = (
+        "import bids_fx, sys; assert 'importlib.metadata' not in sys.modules; bids_fx.__version__"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
