@@ -323,6 +323,13 @@ def dockerfile() -> str:
     return (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 
 
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    checked = [hadolint, "--failure-threshold", "warning", ROOT / "Dockerfile"]
+    done = subprocess.run(checked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_image_installs_dependencies_before_the_source(dockerfile: str) -> None:
     assert dockerfile.index("-r requirements.txt") < dockerfile.index("COPY bids_fx bids_fx")
 
