@@ -22,6 +22,8 @@ from bids_fx import settings
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bids_fx"
 MAX_LINES = 400
+#: Modules that must be one file, by how many they would be otherwise: they are run alone.
+PARTS = {"cluster.jobs": 2}
 
 #: What each part of the package may import of the package; the longest name that fits counts,
 #: and "" is the package itself (its version). All may import `errors`.
@@ -160,6 +162,8 @@ MAY_IMPORT = {
     "entities": (),
     "errors": (),
     "threads": (),
+    "cluster": (),
+    "cluster.jobs": (),  # a copy of it runs where the package is not
     "glm": ("glm",),
     "__main__": ("cli",),
     "": (),
@@ -294,7 +298,9 @@ def test_every_declared_dependency_is_imported() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_module_is_not_too_long(module: str) -> None:
-    assert len(path_of(module).read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+    assert len(path_of(module).read_text(encoding="utf-8").splitlines()) <= (
+        PARTS.get(module, 1) * MAX_LINES
+    )
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if not belongs(m, "cli")])

@@ -1,0 +1,1 @@
+"""Jobs on clusters: one task per participant, run by an existing scheduler."""

@@ -1,0 +1,786 @@
+"""Submit a job's tasks, tell how each participant stands, send again what is missing.
+
+One file that needs nothing but Python 3.6 and its standard library: login nodes have old Pythons,
+and containers have no scheduler. A copy stands in each job's folder as ``cluster_jobs.py``.
+"""
+
+import argparse
+import calendar
+import contextlib
+import fcntl
+import json
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+#: Exit codes: all are done; somebody is not; no such job; somebody is queued or at work.
+DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
+
+#: Seconds after which a program of the scheduler is taken not to answer.
+PATIENCE_S = 60
+
+#: What Slurm calls tasks that have not ended.
+_WAITING = "PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED SPECIAL_EXIT"
+_AT_WORK = "RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED SIGNALING RESIZING"
+LIVE = {
+    **dict.fromkeys(_WAITING.split(), "pending"),
+    **dict.fromkeys(_AT_WORK.split(), "running"),
+}
+
+#: How a participant may stand, in the order in which they are counted.
+STATES = ("done", "running", "pending", "failed", "vanished", "unsent", "refused")
+
+#: How tasks end other than by themselves, by Slurm's word: what helps, and what it means.
+FATES = {
+    "OUT_OF_MEMORY": ("memory", "needed more than the {mem_mb} MB that it had"),
+    "TIMEOUT": ("time", "was not done in the {minutes} min that it had"),
+    "CANCELLED": ("again", "was cancelled{by}"),
+    "NODE_FAIL": ("again", "its node failed"),
+    "BOOT_FAIL": ("again", "its node did not start"),
+    "PREEMPTED": ("again", "had to make room for another job"),
+    "DEADLINE": ("again", "was not done by its deadline"),
+    "REVOKED": ("again", "went to another cluster, which did not finish it"),
+}
+
+#: The same by exit code; the codes are a contract of the program.
+CODES = {
+    1: ("look", "something failed"),
+    2: ("input", "the options are wrong"),
+    16: ("input", "the dataset is no valid BIDS dataset"),
+    17: ("input", "the analysis level is unknown"),
+    18: ("input", "the filters, or a label, select nothing"),
+    65: ("input", "bad data"),
+    66: ("input", "an input is missing"),
+    73: ("again", "the output could not be created"),
+    74: ("again", "writing failed"),
+    130: ("again", "was interrupted"),
+    137: ("memory", "was killed, as happens when memory runs out; it had {mem_mb} MB"),
+    143: ("again", "was terminated"),
+}
+
+#: In the reasons that the program gives, if memory is one: that it had, or that it was allowed.
+MEMORY_SIGNS = ("memory runs out", "--mem-mb: ")
+
+#: How other schedulers are told tasks, memory and time: of a range, and of one task.
+COMMANDS = {
+    "pbs": (
+        "qsub -J {tasks} -l mem={mem_mb}mb,walltime={hours} {script}",
+        "qsub -v BIDS_FX_TASK={tasks} -l mem={mem_mb}mb,walltime={hours} {script}",
+    ),
+    "sge": ("qsub -t {tasks} -l mem_free={mem_cpu_mb}M,h_rt={hours} {script}",) * 2,
+    "lsf": ("bsub -J '{name}[{tasks}]' -M {mem_mb}MB -W {minutes} < {script}",) * 2,
+}
+
+
+class JobsError(Exception):
+    """What a user can mend, and the exit code that it causes."""
+
+    def __init__(self, text: str, code: int = FAILED) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Need(NamedTuple):
+    """What a task asks for."""
+
+    mem_mb: int
+    minutes: int
+
+
+class Seen(NamedTuple):
+    """What Slurm says of a task: state, exit code (128 + n of signal n), details, what it had."""
+
+    state: str = ""
+    code: int = 0
+    detail: str = ""
+    had: Tuple[int, int] = (0, 0)
+
+
+class Standing(NamedTuple):
+    """How a participant stands; why, what would help, and what a task sent again is to have."""
+
+    participant: str
+    task: int
+    state: str
+    had: Need
+    reason: str = ""
+    helps: str = ""
+    again: Optional[Need] = None
+    slurm_id: str = ""
+    slurm_state: str = ""
+    log: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still come to an end by itself."""
+        return self.state in ("pending", "running")
+
+    def remedy(self) -> str:
+        """Say what to do about it."""
+        if self.again is not None:
+            more = [] if self.again.mem_mb == self.had.mem_mb else [f"{self.again.mem_mb} MB"]
+            more += [] if self.again.minutes == self.had.minutes else [f"{self.again.minutes} min"]
+            return "resubmit sends it again" + (" with " + " and ".join(more) if more else "")
+        if self.state == "refused":
+            return "mend the input, then make another job"
+        if self.state != "failed":
+            return ""
+        if self.helps in ("memory", "time"):
+            return "it had the most that job.json allows (max_mem_mb, max_minutes)"
+        first = "mend the input" if self.helps == "input" else "see its log"
+        return first + ", then resubmit with --all-failed"
+
+
+class Found(NamedTuple):
+    """How a job's participants stand, the level ``group``, and why Slurm could not be asked."""
+
+    job: "Job"
+    standings: List[Standing]
+    group: str
+    trouble: str
+
+
+class Job:
+    """A job's folder, as ``bids_fx-cluster`` writes it.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``job.json``.
+
+    Raises
+    ------
+    JobsError
+        If it is no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.spec = _read_json(self.folder / "job.json")
+        if self.spec.get("format") != 1:
+            text = (
+                f"{folder}: no job.json of format 1; name a folder that bids_fx-cluster has made."
+            )
+            raise JobsError(text, NO_JOB)
+        self.name = str(self.spec["name"])
+        self.is_slurm = self.spec["scheduler"] == "slurm"
+        self.need = Need(self.spec["mem_mb"], self.spec["minutes"])
+        self.tasks = range(1, len(self.spec["tasks"]) + 1)
+        self._log = self.folder / "submissions.jsonl"
+        self._lock = self.folder / "submissions.lock"
+
+    def submissions(self) -> List[Dict[str, Any]]:
+        """Return what was submitted, earliest first; each an array or the level ``group``."""
+        if not self._log.exists():
+            return []
+        return [self._read(text) for text in self._log.read_text(encoding="utf-8").splitlines()]
+
+    def _read(self, text: str) -> Dict[str, Any]:
+        """Return a line of what was submitted."""
+        try:
+            return dict(json.loads(text))
+        except (ValueError, TypeError):
+            raise JobsError(f"{self._log}: mend or remove this line: {text}") from None
+
+    def append(self, line: Dict[str, Any]) -> None:
+        """Write down a submission, with the file server's time, by which states are told old."""
+        os.utime(str(self._lock))
+        now = time.gmtime(self._lock.stat().st_mtime)
+        text = json.dumps(
+            dict(line, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", now)), sort_keys=True
+        )
+        with self._log.open("a", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody else submit meanwhile; in vain on file systems that have no locks."""
+        with self._lock.open("w") as stream:
+            with contextlib.suppress(OSError):
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def told(self, participant: str, line: Optional[Dict[str, Any]]) -> Tuple[str, str]:
+        """Return state and reason as the program wrote them down since a submission."""
+        work_area = self.folder.parent.parent / ".bids_fx_work"
+        path = work_area / "states" / f"sub-{participant}.json"
+        since = (self.folder / "job.json").stat().st_mtime
+        if line is not None:
+            since = calendar.timegm(time.strptime(line["time"], "%Y-%m-%dT%H:%M:%SZ"))
+        if not path.exists() or path.stat().st_mtime < since:
+            return "", ""
+        kept = _read_json(path)
+        return str(kept.get("state", "")), str(kept.get("reason", ""))
+
+    def ended(self, task: object) -> Path:
+        """Return the file in which a task leaves how it ended."""
+        return self.folder / "ended" / f"{task}.json"
+
+
+def _read_json(path: Path) -> Dict[str, Any]:
+    """Return what a JSON file holds; nothing where it is absent or damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _problems(log: Path) -> str:
+    """Return what a task that had nothing to do but refuse listed as problems in its log."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = [line[4:] for line in lines if line.startswith("  - ")]
+    return "".join(found[:1]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+
+
+def _run(program: str, arguments: Sequence[str], folder: Path) -> str:
+    """Return what a program of Slurm writes."""
+    path = shutil.which(program)
+    if path is None:
+        raise JobsError(
+            f"{program} is not here: call this where Slurm's programs are on PATH, as on a login "
+            "node and outside any container."
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell, and each argument is one word
+            [path, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            cwd=str(folder),
+            # By default long lists of tasks are cut short.
+            env=dict(os.environ, SLURM_BITSTR_LEN="0"),
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise JobsError(f"{program} did not answer within {PATIENCE_S} s.") from None
+    if done.returncode:
+        raise JobsError(f"{program} refused: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def numbers(text: str) -> List[int]:
+    """Return the task numbers of a list as Slurm writes it.
+
+    Examples
+    --------
+    >>> numbers("1,3-5,8-12:2%2")
+    [1, 3, 4, 5, 8, 10, 12]
+    """
+    found: List[int] = []
+    listed = text.partition("%")[0]
+    for first, last, step in re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", listed):
+        found += range(int(first), int(last or first) + 1, int(step or 1))
+    return found
+
+
+def ranges(tasks: Sequence[int]) -> List[str]:
+    """Return task numbers as ranges.
+
+    Examples
+    --------
+    >>> ranges([1, 3, 4, 5, 8])
+    ['1', '3-5', '8']
+    """
+    found: List[List[int]] = []
+    for task in sorted(tasks):
+        if found and found[-1][1] == task - 1:
+            found[-1][1] = task
+        else:
+            found.append([task, task])
+    return [f"{a}" if a == b else f"{a}-{b}" for a, b in found]
+
+
+def _records(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
+    """Return what Slurm says of arrays' tasks (``ID_N``) and of jobs (``ID``).
+
+    The accounting may lag by seconds and the controller forgets what ended minutes ago, so that
+    what only the accounting calls live is lost. Either will do where the other does not answer.
+    """
+    try:
+        found = _accounted(job, ids)
+    except JobsError as refusal:
+        try:
+            return _current(job, ids)
+        except JobsError as error:
+            raise JobsError(f"{refusal}\n{error}") from None
+    try:
+        now = _current(job, ids)
+    except JobsError:
+        return found
+    found = {name: seen for name, seen in found.items() if seen.state not in LIVE or name in now}
+    for name, seen in now.items():
+        old = found.get(name, seen)
+        detail = seen.detail if seen.state in LIVE else old.detail
+        found[name] = seen._replace(had=old.had, detail=detail)
+    return found
+
+
+def _accounted(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
+    """Return what Slurm's accounting tells; the detail is the number of who cancelled."""
+    options = ["--allusers", "--noheader", "--parsable2", "--allocations", "--units=M"]
+    columns = "--format=JobID,State,ExitCode,ReqMem,TimelimitRaw"
+    found: Dict[str, Seen] = {}
+    for line in _run(
+        "sacct", [*options, columns, "--jobs=" + ",".join(ids)], job.folder
+    ).splitlines():
+        name, state, code, memory, limit = line.split("|")
+        word, _, by = state.partition(" by ")
+        minutes = int(limit) if limit.isdigit() else 0
+        seen = Seen(word, _code(code), by, (_megabytes(memory, job.spec["cpus"]), minutes))
+        found.update(dict.fromkeys(_names(name), seen))
+    return found
+
+
+def _megabytes(text: str, cpus: int) -> int:
+    """Return what memory was asked for; 0 if it is not told.
+
+    Examples
+    --------
+    >>> _megabytes("1500M", 2), _megabytes("750.00Mc", 2), _megabytes("", 2)
+    (1500, 1500, 0)
+    """
+    per_task = cpus if text.endswith("c") else 1  # older versions tell that of each processor
+    return round(float(text.rstrip("Mcn") or 0) * per_task)
+
+
+def _current(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
+    """Return what Slurm's controller tells; the detail is why something waits."""
+    found: Dict[str, Seen] = {}
+    for number in ids:
+        try:
+            text = _run("scontrol", ["--oneliner", "show", "job", number], job.folder)
+        except JobsError as error:
+            if "Invalid job id" not in str(error):
+                raise
+            continue
+        for line in text.splitlines():
+            told = dict(re.findall(r"(?<!\S)(\w+)=(\S*)", line))
+            name = told["JobId"]
+            if "ArrayTaskId" in told:
+                name = "{ArrayJobId}_[{ArrayTaskId}]".format(**told)
+            seen = Seen(told["JobState"], _code(told["ExitCode"]), told["Reason"])
+            found.update(dict.fromkeys(_names(name), seen))
+    return found
+
+
+def _names(name: str) -> List[str]:
+    """Return the tasks of ``ID_[1-3%2]`` as ``ID_1``, ``ID_2``, ``ID_3``; else the name itself."""
+    array, _, listed = name.partition("_[")
+    return [f"{array}_{task}" for task in numbers(listed)] if listed else [name]
+
+
+def _code(text: str) -> int:
+    """Return Slurm's CODE:SIGNAL as shells do, 128 + n of signal n."""
+    code, _, by = text.partition(":")
+    return 128 + int(by) if int(by or 0) else int(code)
+
+
+def find(job: Job) -> Found:
+    """Return how a job's participants stand, by task."""
+    sent: Dict[int, Dict[str, Any]] = {}
+    group = ""
+    for line in job.submissions():
+        group = line.get("group", group)
+        sent.update(dict.fromkeys(line.get("tasks", ()), line))
+    ids = sorted({line["id"] for line in sent.values()} | ({group} - {""}), key=int)
+    trouble = ""
+    try:
+        records: Optional[Dict[str, Seen]] = _records(job, ids) if ids else {}
+    except JobsError as error:
+        records, trouble = None, str(error)
+    standings = [_standing(job, task, sent.get(task), records) for task in job.tasks]
+    for participant, problems in sorted(job.spec.get("refused", {}).items()):
+        reason = "; ".join(problems)
+        standings.append(Standing(participant, 0, "refused", job.need, reason, helps="input"))
+    return Found(job, standings, _group_state(job, group, records or {}), trouble)
+
+
+def _group_state(job: Job, number: str, records: Dict[str, Seen]) -> str:
+    """Return how the level ``group`` stands, in Slurm's words; empty if it was not submitted."""
+    ended = _read_json(job.ended("group")).get("code")
+    if ended is not None:
+        return "FAILED" if ended else "COMPLETED"
+    return records.get(number, Seen("lost")).state if number else ""
+
+
+def _standing(
+    job: Job, task: int, line: Optional[Dict[str, Any]], records: Optional[Dict[str, Seen]]
+) -> Standing:
+    """Return how one participant stands; records are None where Slurm does not answer."""
+    name = f"{line['id']}_{task}" if line else ""
+    seen = (records or {}).get(name, Seen())
+    asked = Need(line["mem_mb"], line["minutes"]) if line else job.need
+    participant = job.spec["tasks"][task - 1]["participant"]
+    had = Need(*(real or planned for real, planned in zip(seen.had, asked)))
+    one = Standing(participant, task, "failed", had, slurm_id=name, slurm_state=seen.state)
+    log = job.folder / "logs" / f"{name}.log"
+    if log.exists():
+        one = one._replace(log=str(log))
+    state, why = job.told(participant, line)
+    ended = _read_json(job.ended(task)).get("code")
+    if ended == 0:
+        return one._replace(state="done")
+    if seen.state in LIVE:
+        reason = seen.detail if seen.detail != "None" else ""
+        return one._replace(state=LIVE[seen.state], reason=reason)
+    code = seen.code if ended is None else ended
+    if seen.state in FATES or code or state == "failed":
+        return _failed(job, one, seen, code or FAILED, why)
+    if state == "done":
+        return one._replace(state="done")
+    return _untold(job, one, state, can_tell=bool(job.is_slurm and records is not None))
+
+
+def _failed(job: Job, one: Standing, seen: Seen, code: int, why: str) -> Standing:
+    """Return a participant with the reason of a failure, and what helps against it."""
+    if seen.state in FATES:
+        helps, text = FATES[seen.state]
+        by = f" by {_user(int(seen.detail))}" if seen.detail.isdigit() else ""
+        reason = f"{seen.state}: {text.format(by=by, **one.had._asdict())}"
+    else:
+        helps, text = CODES.get(code, ("look", _meaning(code)))
+        reason = f"exit code {code}: {text.format(**one.had._asdict())}"
+        why = why or _problems(Path(one.log or os.devnull))
+        if any(sign in why for sign in MEMORY_SIGNS):
+            helps = "memory"
+        reason += f": {why}" if why else ""
+    one = one._replace(helps=helps, reason=reason)
+    return one._replace(again=_again(job, one))
+
+
+def _meaning(code: int) -> str:
+    """Say what an exit code means that is not the program's own.
+
+    Examples
+    --------
+    >>> _meaning(139), _meaning(3)
+    ('was ended by SIGSEGV', 'not a code of the program')
+    """
+    if code - 128 in set(signal.Signals):
+        return f"was ended by {signal.Signals(code - 128).name}"
+    return "not a code of the program"
+
+
+def _user(number: int) -> str:
+    """Return a user's name; the number where this machine has no such user."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+def _untold(job: Job, one: Standing, state: str, *, can_tell: bool) -> Standing:
+    """Return a participant of whom neither the disk nor Slurm tells an end."""
+    if not can_tell:
+        reason = "as far as the disk tells"
+        live = "running" if state == "running" else "pending"
+        return one._replace(state=live, reason=reason)
+    if one.slurm_id:
+        reason = "Slurm does not know what became of it"
+        if one.slurm_state:
+            reason = f"Slurm has it as {one.slurm_state}, but it left no result"
+        one = one._replace(state="vanished", reason=reason, helps="again")
+    else:
+        one = one._replace(state="unsent", reason="was not submitted", helps="again")
+    return one._replace(again=_again(job, one))
+
+
+def _again(job: Job, one: Standing) -> Optional[Need]:
+    """Return what a task is to have next time; None if sending it again does not help."""
+    if one.helps not in ("again", "memory", "time"):
+        return None
+    wanted = []
+    for name, had, planned in zip(("mem_mb", "minutes"), one.had, job.need):
+        short = one.helps == {"mem_mb": "memory", "minutes": "time"}[name]
+        most = job.spec.get("max_" + name) or sys.maxsize
+        value = max(had, min(max(2 * had if short else had, planned), most))
+        if short and value == had:
+            return None
+        wanted.append(value)
+    return Need(*wanted)
+
+
+def submit(job: Job) -> None:
+    """Submit all tasks of a job, and after them the level ``group``.
+
+    Raises
+    ------
+    JobsError
+        If the job was submitted before, or the scheduler does not take it.
+    """
+    with job.locked():
+        if job.submissions():
+            raise JobsError(f"{job.folder}: was submitted already; see `status` and `resubmit`.")
+        _send(job, {job.need: list(job.tasks)}, [])
+
+
+def resubmit(job: Job, *, all_failed: bool) -> None:
+    """Send again what is missing and can be had by sending it again.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    all_failed : bool
+        Whether to send also what failed for a reason of its own, when that has been mended; of
+        other schedulers than Slurm, whatever left no result.
+
+    Raises
+    ------
+    JobsError
+        If the scheduler does not take it, or does not say what is still there.
+    """
+    with job.locked():
+        found = find(job)
+        if found.trouble:
+            raise JobsError(f"What is queued or at work cannot be told:\n{found.trouble}")
+        wanted: Dict[Need, List[int]] = {}
+        for one in found.standings:
+            is_lost = one.state == "failed" or (one.is_live and not job.is_slurm)
+            need = one.again or (one.had if all_failed and is_lost else None)
+            if need is not None:
+                wanted.setdefault(need, []).append(one.task)
+        live = {one.slurm_id.partition("_")[0] for one in found.standings if one.is_live}
+        # A group that ended by itself wrote its index; it fails if anybody did.
+        if wanted or (job.is_slurm and found.group not in {"COMPLETED", "FAILED", *LIVE}):
+            _send(job, wanted, sorted(live - {""}, key=int))
+        else:
+            _say(f"{job.folder}: nothing to send.")
+
+
+def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str]) -> None:
+    """Submit an array for each need, then the group's job, which waits for live arrays too."""
+    if not job.is_slurm:
+        _tell_commands(job, wanted)
+        return
+    ids, refusals = list(live), []
+    (job.folder / "logs").mkdir(exist_ok=True)
+    for need, tasks in sorted(wanted.items()):
+        try:
+            number = _sbatch(job, _array_options(job, need, tasks), "array.sh", tasks)
+        except JobsError as error:
+            refusals.append(str(error))
+            continue
+        ids.append(number)
+        job.append(dict(need._asdict(), id=number, tasks=tasks))
+        text = "job {}: {} of {} participants, with {} MB and {} min each"
+        _say(text.format(number, len(tasks), len(job.tasks), *need))
+    if ids == live and wanted:
+        raise JobsError("\n".join(refusals))
+    options = [f"--job-name={job.name}-group"]
+    options += ["--dependency=afterany:" + ":".join(ids)] if ids else []
+    try:
+        number = _sbatch(job, options, "group.sh", ["group"])
+    except JobsError as error:
+        script = shlex.quote(str(job.folder / "group.sh"))
+        refusals.append(
+            f"{error}\nThe level group is missing: `resubmit` or `sh {script}` does it."
+        )
+    else:
+        job.append({"group": number, "after": ids})
+        _say(f"job {number}: the level group, after them")
+    if refusals:
+        raise JobsError("\n".join(refusals))
+
+
+def _array_options(job: Job, need: Need, tasks: Sequence[int]) -> List[str]:
+    """Return sbatch's options for an array of tasks."""
+    throttle = job.spec.get("throttle")
+    return [
+        f"--job-name={job.name}",
+        "--array=" + ",".join(ranges(tasks)) + (f"%{throttle}" if throttle else ""),
+        f"--mem={need.mem_mb}M",
+        f"--time={need.minutes}",
+        "--cpus-per-task={}".format(job.spec["cpus"]),
+    ]
+
+
+def _sbatch(job: Job, options: Sequence[str], script: str, tasks: Sequence[object]) -> str:
+    """Submit a script for tasks, whose earlier ends are forgotten; return the id."""
+    for task in tasks:
+        with contextlib.suppress(FileNotFoundError):
+            job.ended(task).unlink()
+    command = ["--parsable", *options, *job.spec["options"], str(job.folder / script)]
+    told = _run("sbatch", command, job.folder).partition(";")[0].strip()
+    if not told.isdigit():
+        raise JobsError(f"sbatch gave no job id but {told!r}.")
+    return told
+
+
+def _tell_commands(job: Job, wanted: Dict[Need, List[int]]) -> None:
+    """Print what submits tasks to another scheduler than Slurm."""
+    script = shlex.quote(str(job.folder / "array.sh"))
+    for need, tasks in sorted(wanted.items()):
+        for part in ranges(tasks):
+            command = COMMANDS[job.spec["scheduler"]]["-" not in part]
+            command = command.format(
+                tasks=part,
+                name=job.name,
+                script=script,
+                hours="{}:{:02}:00".format(*divmod(need.minutes, 60)),
+                mem_cpu_mb=-(-need.mem_mb // job.spec["cpus"]),
+                **need._asdict(),
+            )
+            sys.stdout.write(command + "\n")
+    _say(f"Submit these, and {job.folder / 'group.sh'} when they have ended.")
+
+
+def as_text(found: Sequence[Found], *, everyone: bool) -> str:
+    """Return a table of how participants stand, with or without those who are done."""
+    lines = []
+    for job, standings, group, _ in found:
+        counts = Counter(one.state for one in standings)
+        told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        end = f"; level group: {group}" if group else ""
+        lines.append(f"{job.folder} ({job.name}): {told}{end}")
+        width = max(len(one.participant) for one in standings)
+        for one in standings:
+            if one.state != "done" or everyone:
+                log = one.log if one.state == "failed" else ""
+                text = "; ".join(part for part in (one.reason, one.remedy(), log) if part)
+                line = f"  sub-{one.participant:{width}}  {one.state:8}  {text}"
+                lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def as_json(found: Sequence[Found]) -> str:
+    """Return the same for programs, all participants of it."""
+    jobs = [
+        {
+            "folder": str(job.folder),
+            "name": job.name,
+            "scheduler": job.spec["scheduler"],
+            "group": group,
+            "participants": [
+                dict(
+                    one._asdict(),
+                    had=one.had._asdict(),
+                    again=one.again and one.again._asdict(),
+                    remedy=one.remedy(),
+                )
+                for one in standings
+            ],
+        }
+        for job, standings, group, _ in found
+    ]
+    return json.dumps({"format": 1, "jobs": jobs}, indent=2, sort_keys=True)
+
+
+def find_jobs(folder: Optional[str]) -> List[Job]:
+    """Return a folder's job, or those that an output folder holds.
+
+    Raises
+    ------
+    JobsError
+        If there is none.
+    """
+    path = Path(folder) if folder else Path(__file__).resolve().parent
+    if (path / "job.json").exists():
+        return [Job(path)]
+    files = path.glob("jobs/job-*/job.json")
+    jobs = [Job(file.parent) for file in files if file.parent.name[4:].isdigit()]
+    if not jobs:
+        text = f"{path}: no job; name a job's folder, or an output folder that has jobs/job-1."
+        raise JobsError(text, NO_JOB)
+    return sorted(jobs, key=lambda job: int(job.folder.name[4:]))
+
+
+def _only(jobs: Sequence[Job]) -> Job:
+    """Return the one job that is meant."""
+    if len(jobs) > 1:
+        names = ", ".join(str(job.folder) for job in jobs)
+        raise JobsError(f"There are several jobs: name the folder of one: {names}.", USAGE)
+    return jobs[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    for name, text in (
+        ("submit", "submit a job's tasks, and the level group after them"),
+        ("status", "tell how each participant stands; 0: all done, 1: not all, 75: not yet"),
+        ("resubmit", "send again what is missing, with more memory or time where it lacked"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        where = "folder of a job" + ("" if name == "submit" else ", or an output folder")
+        command.add_argument("folder", nargs="?", help=where + " (default: where this file is)")
+        if name != "submit":
+            command.add_argument("--all", action="store_true", help="list also who is done")
+            command.add_argument("--json", action="store_true", help="write JSON, for programs")
+            command.add_argument(
+                "--all-failed",
+                action="store_true",
+                help="send also what failed by its input, when that has been mended",
+            )
+        if name == "status":
+            command.add_argument("--resubmit", action="store_true", help="as `resubmit`")
+    return parser
+
+
+def _say(text: str) -> None:
+    """Write a line to standard error; standard output is for results."""
+    sys.stderr.write(text + "\n")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments without the program's name; None means those of this process.
+
+    Returns
+    -------
+    int
+        Of `status` and `resubmit` 0 if all are done, 1 if somebody is not, 75 while somebody is
+        queued or at work; of `submit` 0; of all 1 if the scheduler refuses, 2 for wrong
+        arguments, 66 if there is no job, 73 if its folder cannot be written to.
+    """
+    given = _parser().parse_args(argv)
+    try:
+        jobs = find_jobs(given.folder)
+        if given.command == "submit":
+            submit(_only(jobs))
+            return DONE
+        if given.command == "resubmit" or given.resubmit:
+            resubmit(_only(jobs), all_failed=given.all_failed)
+        found = [find(job) for job in jobs]
+    except JobsError as error:
+        _say(str(error))
+        return error.code
+    except OSError as error:
+        _say(str(error))
+        return CANNOT_CREATE
+    for one in found:
+        if one.trouble:
+            _say(one.trouble)
+    text = as_json(found) if given.json else as_text(found, everyone=given.all)
+    sys.stdout.write(text + "\n")
+    standings = [one for job in found for one in job.standings]
+    if any(one.is_live for one in standings):
+        return UNFINISHED
+    return DONE if all(one.state == "done" for one in standings) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
