@@ -1,0 +1,75 @@
+"""The file runs alone, with nothing but an old Python and its standard library."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bids_fx.cluster import jobs
+from tests.fake_slurm import JobFolder
+
+FILE = Path(jobs.__file__)
+#: Of Python 3.6, as far as they are imported; those of later versions are not among them.
+STANDARD_LIBRARY = {
+    *("argparse", "calendar", "collections", "contextlib", "fcntl", "json", "os", "pathlib"),
+    *("pwd", "re", "shlex", "shutil", "signal", "subprocess", "sys", "time", "typing"),
+}
+
+
+def run_alone(job: JobFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the copy in a job's folder: no site packages, no environment, no package beside it."""
+    copy = job.path / "cluster_jobs.py"
+    shutil.copy(FILE, copy)
+    return subprocess.run(
+        [sys.executable, "-I", "-S", copy, *arguments],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+    )
+
+
+def test_file_is_written_in_python_3_6() -> None:
+    ast.parse(FILE.read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def test_file_uses_nothing_that_came_after_python_3_6() -> None:
+    vermin = Path(sys.executable).with_name("vermin")
+    done = subprocess.run(
+        [vermin, "--target=3.6-", "--no-tips", "--violations", FILE],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_file_imports_nothing_but_the_standard_library() -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(FILE.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or ".").partition(".")[0])
+    assert imported == STANDARD_LIBRARY
+
+
+def test_copy_in_a_jobs_folder_tells_of_that_job(job: JobFolder) -> None:
+    job.end(1, 0)
+    done = run_alone(job, "status", "--all")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        f"{job.path} (bids_fx-faces): 1 done, 2 unsent",
+        "  sub-01  done",
+        "  sub-02  unsent    was not submitted; resubmit sends it again",
+        "  sub-03  unsent    was not submitted; resubmit sends it again",
+    ]
+
+
+def test_copy_without_a_command_says_how_it_is_used(job: JobFolder) -> None:
+    done = run_alone(job)
+    assert done.returncode == 2
+    assert "usage: cluster_jobs.py" in done.stderr

@@ -1,0 +1,343 @@
+"""How participants stand: what Slurm says, joined with what tasks left on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cluster import jobs
+from tests.fake_slurm import NO_ACCOUNTING, FakeSlurm, JobFolder
+
+
+@pytest.fixture
+def sent(slurm: FakeSlurm, job: JobFolder) -> JobFolder:
+    """Return a job of three participants that was submitted as array 101."""
+    assert jobs.main(["submit", str(job.path)]) == 0
+    return job
+
+
+def look(job: JobFolder, capsys: pytest.CaptureFixture[str]) -> dict[str, Mapping[str, object]]:
+    """Return how each participant stands, by label."""
+    capsys.readouterr()
+    jobs.main(["status", str(job.path), "--json"])
+    (told,) = json.loads(capsys.readouterr().out)["jobs"]
+    return {one["participant"]: one for one in told["participants"]}
+
+
+def test_states_are_those_of_the_accounting(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account(
+        "101_1|OUT_OF_MEMORY|0:125|1500M|20",
+        "101_2|TIMEOUT|0:0|1500M|20",
+        "101_3|FAILED|65:0|1500M|20",
+    )
+    told = look(sent, capsys)
+    assert [one["state"] for one in told.values()] == ["failed"] * 3
+    assert [one["reason"] for one in told.values()] == [
+        "OUT_OF_MEMORY: needed more than the 1500 MB that it had",
+        "TIMEOUT: was not done in the 20 min that it had",
+        "exit code 65: bad data",
+    ]
+
+
+def test_what_it_had_is_what_the_accounting_says(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|400.00M|20", "101_2|TIMEOUT|0:0|750Mc|3")
+    told = look(sent, capsys)
+    assert told["01"]["had"] == {"mem_mb": 400, "minutes": 20}
+    assert told["02"]["had"] == {"mem_mb": 1500, "minutes": 3}  # two processors
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("NODE_FAIL", "NODE_FAIL: its node failed"),
+        ("PREEMPTED", "PREEMPTED: had to make room for another job"),
+        ("CANCELLED", "CANCELLED: was cancelled"),
+        (
+            f"CANCELLED by {os.getuid()}",
+            f"CANCELLED: was cancelled by {pwd.getpwuid(os.getuid()).pw_name}",
+        ),
+        ("CANCELLED by 3999999", "CANCELLED: was cancelled by user 3999999"),
+    ],
+)
+def test_end_by_others_is_named(
+    slurm: FakeSlurm,
+    sent: JobFolder,
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+    reason: str,
+) -> None:
+    slurm.account(f"101_1|{state}|0:0|1500M|20")
+    assert look(sent, capsys)["01"]["reason"] == reason
+
+
+def test_pending_tasks_are_told_by_their_list(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|RUNNING|0:0|1500M|20", "101_[2-3%2]|PENDING|0:0|1500M|20")
+    slurm.control(101, ("2-3%2", "PENDING", "JobArrayTaskLimit"), ("1", "RUNNING", "None"))
+    told = look(sent, capsys)
+    assert [(one["state"], one["reason"]) for one in told.values()] == [
+        ("running", ""),
+        ("pending", "JobArrayTaskLimit"),
+        ("pending", "JobArrayTaskLimit"),
+    ]
+
+
+def test_task_that_the_accounting_does_not_know_yet_is_asked_of_the_controller(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.control(101, ("1-2", "PENDING", "Priority"), ("3", "OUT_OF_MEMORY", "OutOfMemory"))
+    told = look(sent, capsys)
+    assert [one["state"] for one in told.values()] == ["pending", "pending", "failed"]
+    assert told["03"]["helps"] == "memory"
+
+
+def test_controller_knows_better_than_the_accounting_what_runs(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|REQUEUED|0:0|1500M|20", "101_2|RUNNING|0:0|400M|20")
+    slurm.control(101, ("1", "RUNNING", "None"), ("2", "TIMEOUT", "TimeLimit"))
+    told = look(sent, capsys)
+    assert [told["01"]["state"], told["02"]["state"]] == ["running", "failed"]
+    assert told["02"]["had"] == {"mem_mb": 400, "minutes": 20}
+
+
+def test_who_cancelled_is_known_to_the_accounting_alone(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|CANCELLED by 3999999|0:0|1500M|20")
+    slurm.control(101, ("1", "CANCELLED", "None"))
+    assert look(sent, capsys)["01"]["reason"] == "CANCELLED: was cancelled by user 3999999"
+
+
+def test_task_that_runs_by_the_accounting_alone_has_vanished(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|RUNNING|0:0|1500M|20")
+    assert look(sent, capsys)["01"]["state"] == "vanished"
+
+
+def test_without_accounting_the_controller_is_enough(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse("sacct", NO_ACCOUNTING)
+    slurm.control(101, ("1", "RUNNING", "None"), ("2", "TIMEOUT", "TimeLimit"))
+    states = [one["state"] for one in look(sent, capsys).values()]
+    assert states == ["running", "failed", "vanished"]
+
+
+def test_without_the_controller_the_accounting_is_enough(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse("scontrol", "slurm_load_jobs error: Unable to contact slurm controller")
+    slurm.account("101_1|RUNNING|0:0|1500M|20", "101_2|TIMEOUT|0:0|1500M|20")
+    told = look(sent, capsys)
+    assert [told["01"]["state"], told["02"]["state"]] == ["running", "failed"]
+
+
+def test_without_slurm_the_disk_tells_what_it_can(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse("sacct", NO_ACCOUNTING)
+    slurm.refuse("scontrol", "Unable to contact slurm controller")
+    sent.end(1, 0)
+    sent.tell("02", "running")
+    told = look(sent, capsys)
+    assert [one["state"] for one in told.values()] == ["done", "running", "pending"]
+    assert told["03"]["reason"] == "as far as the disk tells"
+    jobs.main(["status", str(sent.path)])
+    assert NO_ACCOUNTING in capsys.readouterr().err
+
+
+def test_task_that_ended_well_is_done_whatever_slurm_says(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A process that was not needed may have been killed for its memory.
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    sent.end(1, 0)
+    assert look(sent, capsys)["01"]["state"] == "done"
+
+
+def test_task_that_runs_again_is_not_told_by_its_earlier_end(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent.end(1, 143)
+    slurm.control(101, ("1", "RUNNING", "None"))
+    assert look(sent, capsys)["01"]["state"] == "running"
+
+
+def test_reason_of_a_failure_is_the_programs(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|FAILED|1:0|1500M|20")
+    sent.tell("01", "failed", "fitting task-x {run}: singular")
+    told = look(sent, capsys)["01"]
+    assert told["reason"] == "exit code 1: something failed: fitting task-x {run}: singular"
+
+
+def test_worker_that_was_killed_ran_out_of_memory(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bids_fx.workflows.processes import describe_exit
+
+    slurm.account("101_1|FAILED|1:0|1500M|20")
+    sent.tell("01", "failed", describe_exit(-9))
+    told = look(sent, capsys)["01"]
+    assert (told["helps"], told["again"]) == ("memory", {"mem_mb": 3000, "minutes": 20})
+
+
+def test_what_was_refused_before_any_work_is_told_from_the_log(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|FAILED|2:0|1500M|20", "101_2|FAILED|65:0|1500M|20")
+    (sent.path / "logs" / "101_1.log").write_text(
+        "bids_fx: 2 problems:\n"
+        "  - sub-01: --mem-mb: fitting x needs about 1600 MB; allow 1600 MB, or leave it out.\n"
+        "  - sub-01: --mem-mb: combining x needs about 1550 MB; allow 1550 MB, or leave it out.\n"
+    )
+    (sent.path / "logs" / "101_2.log").write_text(
+        "bids_fx: 1 problem:\n  - sub-02: a_events.tsv: no column 'onset'; add it.\n"
+    )
+    told = look(sent, capsys)
+    assert told["01"]["helps"] == "memory"
+    assert str(told["01"]["reason"]).endswith("or leave it out. (and 1 more)")
+    assert told["02"]["reason"] == (
+        "exit code 65: bad data: sub-02: a_events.tsv: no column 'onset'; add it."
+    )
+
+
+def test_signal_that_slurm_saw_is_the_shells_exit_code(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|FAILED|0:9|1500M|20", "101_2|FAILED|0:11|1500M|20")
+    told = look(sent, capsys)
+    assert (told["01"]["helps"], told["02"]["helps"]) == ("memory", "look")
+    assert told["02"]["reason"] == "exit code 139: was ended by SIGSEGV"
+
+
+def test_state_of_an_earlier_call_tells_nothing_of_this_submission(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.utime(sent.tell("01", "done"), (1, 1))
+    sent.tell("02", "done")
+    told = look(sent, capsys)
+    assert (told["01"]["state"], told["02"]["state"]) == ("vanished", "done")
+
+
+def test_task_that_ended_well_for_slurm_but_left_nothing_has_vanished(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|COMPLETED|0:0|1500M|20")
+    told = look(sent, capsys)["01"]
+    assert told["state"] == "vanished"
+    assert told["reason"] == "Slurm has it as COMPLETED, but it left no result"
+
+
+def test_participant_who_was_refused_is_named(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JobFolder(tmp_path / "other" / "jobs" / "job-1")
+    job.write(["01"], refused={"02": ["a.tsv: it is empty; mend it."]})
+    jobs.main(["submit", str(job.path)])
+    told = look(job, capsys)["02"]
+    assert (told["state"], told["reason"]) == ("refused", "a.tsv: it is empty; mend it.")
+
+
+def test_job_that_was_not_submitted_says_so(
+    job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {one["state"] for one in look(job, capsys).values()} == {"unsent"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "line", "expected"),
+    [
+        ((0, 0, 0), "101_3|COMPLETED|0:0|1500M|20", 0),
+        ((0, 0, None), "101_3|TIMEOUT|0:0|1500M|20", 1),
+        ((0, 65, None), "101_3|PENDING|0:0|1500M|20", 75),
+    ],
+)
+def test_exit_code_tells_whether_all_are_done_or_may_still_be(
+    slurm: FakeSlurm,
+    sent: JobFolder,
+    codes: tuple[int | None, ...],
+    line: str,
+    expected: int,
+) -> None:
+    for task, code in enumerate(codes, start=1):
+        if code is not None:
+            sent.end(task, code)
+    slurm.account(line)
+    if "PENDING" in line:
+        slurm.control(101, ("3", "PENDING", "Priority"))
+    assert jobs.main(["status", str(sent.out_dir)]) == expected
+
+
+def test_table_counts_all_and_lists_who_is_not_done(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    slurm.account("101_2|OUT_OF_MEMORY|0:125|1500M|20", "101_3|FAILED|65:0|1500M|20")
+    sent.end(1, 0)
+    sent.end("group", 1)
+    (sent.path / "logs" / "101_2.log").touch()
+    jobs.main(["status", str(sent.path)])
+    memory = "OUT_OF_MEMORY: needed more than the 1500 MB that it had"
+    log = sent.path / "logs" / "101_2.log"
+    mend = "mend the input, then resubmit with --all-failed"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{sent.path} (bids_fx-faces): 1 done, 2 failed; level group: FAILED",
+        f"  sub-02  failed    {memory}; resubmit sends it again with 3000 MB; {log}",
+        f"  sub-03  failed    exit code 65: bad data; {mend}",
+    ]
+    jobs.main(["status", str(sent.path), "--all"])
+    assert "  sub-01  done" in capsys.readouterr().out.splitlines()
+
+
+def test_output_folder_tells_of_all_its_jobs(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (10, 2):
+        JobFolder(sent.path.with_name(f"job-{number}")).write(["04"])
+    capsys.readouterr()
+    assert jobs.main(["status", str(sent.out_dir), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["jobs"]
+    assert [Path(one["folder"]).name for one in told] == ["job-1", "job-2", "job-10"]
+
+
+def test_folder_without_a_job_is_an_input_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert jobs.main(["status", str(tmp_path)]) == 66
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheduler", ["pbs", "sge", "lsf"])
+def test_other_schedulers_jobs_are_told_from_the_disk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scheduler: str
+) -> None:
+    job = JobFolder(tmp_path / "other" / "jobs" / "job-1")
+    job.write(["01", "02", "03", "04"], scheduler=scheduler)
+    job.end(1, 0)
+    job.end(2, 65)
+    job.tell("03", "running")
+    told = look(job, capsys)
+    assert [one["state"] for one in told.values()] == ["done", "failed", "running", "pending"]
+
+
+def test_damaged_line_of_submissions_is_shown(
+    sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (sent.path / "submissions.jsonl").open("a") as stream:
+        stream.write('{"id": "10\n')
+    assert jobs.main(["status", str(sent.path)]) == 1
+    assert '{"id": "10' in capsys.readouterr().err

@@ -1,0 +1,350 @@
+"""What is submitted, and what is sent again."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cluster import jobs
+from tests.fake_slurm import NO_ACCOUNTING, FakeSlurm, JobFolder
+
+
+def submit(
+    job: JobFolder, participants: Sequence[str] = ("01", "02", "03"), **changes: object
+) -> None:
+    """Write a job's folder and submit it as array 101, group 102."""
+    job.write(participants, **changes)
+    assert jobs.main(["submit", str(job.path)]) == 0
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> JobFolder:
+    """Return a job's folder that is still to be written."""
+    return JobFolder(tmp_path / "other" / "jobs" / "job-1")
+
+
+@pytest.fixture
+def sent(slurm: FakeSlurm, other: JobFolder) -> JobFolder:
+    """Return a job of three participants that was submitted as array 101, group 102."""
+    submit(other)
+    return other
+
+
+def arrays(slurm: FakeSlurm) -> list[str]:
+    """Return which tasks were sent with what, a text for each array."""
+    names = ("--array=", "--mem=", "--time=")
+    return [
+        " ".join(word for word in call.split() if word.startswith(names))
+        for call in slurm.calls("sbatch")
+        if "--array" in call
+    ]
+
+
+def test_array_asks_for_what_the_job_needs(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, throttle=50, options=["--partition=long", "--account=me"])
+    assert slurm.calls("sbatch")[0] == (
+        "--parsable --job-name=bids_fx-faces --array=1-3%50 --mem=1500M --time=20 "
+        f"--cpus-per-task=2 --partition=long --account=me {other.path}/array.sh"
+    )
+
+
+def test_group_waits_for_the_array_however_it_ends(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, options=["--partition=long"])
+    assert slurm.calls("sbatch")[1] == (
+        "--parsable --job-name=bids_fx-faces-group --dependency=afterany:101 "
+        f"--partition=long {other.path}/group.sh"
+    )
+
+
+def test_submissions_are_written_down(sent: JobFolder) -> None:
+    array, group = sent.submissions()
+    assert {**array, "time": ""} == {
+        "id": "101",
+        "tasks": [1, 2, 3],
+        "mem_mb": 1500,
+        "minutes": 20,
+        "time": "",
+    }
+    assert (group["group"], group["after"]) == ("102", ["101"])
+
+
+def test_job_is_not_submitted_twice(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert jobs.main(["submit", str(sent.path)]) == 1
+    assert "submitted already" in capsys.readouterr().err
+    assert len(slurm.calls("sbatch")) == 2
+
+
+def test_id_of_a_named_cluster_is_its_number(slurm: FakeSlurm, job: JobFolder) -> None:
+    program = slurm.folder / "sbatch"
+    program.write_text(program.read_text().replace("echo $n\n", 'echo "$n;big"\n'))
+    assert jobs.main(["submit", str(job.path)]) == 0
+    assert job.submissions()[0]["id"] == "101"
+
+
+def test_absent_sbatch_is_an_error_with_the_remedy(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert jobs.main(["submit", str(job.path)]) == 1
+    told = capsys.readouterr().err
+    assert "sbatch is not here" in told
+    assert "login node" in told
+    assert not (job.path / "submissions.jsonl").exists()
+
+
+def test_what_sbatch_refuses_is_shown_and_can_be_submitted_later(
+    slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse_submissions("--mem=1500M")
+    assert jobs.main(["submit", str(job.path)]) == 1
+    assert "--mem=1500M is refused" in capsys.readouterr().err
+    slurm.refuse_submissions("nothing")
+    assert jobs.main(["submit", str(job.path)]) == 0
+
+
+def test_refused_group_is_said_and_sent_by_resubmit(
+    slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse_submissions("afterany")
+    assert jobs.main(["submit", str(job.path)]) == 1
+    assert "The level group is missing" in capsys.readouterr().err
+    assert [line["id"] for line in job.submissions()] == ["101"]
+    slurm.refuse_submissions("nothing")
+    slurm.control(101, ("1-3", "PENDING", "Priority"))
+    assert jobs.main(["resubmit", str(job.path)]) == 75
+    assert "--dependency=afterany:101" in slurm.calls("sbatch")[-1]
+    assert len(arrays(slurm)) == 1
+
+
+def test_lack_of_memory_is_answered_with_twice_as_much(slurm: FakeSlurm, sent: JobFolder) -> None:
+    slurm.account(
+        "101_1|OUT_OF_MEMORY|0:125|1500M|20",
+        "101_2|COMPLETED|0:0|1500M|20",
+        "101_3|OUT_OF_MEMORY|0:125|1500M|20",
+    )
+    sent.end(2, 0)
+    jobs.main(["resubmit", str(sent.path)])
+    assert arrays(slurm)[1:] == ["--array=1,3 --mem=3000M --time=20"]
+
+
+def test_lack_of_time_is_answered_with_twice_as_much(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, participants=["01"])
+    slurm.account("101_1|TIMEOUT|0:0|1500M|20")
+    jobs.main(["resubmit", str(other.path)])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=1500M --time=40"]
+
+
+def test_what_it_had_last_time_is_doubled_again(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, participants=["01"])
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    jobs.main(["resubmit", str(other.path)])
+    slurm.account("103_1|TIMEOUT|0:0|3000M|20")
+    jobs.main(["resubmit", str(other.path)])
+    assert arrays(slurm)[1:] == [
+        "--array=1 --mem=3000M --time=20",
+        "--array=1 --mem=3000M --time=40",
+    ]
+
+
+def test_less_than_planned_is_answered_with_the_plan(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, participants=["01"])
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|100M|1")
+    jobs.main(["resubmit", str(other.path)])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=1500M --time=20"]
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(2000, ["--array=1 --mem=2000M --time=20"]), (1500, [])]
+)
+def test_memory_does_not_grow_beyond_what_is_allowed(
+    slurm: FakeSlurm,
+    other: JobFolder,
+    capsys: pytest.CaptureFixture[str],
+    most: int,
+    expected: list[str],
+) -> None:
+    submit(other, participants=["01"], max_mem_mb=most)
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    jobs.main(["resubmit", str(other.path)])
+    assert arrays(slurm)[1:] == expected
+    assert ("had the most" in capsys.readouterr().out) is (not expected)
+
+
+@pytest.mark.parametrize("state", ["CANCELLED by 0", "NODE_FAIL", "PREEMPTED", "COMPLETED"])
+def test_what_had_no_fault_of_its_own_is_sent_as_it_was(
+    slurm: FakeSlurm, other: JobFolder, state: str
+) -> None:
+    submit(other, participants=["01"])
+    slurm.account(f"101_1|{state}|0:0|1500M|20")
+    jobs.main(["resubmit", str(other.path)])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=1500M --time=20"]
+
+
+def test_what_vanished_is_sent_as_it_was(slurm: FakeSlurm, other: JobFolder) -> None:
+    submit(other, participants=["01"])
+    jobs.main(["status", str(other.path), "--resubmit"])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=1500M --time=20"]
+
+
+def test_different_needs_are_separate_arrays_and_one_group_waits_for_all(
+    slurm: FakeSlurm, sent: JobFolder
+) -> None:
+    slurm.account(
+        "101_1|OUT_OF_MEMORY|0:125|1500M|20",
+        "101_2|TIMEOUT|0:0|1500M|20",
+        "101_3|CANCELLED|0:0|1500M|20",
+    )
+    assert jobs.main(["resubmit", str(sent.path)]) == 1  # nobody answers for the new ones yet
+    assert arrays(slurm)[1:] == [
+        "--array=3 --mem=1500M --time=20",
+        "--array=2 --mem=1500M --time=40",
+        "--array=1 --mem=3000M --time=20",
+    ]
+    assert "--dependency=afterany:103:104:105 " in slurm.calls("sbatch")[-1]
+    assert len(slurm.calls("sbatch")) == 6
+
+
+def test_group_waits_for_what_still_runs_too(slurm: FakeSlurm, sent: JobFolder) -> None:
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20", "101_2|RUNNING|0:0|1500M|20")
+    slurm.control(101, ("2", "RUNNING", "None"), ("3", "PENDING", "Priority"))
+    jobs.main(["resubmit", str(sent.path)])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=3000M --time=20"]
+    assert "--dependency=afterany:101:103 " in slurm.calls("sbatch")[-1]
+
+
+@pytest.mark.parametrize("code", [1, 2, 16, 17, 18, 65, 66])
+def test_failure_by_the_input_is_sent_only_if_asked_for(
+    slurm: FakeSlurm, other: JobFolder, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    submit(other, participants=["01"])
+    slurm.account(f"101_1|FAILED|{code}:0|1500M|20")
+    other.end("group", 1)
+    assert jobs.main(["resubmit", str(other.path)]) == 1
+    assert "then resubmit with --all-failed" in capsys.readouterr().out
+    assert len(slurm.calls("sbatch")) == 2
+    jobs.main(["resubmit", str(other.path), "--all-failed"])
+    assert arrays(slurm)[1:] == ["--array=1 --mem=1500M --time=20"]
+
+
+def test_nothing_is_sent_if_nothing_is_missing(slurm: FakeSlurm, sent: JobFolder) -> None:
+    for task in (1, 2, 3):
+        sent.end(task, 0)
+    sent.end("group", 0)
+    assert jobs.main(["resubmit", str(sent.path), "--all-failed"]) == 0
+    assert len(slurm.calls("sbatch")) == 2
+
+
+def test_group_that_was_lost_is_sent_alone(slurm: FakeSlurm, sent: JobFolder) -> None:
+    for task in (1, 2, 3):
+        sent.end(task, 0)
+    slurm.account("102|CANCELLED by 0|0:0|1500M|30")
+    assert jobs.main(["resubmit", str(sent.path)]) == 0
+    assert slurm.calls("sbatch")[2:] == [
+        f"--parsable --job-name=bids_fx-faces-group {sent.path}/group.sh"
+    ]
+
+
+def test_how_a_task_ended_before_is_forgotten_when_it_is_sent_again(
+    slurm: FakeSlurm, other: JobFolder
+) -> None:
+    submit(other, participants=["01"])
+    other.end(1, 143)
+    slurm.account("101_1|CANCELLED|0:0|1500M|20")
+    jobs.main(["resubmit", str(other.path)])
+    assert not (other.path / "ended" / "1.json").exists()
+
+
+def test_nothing_is_sent_while_slurm_does_not_say_what_runs(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse("sacct", NO_ACCOUNTING)
+    slurm.refuse("scontrol", "Unable to contact slurm controller")
+    assert jobs.main(["resubmit", str(sent.path)]) == 1
+    assert "cannot be told" in capsys.readouterr().err
+    assert len(slurm.calls("sbatch")) == 2
+
+
+def test_what_can_be_sent_is_sent_though_the_rest_is_refused(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20", "101_2|CANCELLED|0:0|1500M|20")
+    slurm.refuse_submissions("--mem=3000M")
+    sent.end(3, 0)
+    assert jobs.main(["resubmit", str(sent.path)]) == 1
+    assert "--mem=3000M is refused" in capsys.readouterr().err
+    assert [line.get("tasks", "group") for line in sent.submissions()[2:]] == [[2], "group"]
+
+
+def test_several_jobs_are_not_sent_again_at_once(
+    sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    JobFolder(sent.path.with_name("job-2")).write()
+    assert jobs.main(["resubmit", str(sent.out_dir)]) == 2
+    assert str(sent.path) in capsys.readouterr().err
+
+
+def test_two_at_a_time_do_not_submit_the_same(slurm: FakeSlurm, job: JobFolder) -> None:
+    codes: list[int] = []
+    with (job.path / "submissions.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        threads = [
+            threading.Thread(target=lambda: codes.append(jobs.main(["submit", str(job.path)])))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(codes) == [0, 1]
+    assert len(slurm.calls("sbatch")) == 2
+
+
+def test_folder_that_cannot_be_written_to_is_named(
+    slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job.path / "submissions.lock").mkdir()
+    assert jobs.main(["submit", str(job.path)]) == 73
+    assert "submissions.lock" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [
+        (
+            "pbs",
+            [
+                "qsub -v BIDS_FX_TASK=1 -l mem=1500mb,walltime=1:05:00 {}",
+                "qsub -J 3-4 -l mem=1500mb,walltime=1:05:00 {}",
+            ],
+        ),
+        (
+            "sge",
+            [
+                "qsub -t 1 -l mem_free=750M,h_rt=1:05:00 {}",
+                "qsub -t 3-4 -l mem_free=750M,h_rt=1:05:00 {}",
+            ],
+        ),
+        (
+            "lsf",
+            [
+                "bsub -J 'bids_fx-faces[1]' -M 1500MB -W 65 < {}",
+                "bsub -J 'bids_fx-faces[3-4]' -M 1500MB -W 65 < {}",
+            ],
+        ),
+    ],
+)
+def test_other_schedulers_commands_are_told(
+    other: JobFolder, capsys: pytest.CaptureFixture[str], scheduler: str, expected: list[str]
+) -> None:
+    other.write(["01", "02", "03", "04"], scheduler=scheduler, minutes=65)
+    for task, code in ((1, 143), (2, 65), (3, 74), (4, 73)):
+        other.end(task, code)
+    jobs.main(["resubmit", str(other.path)])
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == [text.format(other.path / "array.sh") for text in expected]
