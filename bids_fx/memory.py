@@ -308,6 +308,37 @@ def combination_gb(plan: Plan, group: GroupPlan, n_threads: int) -> float:
     return most / 1e9
 
 
+def together_gb(plan: Plan, allowance: Allowance, machine: Machine) -> float:
+    """Estimate what the program takes when as many nodes of a plan run as may at once.
+
+    Parameters
+    ----------
+    plan : Plan
+        With the memory of each node, as `allow` returns it.
+    allowance : Allowance
+        What the nodes may use.
+    machine : Machine
+        What there is.
+
+    Returns
+    -------
+    float
+        GB: the program's own and the largest nodes', or what the page takes if that is more; no
+        more than there is, where nodes have to wait for each other.
+    """
+    needs = sorted((need_gb for _, need_gb in _nodes(plan, allowance)), reverse=True)
+    nodes_gb = allowance.own_gb + sum(needs[: allowance.n_procs])
+    own_gb, each_gb = _page_gb([plan], machine)
+    return min(machine.total_gb, max(nodes_gb, own_gb + machine.n_procs * each_gb))
+
+
+def _page_gb(plans: Sequence[Plan], machine: Machine) -> tuple[float, float]:
+    """Return what the page takes of the program and, beside it, of each thread that packs maps."""
+    grids = (run.source.grid.n_voxels for plan in plans for run in plan.runs)
+    own_gb = MAIN_ALONE_GB + SERVER_GB + PLANNED_RUN_GB * machine.n_planned + PAGE_GB
+    return own_gb, THREAD_GB + PACKED_VOXEL_GB * max(grids, default=0)
+
+
 def packing_threads(plans: Sequence[Plan], machine: Machine) -> int:
     """Return how many threads may pack maps for the viewer of a page, while no node runs.
 
@@ -323,9 +354,7 @@ def packing_threads(plans: Sequence[Plan], machine: Machine) -> int:
     int
         Up to all processors; 1 however little memory there is.
     """
-    grids = (run.source.grid.n_voxels for plan in plans for run in plan.runs)
-    each_gb = THREAD_GB + PACKED_VOXEL_GB * max(grids, default=0)
-    own_gb = MAIN_ALONE_GB + SERVER_GB + PLANNED_RUN_GB * machine.n_planned + PAGE_GB
+    own_gb, each_gb = _page_gb(plans, machine)
     return max(1, min(machine.n_procs, int((machine.total_gb - own_gb) / each_gb)))
 
 

@@ -44,8 +44,13 @@ MAY_IMPORT = {
         *("contrasts", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "cli", ""),
-        *("standing", "threads"),
+        *("standing", "threads", "cluster"),
     ),
+    "cluster": (
+        *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
+        *("cluster", ""),
+    ),
+    "cluster.jobs": (),
     "workflows": ("interfaces", "memory", "records", "workflows"),
     "interfaces": (
         *("glm", "dataset.images", "derivatives", "records", "inputs"),
@@ -107,6 +112,7 @@ MAY_IMPORT = {
         *("contrasts", "entities", "expressions", "f_tests", "inputs", "model", "settings"),
         *("stats_models", "transforms.scope", "glm.design", "glm.names", "suggest"),
     ),
+    "duration": ("inputs", "records"),
     "memory": ("records", "inputs", "glm", "dataset.estimates", "reports.figures", "threads"),
     "censoring": ("contrasts", "model", "records", "inputs", "glm"),
     "grouping": (
@@ -368,11 +374,13 @@ def test_every_setting_can_be_chosen_on_the_command_line() -> None:
 
 
 def test_readme_names_every_long_option() -> None:
+    from bids_fx.cli.cluster_options import CLUSTER_OPTIONS
     from bids_fx.cli.table import options_by_name
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"--[a-z][a-z0-9-]*", readme))
-    known = {name for option in options_by_name().values() for name in option.names}
+    options = (*options_by_name().values(), *CLUSTER_OPTIONS)
+    known = {name for option in options for name in option.names}
     assert {name for name in known if name.startswith("--")} - named == set()
 
 

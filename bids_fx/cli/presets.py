@@ -10,18 +10,21 @@ from bids_fx.cli.table import OPTIONS
 from bids_fx.settings import Invocation
 
 
-def format_presets(invocation: Invocation) -> str:
+def format_presets(invocation: Invocation, filter_file: Path | None = None) -> str:
     """Return a call's options as TOML that ``--config-file`` reads.
 
     Parameters
     ----------
     invocation : Invocation
         The call.
+    filter_file : Path or None
+        Where its filters stand, if they stand in a file that stays.
 
     Returns
     -------
     str
-        One line for each setting that differs from its default; the folders stand in comments.
+        One line for each setting that was asked for or differs from its default; the folders
+        stand in comments.
     """
     lines = [
         f"# bids_fx {__version__}",
@@ -29,14 +32,18 @@ def format_presets(invocation: Invocation) -> str:
         f"# OUTPUT_DIR: {_text(invocation.execution.out_dir)}",
         f"# LEVEL: {invocation.level}",
     ]
-    if invocation.data.filters:
+    if filter_file is not None:
+        lines.append(f"bids-filter-file = {_text(filter_file)}")
+    elif invocation.data.filters:
         lines.append(f"# --bids-filter-file: {json.dumps({'bold': invocation.data.filters})}")
     for option in OPTIONS:
         if option.field is None or option.planned is not None:
             continue
         record, name = option.field.split(".")
         value = getattr(getattr(invocation, record), name)
-        if value != option.field_default:
+        # What is as by default, and was asked for, a model file does not change.
+        is_given = record in ("analysis", "report") and name in invocation.given
+        if is_given or value != option.field_default:
             lines.append(f"{option.key} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 

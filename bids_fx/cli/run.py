@@ -82,13 +82,13 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
         return _rebuilt(invocation, interruption)
     planner = Planner(invocation)
     if execution.dry_run is not None:
-        with _validated(invocation):
+        with validated(invocation):
             text, code = _shown(planner, as_json=execution.dry_run == "json")
         print(text)
         return code
-    with _validated(invocation):
+    with validated(invocation):
         plans = list(planner.plans())
-    runnable = _runnable(plans, invocation)
+    runnable = choose_runnable(plans, invocation)
     from bids_fx.cli.session import Session
 
     session = Session(invocation, interruption)
@@ -113,7 +113,7 @@ def _rebuilt(invocation: Invocation, interruption: Interruption) -> ExitCode:
 
 
 @contextmanager
-def _validated(invocation: Invocation) -> Iterator[None]:
+def validated(invocation: Invocation) -> Iterator[None]:
     """Validate the raw dataset meanwhile, if that is asked for and possible.
 
     Raises
@@ -166,7 +166,7 @@ def _shown(planner: Planner, *, as_json: bool) -> tuple[str, ExitCode]:
     return text, ExitCode.FAILED if some_run else code
 
 
-def _runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:
+def choose_runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]:
     """Return the plans that can be run; raise if there is none, list all problems in any case."""
     runnable = [plan for plan in plans if not plan.problems and plan.runs]
     problems = [problem for plan in plans for problem in plan.problems]

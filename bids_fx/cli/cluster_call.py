@@ -1,0 +1,131 @@
+"""The command line of a cluster's job, as settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from bids_fx.cli.cluster_options import Split
+from bids_fx.cli.parser import parse
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
+
+if TYPE_CHECKING:
+    from bids_fx.settings import Invocation
+
+#: What an engine says of the image that this process runs in.
+INSIDE = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
+#: Options that mean nothing for a job, by field of the settings, and why.
+FOREIGN = {
+    "dry_run": ("--dry-run", "the job computes", "ask `bids_fx … --dry-run` instead"),
+    "reports_only": ("--reports-only", "the job computes", "call bids_fx itself: it is quick"),
+    "boilerplate_only": ("--boilerplate-only", "the job computes", "call bids_fx itself"),
+    "plugin_file": (
+        "--use-plugin",
+        "a task uses the processors of its node",
+        "leave it out, or call bids_fx itself with it",
+    ),
+    "work_dir": ("--work-dir", "each task has one of its own", "say --scratch DIR"),
+    "write_model": (
+        "--write-model",
+        "a task knows one participant, and the model is of all",
+        "call bids_fx itself for one of them, or leave it out",
+    ),
+}
+
+T = TypeVar("T")
+
+
+def value_of(values: Mapping[str, object], name: str, kind: type[T]) -> T | None:
+    """Return the value of an option that was given, whose conversion warrants its type."""
+    found = values.get(name)
+    assert found is None or isinstance(found, kind)
+    return found
+
+
+def values_of(values: Mapping[str, object], name: str) -> list[str]:
+    """Return the values of an option that may be repeated, as texts."""
+    return [str(one) for one in cast("Iterable[object]", values.get(name, ()))]
+
+
+def parsed(scheduler: str, given: Split) -> Invocation:
+    """Read the command line of the program itself.
+
+    Parameters
+    ----------
+    scheduler : str
+        ``slurm``, ``pbs``, ``sge`` or ``lsf``.
+    given : Split
+        The whole command line.
+
+    Raises
+    ------
+    BIDSFXError
+        With all that is wrong with either.
+    """
+    rest = list(given.rest)
+    are_first = len(rest) > 1 and not any(one.startswith("-") for one in rest[:2])
+    if are_first and (len(rest) == 2 or rest[2].startswith("-")):
+        rest.insert(2, "participant")
+    try:
+        invocation = parse(rest)
+    except BIDSFXError as error:
+        raise BIDSFXError((*given.problems, *error.problems)) from None
+    problems = [*given.problems, *_foreign(invocation)]
+    if "--cpus" in given.values and invocation.execution.n_procs is not None:
+        problems.append(_usage("--cpus and --nprocs", "they say the same", "leave one out"))
+    if "--submit" in given.values and scheduler != "slurm":
+        found = "only jobs of Slurm are submitted from here"
+        problems.append(
+            _usage("--submit", found, "leave it out, and use the command that is shown")
+        )
+    if problems:
+        raise BIDSFXError(problems)
+    return invocation
+
+
+def _usage(where: str, found: str, remedy: str) -> Problem:
+    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)
+
+
+def _foreign(invocation: Invocation) -> list[Problem]:
+    """Return the options of the program that mean nothing for a job."""
+    problems = [
+        _usage(name, f"it means nothing for a job: {reason}", remedy)
+        for field, (name, reason, remedy) in FOREIGN.items()
+        if getattr(invocation.execution, field) not in (None, False)
+    ]
+    if invocation.level != "participant":
+        found = "the job does the level 'participant', and 'group' after it"
+        problems.append(_usage("LEVEL", found, "leave it out"))
+    if invocation.data.model == "auto":
+        reason, remedy = FOREIGN["write_model"][1:]
+        problems.append(_usage("--model auto", f"it means nothing for a job: {reason}", remedy))
+    return problems
+
+
+def find_container(values: Mapping[str, object]) -> str | None:
+    """Return the image that the tasks run; None for the program as it is installed here.
+
+    Raises
+    ------
+    BIDSFXError
+        If there is none, or none was given where one is needed.
+    """
+    around = next((os.environ[name] for name in INSIDE if os.environ.get(name)), None)
+    container = value_of(values, "--container", str)
+    if container is not None:
+        # From inside a container the image itself may be out of sight.
+        if around is None and not Path(container).exists():
+            found, remedy = "it is not there", "give the image's file"
+            raise BIDSFXError.single(container, found, remedy, ExitCode.MISSING_INPUT)
+        return container
+    if around is None and "BIDS_FX_DOCKER_TAG" in os.environ:
+        raise BIDSFXError.single(
+            "--container",
+            "it is missing: the tasks cannot run the program of the container that runs this",
+            "give the image that the nodes of the cluster are to run",
+            ExitCode.USAGE,
+        )
+    return around
