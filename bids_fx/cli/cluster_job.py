@@ -84,20 +84,20 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
         mem_mb=invocation.execution.mem_mb,
         minutes=value_of(given.values, "--time", int),
     )
-    job = Job(
-        scheduler=scheduler,
-        participants=tuple(one.participant for one in planned.needs),
-        refused={one.participant: tuple(map(str, one.problems)) for one in planned.refused},
-        request=asked,
-        container=_container(image, invocation, planned.files, given.values) if image else None,
-        throttle=value_of(given.values, "--throttle", int),
-        options=tuple(values_of(given.values, "--option")),
-        scratch=value_of(given.values, "--scratch", str) or "",
-        template=value_of(given.values, "--template", Path),
-        templates=Path(sites) if (sites := os.environ.get(VARIABLE)) else None,
-    )
     folder = make_folder(invocation.execution.out_dir)
     try:
+        job = Job(
+            scheduler=scheduler,
+            participants=tuple(one.participant for one in planned.needs),
+            refused={one.participant: tuple(map(str, one.problems)) for one in planned.refused},
+            request=asked,
+            container=_container(image, invocation, planned.files, given.values),
+            throttle=value_of(given.values, "--throttle", int),
+            options=tuple(values_of(given.values, "--option")),
+            scratch=value_of(given.values, "--scratch", str) or "",
+            template=value_of(given.values, "--template", Path),
+            templates=Path(sites) if (sites := os.environ.get(VARIABLE)) else None,
+        )
         write_job(folder, job, _write_options(folder, invocation))
     except BaseException:
         rmtree(folder, ignore_errors=True)
@@ -185,9 +185,9 @@ def _write_options(folder: Path, invocation: Invocation) -> Invocation:
 
 
 def _container(
-    image: str, invocation: Invocation, files: Iterable[Path], values: Mapping[str, object]
-) -> Container:
-    """Return an image and what it has to see.
+    image: str | None, invocation: Invocation, files: Iterable[Path], values: Mapping[str, object]
+) -> Container | None:
+    """Return the image, if there is one, and what it has to see.
 
     Raises
     ------
@@ -197,6 +197,8 @@ def _container(
     from bids_fx.cluster.binds import find_binds
     from bids_fx.cluster.folder import Container
 
+    if image is None:
+        return None
     data = invocation.data
     read = [data.bids_dir, *(path for _, path in data.derivatives)]
     read += [path for path in (data.design_dir, data.run_maps_dir) if path is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import commonpath, normpath
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def find_binds(
     Parameters
     ----------
     read, written : iterable of Path
-        Folders and files, absolute; of those that are read, the ones that are there.
+        Folders and files, absolute; those that are not there are left out.
     files : iterable of Path
         Files in them, of which those that lie elsewhere by a symbolic link are bound too.
 
@@ -53,29 +53,36 @@ def find_binds(
     to be seen where they lead to from there: DataLad's annex beside the data, or derivatives that
     are a link to another disk.
     """
-    tops = {path: Bind(inside=path, outside=path) for path in read if path.exists()}
-    tops |= {path: Bind(inside=path, outside=path, is_written=True) for path in written}
-    found = set(tops.values())
+    read, written = ([path for path in paths if path.exists()] for paths in (read, written))
+    tops = [one for one in {*read, *written} if not {*read, *written} & set(one.parents)]
+    found = {Bind(inside=top, outside=top, is_written=top in written) for top in tops}
     folders: set[Bind] = set()
-    for path in (*tops, *files):
-        for bind in _linked(path, list(tops)):
-            if bind.outside.is_dir():
-                found.add(bind)
+    for path in (*read, *written, *files):
+        *links, end = _way(path, tops)
+        for link in links:
+            if link.outside.is_dir():
+                found.add(link)
             else:
-                folders.add(Bind(inside=bind.inside.parent, outside=bind.outside.parent))
+                folders.add(Bind(inside=link.inside.parent, outside=link.outside.parent))
+        if path in written:
+            found.add(replace(end, is_written=True))
     found |= _gathered(folders)
     return tuple(sorted(bind for bind in found if not _is_covered(bind, found)))
 
 
-def _linked(path: Path, tops: list[Path]) -> Iterator[Bind]:
-    """Iterate over where symbolic links on the way to a file lead, as far as no top holds it."""
+def _way(path: Path, tops: list[Path]) -> Iterator[Bind]:
+    """Iterate over where symbolic links on the way to a file lead, and at last the file.
+
+    Links to what a top holds are followed, and need no bind of their own. Of a way that ends
+    nowhere, the end is where it ends.
+    """
     inside, outside, parts = _entry(path, tops)
     for _ in range(_MAX_LINKS):
         while parts and not (outside / parts[0]).is_symlink():
             inside, outside = inside / parts[0], outside / parts[0]
             parts = parts[1:]
         if not parts:
-            return
+            break
         link = outside / parts[0]
         target = Path(normpath(inside / link.readlink()))
         if any(target.is_relative_to(top) for top in tops):
@@ -84,13 +91,14 @@ def _linked(path: Path, tops: list[Path]) -> Iterator[Bind]:
             continue
         inside, outside, parts = target, link.resolve(), parts[1:]
         if not outside.exists():
-            return
+            break
         yield Bind(inside=inside, outside=outside)
+    yield Bind(inside=inside, outside=outside)
 
 
 def _entry(path: Path, tops: list[Path]) -> tuple[Path, Path, tuple[str, ...]]:
-    """Return the innermost top that holds a path, where it is outside, and the way from it."""
-    top = max((top for top in tops if path.is_relative_to(top)), key=lambda one: len(one.parts))
+    """Return the top that holds a path, where it is outside, and the way from it."""
+    (top,) = (top for top in tops if path.is_relative_to(top))
     return top, top.resolve(), path.relative_to(top).parts
 
 
