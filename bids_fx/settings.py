@@ -189,6 +189,10 @@ class ExecutionSettings:
         ``text`` or ``json``: print the plan and stop.
     verbosity : int
         0 for the normal log, 1 and above for more.
+    log_json : bool
+        One JSON object a line instead of lines for people.
+    resource_monitor : bool
+        Write down what each node took.
     """
 
     out_dir: Path
@@ -207,6 +211,8 @@ class ExecutionSettings:
     skip_bids_validation: bool = False
     dry_run: Literal["text", "json"] | None = None
     verbosity: int = 0
+    log_json: bool = False
+    resource_monitor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

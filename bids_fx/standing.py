@@ -78,8 +78,14 @@ class Standing:
         Runs with results, and those that have none; a run in several spaces is one.
     contrasts : tuple of str
         Labels.
-    n_warnings, n_missing : int
-        Number of warnings, and of planned outputs that are not there.
+    warnings : tuple of str
+        What is warned of, each once.
+    n_planned : int
+        Number of planned outputs.
+    missing : tuple of str
+        Those that are not there, by their paths in the output folder.
+    seconds, peak_mb : float or None
+        What the last call that has ended took for the participant; None where it is not known.
     has_report : bool
         Whether there is a report.
     analyses : tuple of Analysis
@@ -94,8 +100,11 @@ class Standing:
     n_used: int = 0
     n_left_out: int = 0
     contrasts: tuple[str, ...] = ()
-    n_warnings: int = 0
-    n_missing: int = 0
+    warnings: tuple[str, ...] = ()
+    n_planned: int = 0
+    missing: tuple[str, ...] = ()
+    seconds: float | None = None
+    peak_mb: float | None = None
     has_report: bool = False
     analyses: tuple[Analysis, ...] = ()
     runs: tuple[RunQuality, ...] = ()

@@ -44,14 +44,14 @@ MAY_IMPORT = {
         *("contrasts", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "cli", ""),
-        *("standing", "threads", "cluster"),
+        *("standing", "threads", "cluster", "logs", "usage"),
     ),
     "cluster": (
         *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
         *("cluster", ""),
     ),
-    "cluster.jobs": (),
-    "workflows": ("interfaces", "memory", "records", "workflows"),
+    "cluster.jobs": (),  # a copy of it runs where the package is not
+    "workflows": ("interfaces", "logs", "memory", "records", "usage", "workflows"),
     "interfaces": (
         *("glm", "dataset.images", "derivatives", "records", "inputs"),
         *("reports.contrast_figures", "reports.runfigures", "settings"),
@@ -84,7 +84,7 @@ MAY_IMPORT = {
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
-        *("glm.carpet", "traces"),
+        *("glm.carpet", "traces", "usage"),
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
@@ -164,12 +164,12 @@ MAY_IMPORT = {
     "report_settings": (),
     "values": ("entities", "quality", "report_settings", "suggest"),
     "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
+    "logs": (),
+    "usage": (),
     "suggest": (),
     "entities": (),
     "errors": (),
     "threads": (),
-    "cluster": (),
-    "cluster.jobs": (),  # a copy of it runs where the package is not
     "glm": ("glm",),
     "__main__": ("cli",),
     "": (),

@@ -58,7 +58,7 @@ def descriptor(version: str, description: str) -> dict[str, object]:
         }
         for identifier, (name, text) in zip(_POSITIONAL_IDS, POSITIONALS, strict=True)
     ]
-    inputs += [_input(option) for option in OPTIONS if option.planned is None]
+    inputs += [_input(option) for option in OPTIONS]
     inputs += [
         _flag("Help", "--help", "show the help and exit"),
         _flag("ToolVersion", "--version", "print the version and exit"),

@@ -13,7 +13,8 @@ from bids_fx import __version__
 from bids_fx.cli.cluster_options import CLUSTER_OPTIONS, split
 from bids_fx.cli.options import Option
 from bids_fx.cli.parser import MAX_WIDTH
-from bids_fx.errors import BIDSFXError, ExitCode, problem_list
+from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.logs import log_problems
 
 SCHEDULERS = ("slurm", "pbs", "sge", "lsf")
 #: What is known of a job that is there already: these run as a file of their own, too.
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except BIDSFXError as error:
-        print(problem_list(PROGRAM, error.problems), file=sys.stderr)
+        log_problems(PROGRAM, error.problems)
         return int(error.exit_code)
 
 

@@ -68,13 +68,13 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
     BIDSFXError
         With all that is wrong with the command line, the model and the dataset.
     """
-    from bids_fx.cli.progress import start_logging
     from bids_fx.cluster.folder import Job, make_folder, write_job
     from bids_fx.cluster.needs import request
     from bids_fx.cluster.templates import VARIABLE
+    from bids_fx.logs import start_logging
 
     invocation = parsed(scheduler, given)
-    start_logging(invocation.execution.verbosity)
+    start_logging(invocation.execution.verbosity, as_json=invocation.execution.log_json)
     image = find_container(given.values)
     cpus = value_of(given.values, "--cpus", int) or invocation.execution.n_procs or CPUS
     planned = _plan(invocation, cpus)
@@ -161,8 +161,8 @@ def _write_options(folder: Path, invocation: Invocation) -> Invocation:
 
     The model and the filters are copied: a job that waits does what it was made for.
     """
-    from bids_fx.cli.presets import format_presets
-    from bids_fx.derivatives.write import write_json, write_text
+    from bids_fx.cli.presets import filters_json, format_presets
+    from bids_fx.derivatives.write import write_text
 
     data = replace(invocation.data, participants=())
     if data.model_file is not None:
@@ -171,7 +171,7 @@ def _write_options(folder: Path, invocation: Invocation) -> Invocation:
         data = replace(data, model=copy)
     filters = folder / "bids_filter.json" if data.filters else None
     if filters is not None:
-        write_json(filters, {"bold": data.filters})
+        write_text(filters, f"{filters_json(invocation)}\n")
     execution = replace(
         invocation.execution,
         n_procs=None,
@@ -233,12 +233,13 @@ def _tell_refused(refused: Sequence[Plan], invocation: Invocation) -> None:
     from bids_fx.cli.resources import this_machine
     from bids_fx.derivatives.dataset import write_dataset_files
     from bids_fx.derivatives.write import locked
+    from bids_fx.usage import Meter
 
     out_dir = invocation.execution.out_dir
     write_dataset_files(out_dir, invocation.data)
     for plan in refused:
         with locked(out_dir, f"sub-{plan.participant}"):
-            refuse(plan, out_dir, this_machine(invocation.execution, n_planned=0))
+            refuse(plan, out_dir, this_machine(invocation.execution, n_planned=0), Meter())
 
 
 def _told(folder: Path, job: Job, found: Sequence[Needs]) -> str:

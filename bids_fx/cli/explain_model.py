@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bids_fx import __version__
+from bids_fx.cli.streams import open_closed_streams, show_text
 from bids_fx.cli.values import to_path
-from bids_fx.errors import BIDSFXError, Problem, problem_list
+from bids_fx.errors import BIDSFXError, Problem
+from bids_fx.logs import log_problems
 from bids_fx.values import BadValueError
 
 DESCRIPTION = """\
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `bids_fx.errors.ExitCode`.
     """
+    open_closed_streams()
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.upgrade and len(arguments.files) > 1:
@@ -43,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         text, found = _result(path, is_upgrade=arguments.upgrade)
         texts += [text] if text is not None else []
         problems += found
-    print("\n".join(texts), end="")
+    show_text("\n".join(texts))
     if not problems:
         return 0
-    print(problem_list("bids_fx-model", problems), file=sys.stderr)
+    log_problems("bids_fx-model", problems)
     return int(BIDSFXError(problems).exit_code)
 
 

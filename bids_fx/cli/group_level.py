@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from bids_fx.cli.resources import available_processors
+from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.across import write_tables
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
 from bids_fx.derivatives.write import locked, write_text
 from bids_fx.entities import same_label
-from bids_fx.errors import BIDSFXError, ExitCode, Problem, problem_list
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.logs import fields, log_problems
 from bids_fx.reports.index import index_html
 from bids_fx.reports.wording import count
 from bids_fx.settings import DataSelection, Invocation
@@ -60,7 +61,7 @@ def gather(invocation: Invocation) -> ExitCode:
         )
         write_tables(overview, out_dir)
         write_text(out_dir / paths.INDEX, index_html(overview))
-    print(out_dir / paths.INDEX)
+    show_result(out_dir / paths.INDEX)
     return _concluded(overview)
 
 
@@ -129,11 +130,13 @@ def _standings(
 
 def _concluded(overview: Overview) -> ExitCode:
     """Tell how all went; list who failed on standard error."""
+    states = {standing.participant: standing.state for standing in overview.standings}
     counts = ((number, state) for state, number in overview.counts.items() if number)
     logger.info(
         "%s: %s.",
         count(len(overview.standings), "participant"),
         ", ".join(f"{number} {state}" for number, state in counts),
+        extra=fields(states=states),
     )
     for limit, _, n_measured, n_runs in overview.judged:
         if n_measured < n_runs or not n_runs:
@@ -146,7 +149,7 @@ def _concluded(overview: Overview) -> ExitCode:
     problems = [_problem(standing) for standing in overview.standings if standing.is_wrong]
     if not problems:
         return ExitCode.OK
-    print(problem_list("bids_fx", problems), file=sys.stderr)
+    log_problems("bids_fx", problems)
     return ExitCode.FAILED
 
 

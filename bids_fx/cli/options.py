@@ -52,8 +52,6 @@ class Option:
         ``String``, ``Number`` or ``File``, for other programs.
     choices : tuple of str
         All values that there are, where they can be listed.
-    planned : str or None
-        Why it is refused, if it is not in force yet.
     at_group : bool
         Whether the level ``group`` takes it, be it because chains pass it to both levels.
     """
@@ -69,7 +67,6 @@ class Option:
     default: str | None = None
     value_type: Literal["String", "Number", "File"] = "String"
     choices: tuple[str, ...] = ()
-    planned: str | None = None
     at_group: bool = False
 
     @property
@@ -111,6 +108,4 @@ class Option:
     @property
     def description(self) -> str:
         """What it does, and what holds without it."""
-        if self.planned is not None:
-            return f"{self.help} (not in force yet)"
         return self.help + (f" (default: {self.default_text})" if self.default_text else "")

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_fx.analyses import analyses
 from bids_fx.calls import Call, Failure
+from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
 from bids_fx.derivatives.dataset import write_state
-from bids_fx.derivatives.holdings import failure_reasons, missing_outputs
-from bids_fx.derivatives.quality import quality_failures, quality_notices
+from bids_fx.derivatives.holdings import (
+    failure_reasons,
+    missing_outputs,
+    n_outputs_due,
+    warnings_of,
+)
+from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.errors import Notice
+from bids_fx.logs import fields
 from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
 from bids_fx.reports.html import write_report
+from bids_fx.usage import Meter, Taken
 
 logger = logging.getLogger("bids_fx")
 
@@ -35,23 +43,39 @@ class Outcome:
         ``done`` or ``failed``.
     reasons : tuple of str
         What failed.
+    n_planned : int
+        Number of planned outputs.
     missing : tuple of str
-        Planned outputs that are not there.
+        Those that are not there.
+    warnings : tuple of str
+        What is warned of, each once.
+    worst : dict of str to float or None
+        The worst value over runs of some quality measures.
+    taken : Taken
+        Time and memory.
     """
 
     participant: str
     state: str
     reasons: tuple[str, ...] = ()
+    n_planned: int = 0
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    worst: Mapping[str, float | None] = field(default_factory=dict)
+    taken: Taken
 
 
-def refuse(plan: Plan, out_dir: Path, machine: Machine) -> Outcome:
+def refuse(plan: Plan, out_dir: Path, machine: Machine, meter: Meter) -> Outcome:
     """Say of a participant what is wrong with the input; results of earlier calls stay."""
     reasons = tuple(map(str, plan.problems))
-    bare = replace(plan, runs=(), groups=())
-    call = Call(plan=bare, state="failed", reasons=reasons, software=_software())
-    tell(joined(call, out_dir), out_dir, machine)
-    return Outcome(participant=plan.participant, state=call.state, reasons=reasons)
+    call = Call(plan=bare(plan), state="failed", reasons=reasons, software=_software())
+    taken = tell(joined(call, out_dir), out_dir, machine, meter).taken
+    return _outcome((call,), out_dir, taken)
+
+
+def bare(plan: Plan) -> Plan:
+    """Return the plan of a participant of whom nothing can be done."""
+    return replace(plan, runs=(), groups=())
 
 
 def conclude(
@@ -62,6 +86,7 @@ def conclude(
     left: Todo,
     failures: Iterable[Failure],
     machine: Machine,
+    meter: Meter,
 ) -> Outcome:
     """See whether all that was planned is there and of this analysis, and report it.
 
@@ -79,6 +104,8 @@ def conclude(
         What failed.
     machine : Machine
         What may be used.
+    meter : Meter
+        What was taken.
 
     Returns
     -------
@@ -97,11 +124,11 @@ def conclude(
         failures=told,
         software=_software(),
     )
-    tell(joined(call, out_dir), out_dir, machine)
-    return _outcome((call,), out_dir, missing)
+    taken = tell(joined(call, out_dir), out_dir, machine, meter).taken
+    return _outcome((call,), out_dir, taken, missing)
 
 
-def tell(calls: Sequence[Call], out_dir: Path, machine: Machine) -> Outcome:
+def tell(calls: Sequence[Call], out_dir: Path, machine: Machine, meter: Meter) -> Outcome:
     """Keep the calls for a participant, and tell of them in the report, the state and the log.
 
     Parameters
@@ -112,6 +139,8 @@ def tell(calls: Sequence[Call], out_dir: Path, machine: Machine) -> Outcome:
         The output folder.
     machine : Machine
         What may be used.
+    meter : Meter
+        What was taken.
 
     Returns
     -------
@@ -121,17 +150,22 @@ def tell(calls: Sequence[Call], out_dir: Path, machine: Machine) -> Outcome:
     participant = calls[-1].plan.participant
     write_calls(out_dir, calls)
     path = _report(calls, out_dir, machine)
-    outcome = _outcome(calls, out_dir)
-    write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons))
+    taken = meter.of(participant)
+    outcome = _outcome(calls, out_dir, taken)
+    write_state(out_dir, participant, outcome.state, "; ".join(outcome.reasons), taken=taken)
     for reason in outcome.reasons:
-        logger.error("sub-%s: %s", participant, reason)
-    logger.info("sub-%s: %s", participant, outcome.state)
-    print(path)
+        logger.error("sub-%s: %s", participant, reason, extra=fields(participant=participant))
+    told = fields(participant=participant, state=outcome.state, **taken.to_json())
+    logger.info("sub-%s: %s", participant, outcome.state, extra=told)
+    show_result(path)
     return outcome
 
 
-def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()) -> Outcome:
+def _outcome(
+    calls: Sequence[Call], out_dir: Path, taken: Taken, missing: tuple[str, ...] = ()
+) -> Outcome:
     """Return how calls for a participant ended; runs that break a limit of quality fail them."""
+    plans = [call.plan for call in calls]
     reasons = dict.fromkeys(
         reason
         for call in analyses(calls)
@@ -142,7 +176,11 @@ def _outcome(calls: Sequence[Call], out_dir: Path, missing: tuple[str, ...] = ()
         participant=calls[-1].plan.participant,
         state="failed" if is_failed else "done",
         reasons=tuple(reasons),
+        n_planned=n_outputs_due(plans),
         missing=missing,
+        warnings=warnings_of(plans),
+        worst=worst_quality(plans, out_dir),
+        taken=taken,
     )
 
 

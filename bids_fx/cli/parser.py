@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +15,7 @@ from bids_fx.cli.argv import check_positionals, rewrite, split_extras
 from bids_fx.cli.checks import contradictions, out_of_place, overlaps
 from bids_fx.cli.files import read_filters, read_presets
 from bids_fx.cli.options import Option
+from bids_fx.cli.streams import show_text
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, POSITIONALS
 from bids_fx.cli.values import to_path
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
@@ -86,6 +86,18 @@ def parse(argv: Sequence[str]) -> Invocation:
     return invocation
 
 
+def asks_for_json(argv: Sequence[str]) -> bool:
+    """Tell whether a command line with faults asks for the log in JSON, by a config file too."""
+    options = rewrite(argv).options
+    if "--log-json" in options:
+        return True
+    try:
+        given, _ = _parser(with_positionals=False).parse_known_args(options)
+        return "--log-json" in _with_presets(vars(given))[0]
+    except BIDSFXError:
+        return False
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the argparse parser of the whole command line, for its help."""
     return _parser(with_positionals=True)
@@ -123,7 +135,7 @@ class _Show(argparse.Action):
         self._text = text
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        sys.stdout.write(self._text())
+        show_text(self._text())
         parser.exit()
 
 
@@ -224,10 +236,7 @@ def _convert(
         if option.name not in given:
             continue
         raw, where = given[option.name], places[option.name]
-        if option.planned is not None:
-            found, _, remedy = option.planned.partition("; ")
-            problems.append(_usage(where, found, remedy))
-        elif option.kind in ("flag", "count"):
+        if option.kind in ("flag", "count"):
             values[option.name] = raw
         else:
             texts = [str(item) for item in (raw if isinstance(raw, list) else [raw])]

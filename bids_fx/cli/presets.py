@@ -18,13 +18,13 @@ def format_presets(invocation: Invocation, filter_file: Path | None = None) -> s
     invocation : Invocation
         The call.
     filter_file : Path or None
-        Where its filters stand, if they stand in a file that stays.
+        A file with its filters, as `filters_json` gives them.
 
     Returns
     -------
     str
         One line for each setting that was asked for or differs from its default; the folders
-        stand in comments.
+        stand in comments, and without a file the filters too.
     """
     lines = [
         f"# bids_fx {__version__}",
@@ -32,20 +32,28 @@ def format_presets(invocation: Invocation, filter_file: Path | None = None) -> s
         f"# OUTPUT_DIR: {_text(invocation.execution.out_dir)}",
         f"# LEVEL: {invocation.level}",
     ]
-    if filter_file is not None:
-        lines.append(f"bids-filter-file = {_text(filter_file)}")
-    elif invocation.data.filters:
-        lines.append(f"# --bids-filter-file: {json.dumps({'bold': invocation.data.filters})}")
+    if invocation.data.filters:
+        told = f"# --bids-filter-file: {filters_json(invocation)}"
+        lines.append(told if filter_file is None else _line("bids-filter-file", filter_file))
     for option in OPTIONS:
-        if option.field is None or option.planned is not None:
+        if option.field is None:
             continue
         record, name = option.field.split(".")
         value = getattr(getattr(invocation, record), name)
         # What is as by default, and was asked for, a model file does not change.
         is_given = record in ("analysis", "report") and name in invocation.given
         if is_given or value != option.field_default:
-            lines.append(f"{option.key} = {_toml(value)}")
+            lines.append(_line(option.key, value))
     return "\n".join(lines) + "\n"
+
+
+def filters_json(invocation: Invocation) -> str:
+    """Return a call's filters as ``--bids-filter-file`` reads them, in one line."""
+    return json.dumps({"bold": invocation.data.filters})
+
+
+def _line(key: str, value: object) -> str:
+    return f"{key} = {_toml(value)}"
 
 
 def _toml(value: object) -> str:

@@ -9,26 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bids_fx.cli.interruption import Interruption
+from bids_fx.logs import fields
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 logger = logging.getLogger("bids_fx")
-
-
-def start_logging(verbosity: int) -> None:
-    """Send the log to standard error, one plain line per message.
-
-    Parameters
-    ----------
-    verbosity : int
-        0 tells what is done, 1 and above every detail.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
 
 
 class Progress:
@@ -85,18 +71,22 @@ class Progress:
             if self._live is not None:
                 self._lines[place] = self._live.add_task(text, total=1)
             else:
-                logger.info("%s: started", text)
+                told = fields(participant=participant, task=task, status="started")
+                logger.info("%s: started", text, extra=told)
             return
         # nipype reports the end also of tasks that never started, since they lacked their input.
         begun = self._started.pop(place, None)
         if begun is None:
             return
         outcome = "failed" if status == "exception" else "done"
+        seconds = time.monotonic() - begun
         if self._live is not None:
             # Only what is running stays live: a terminal has not lines enough for all tasks.
             self._live.remove_task(self._lines.pop(place))
-            seconds = time.monotonic() - begun
             self._live.console.print(f"{text}: {outcome} in {seconds:.1f} s", markup=False)
         else:
             level = logging.ERROR if status == "exception" else logging.INFO
-            logger.log(level, "%s: %s in %.1f s", text, outcome, time.monotonic() - begun)
+            told = fields(
+                participant=participant, task=task, status=outcome, seconds=round(seconds, 1)
+            )
+            logger.log(level, "%s: %s in %.1f s", text, outcome, seconds, extra=told)

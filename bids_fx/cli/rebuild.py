@@ -13,6 +13,7 @@ from bids_fx.analyses import analyses
 from bids_fx.calls import Call, Failure
 from bids_fx.cli.outcomes import Outcome, tell
 from bids_fx.cli.session import BATCH, Session
+from bids_fx.cli.summary import Stamps
 from bids_fx.derivatives.calls import read_calls, restored
 from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.holdings import failure_reasons, missing_outputs, refreshed
@@ -147,6 +148,10 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
             ]
             for calls in batch.values()
         ]
+        stamps = {
+            name: Stamps.of([call.plan for call in calls], out_dir)
+            for name, calls in batch.items()
+        }
         failures: list[tuple[str, Failure]] = []
         # The parts of a participant have nodes of the same names: one after the other.
         for layer in zip_longest(*work):
@@ -155,7 +160,9 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
         outcomes = []
         for name, calls in batch.items():
             own = [failure for one, failure in dict.fromkeys(failures) if one == name]
-            outcomes.append(tell(_judged(calls, own, out_dir), out_dir, session.machine))
+            with session.at_work_on(name, stamps[name]):
+                judged = _judged(calls, own, out_dir)
+                outcomes.append(tell(judged, out_dir, session.machine, session.meter))
     return outcomes
 
 

@@ -11,10 +11,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.parser import parse
+from bids_fx.cli.parser import asks_for_json, parse
 from bids_fx.cli.planning import Planner
 from bids_fx.cli.resources import keep_libraries_single
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem, problem_list
+from bids_fx.cli.streams import open_closed_streams, show_result, show_text
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.logs import fields, is_json, log_end, log_problems, start_logging
 
 if TYPE_CHECKING:
     from bids_fx.records import Plan
@@ -39,14 +41,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
+    open_closed_streams()
     keep_libraries_single()
     interruption = Interruption()
     interruption.install()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return int(run(parse(sys.argv[1:] if argv is None else argv), interruption))
+        code = int(run(parse(words), interruption))
     except BIDSFXError as error:
-        _show_problems(error.problems)
-        return int(error.exit_code)
+        if not is_json() and asks_for_json(words):
+            start_logging(0, as_json=True)
+        log_problems("bids_fx", error.problems)
+        code = int(error.exit_code)
+    except SystemExit as ended:
+        log_end(int(ended.code or 0))
+        raise
+    log_end(code)
+    return code
 
 
 def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
@@ -69,10 +80,8 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     BIDSFXError
         With all problems that keep every participant from being run.
     """
-    from bids_fx.cli.progress import start_logging
-
     execution = invocation.execution
-    start_logging(execution.verbosity)
+    start_logging(execution.verbosity, as_json=execution.log_json)
     _log_notices(invocation.notices)
     if invocation.level == "group":
         from bids_fx.cli.group_level import gather
@@ -84,7 +93,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     if execution.dry_run is not None:
         with validated(invocation):
             text, code = _shown(planner, as_json=execution.dry_run == "json")
-        print(text)
+        show_text(f"{text}\n")
         return code
     with validated(invocation):
         plans = list(planner.plans())
@@ -93,7 +102,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
 
     session = Session(invocation, interruption)
     if execution.boilerplate_only:
-        print(session.write_citation(runnable))
+        show_result(session.write_citation(runnable))
         return ExitCode.OK
     refused = [plan for plan in plans if plan.problems]
     session.write_models(planner.models)
@@ -176,7 +185,7 @@ def choose_runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]
         raise BIDSFXError(sorted(shared, key=str) if everyones else problems)
     if problems and invocation.execution.stop_on_first_crash:
         raise BIDSFXError(problems)
-    _show_problems(problems)
+    log_problems("bids_fx", problems)
     _log_notices(dict.fromkeys(notice for plan in runnable for notice in plan.notices))
     return runnable
 
@@ -184,10 +193,6 @@ def choose_runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]
 def _log_notices(notices: Iterable[Notice]) -> None:
     """Log what was decided or left out, each as the warning or the information that it is."""
     for notice in notices:
-        logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
-
-
-def _show_problems(problems: Sequence[Problem]) -> None:
-    """Print all problems as one list on standard error."""
-    if problems:
-        print(problem_list("bids_fx", problems), file=sys.stderr)
+        level = logging.WARNING if notice.warning else logging.INFO
+        who = {} if notice.participant is None else {"participant": notice.participant}
+        logger.log(level, "%s", notice.text, extra=fields(**who))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bids_fx.calls import Failure
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.outcomes import Outcome, conclude, refuse
-from bids_fx.cli.presets import format_presets
+from bids_fx.cli.outcomes import Outcome, bare, conclude, refuse
+from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
+from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources, write_summary
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.states import planned
@@ -32,13 +33,13 @@ from bids_fx.derivatives.status import (
 from bids_fx.derivatives.write import (
     locked,
     remove_unfinished,
-    write_json,
     write_text,
 )
 from bids_fx.errors import BIDSFXError, ExitCode, output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import Invocation, digest
+from bids_fx.usage import Meter
 from bids_fx.workflows.server import start_server
 
 logger = logging.getLogger("bids_fx")
@@ -66,6 +67,8 @@ class Session:
         # Scratch may be shared by calls with other output folders.
         self.nipype_dir = self.work_dir / f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         self.plugin = _read_plugin(invocation.execution.plugin_file)
+        self.meter = Meter(forgets=invocation.execution.resource_monitor)
+        self._written: dict[str, tuple[str, ...]] = {}
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
         for folder in (self.out_dir, self.work_dir):
             try:
@@ -121,7 +124,9 @@ class Session:
         with planned(self.out_dir, [plan.participant for plan in plans]):
             for plan in refused:
                 with locked(self.out_dir, f"sub-{plan.participant}"):
-                    outcomes.append(refuse(plan, self.out_dir, self.machine))
+                    stamps = Stamps.of([bare(plan)], self.out_dir)
+                    with self.at_work_on(plan.participant, stamps):
+                        outcomes.append(refuse(plan, self.out_dir, self.machine, self.meter))
             for start in range(0, len(plans), BATCH):
                 outcomes += self._run_batch(plans[start : start + BATCH])
                 if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
@@ -132,20 +137,25 @@ class Session:
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""
         self.machine = this_machine(self.invocation.execution, n_planned=n_runs)
-        write_text(self.log_dir / "config.toml", format_presets(self.invocation))
+        filter_file = None
+        if self.invocation.data.filters:
+            filter_file = self.log_dir / "filters.json"
+            write_text(filter_file, f"{filters_json(self.invocation)}\n")
+        write_text(self.log_dir / "config.toml", format_presets(self.invocation, filter_file))
 
     def summarize(self, outcomes: Sequence[Outcome]) -> bool:
         """Keep how participants ended with the call's log; return whether all are done."""
-        summary = {
-            item.participant: {
-                "state": item.state,
-                "reasons": list(item.reasons),
-                "missing": list(item.missing),
-            }
-            for item in outcomes
-        }
-        write_json(self.log_dir / "summary.json", summary)
+        ended = [(item, self._written[item.participant]) for item in outcomes]
+        write_summary(self.log_dir, self.invocation.level, ended, self.meter.of_all())
         return not _any_failed(outcomes)
+
+    @contextmanager
+    def at_work_on(self, participant: str, stamps: Stamps | None = None) -> Iterator[None]:
+        """Count the time of a participant and, at its end, what was written since some stamps."""
+        with self.meter.timed(participant):
+            yield
+        if stamps is not None:
+            self._written[participant] = stamps.written
 
     def _run_batch(self, plans: Sequence[Plan]) -> list[Outcome]:
         """Run some participants in one workflow and conclude each."""
@@ -153,26 +163,27 @@ class Session:
         with ExitStack() as stack:
             work: list[tuple[Plan, Todo]] = []
             caches: list[HashCache] = []
+            stamps: list[Stamps] = []
             for plan in plans:
                 stack.enter_context(locked(self.out_dir, f"sub-{plan.participant}"))
                 write_state(self.out_dir, plan.participant, "running")
                 remove_unfinished(self.out_dir, plan.participant)
+                stamps.append(Stamps.of([plan], self.out_dir))
                 cache = HashCache.of_participant(self.out_dir, plan.participant)
-                todo = unfinished(
-                    plan,
-                    self.out_dir,
-                    cache,
-                    force=execution.force,
-                )
+                with self.at_work_on(plan.participant):
+                    todo = unfinished(plan, self.out_dir, cache, force=execution.force)
                 work.append((plan, todo))
                 caches.append(cache)
-            outcomes = self._run_work(work, caches)
+            outcomes = self._run_work(work, caches, stamps)
             for cache in caches:
                 cache.save()
         return outcomes
 
     def _run_work(
-        self, work: Sequence[tuple[Plan, Todo]], caches: Sequence[HashCache]
+        self,
+        work: Sequence[tuple[Plan, Todo]],
+        caches: Sequence[HashCache],
+        before: Sequence[Stamps],
     ) -> list[Outcome]:
         """Run what is to be done and learn the hashes of what was read."""
         stamps = {
@@ -185,21 +196,23 @@ class Session:
         self._remove_contradicted(work)
         failures = self.run_nodes(due) if due else []
         outcomes = []
-        for (plan, todo), cache in zip(work, caches, strict=True):
-            for key in todo.runs:
-                self._learn(plan.run(key), cache, stamps)
-            left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
+        for (plan, todo), cache, outputs in zip(work, caches, before, strict=True):
             own = [failure for name, failure in failures if name == plan.participant]
-            outcomes.append(
-                conclude(
-                    plan,
-                    self.out_dir,
-                    cache,
-                    left=left,
-                    failures=own,
-                    machine=self.machine,
+            with self.at_work_on(plan.participant, outputs):
+                for key in todo.runs:
+                    self._learn(plan.run(key), cache, stamps)
+                left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
+                outcomes.append(
+                    conclude(
+                        plan,
+                        self.out_dir,
+                        cache,
+                        left=left,
+                        failures=own,
+                        machine=self.machine,
+                        meter=self.meter,
+                    )
                 )
-            )
         return outcomes
 
     def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
@@ -256,6 +269,7 @@ class Session:
         resources = Resources(
             n_procs=allowance.n_procs,
             mem_gb=allowance.mem_gb,
+            own_gb=allowance.own_gb,
             plugin=self.plugin,
             stop_on_first_crash=execution.stop_on_first_crash,
         )
@@ -271,8 +285,17 @@ class Session:
         )
         if execution.write_graph:
             self._write_graph(workflow)
+        n_before = len(self.meter.nodes)
         with Progress(self.interruption) as progress:
-            failures = run_workflow(workflow, resources, crash_dir=self.log_dir, progress=progress)
+            failures = run_workflow(
+                workflow,
+                resources,
+                crash_dir=self.log_dir,
+                progress=progress,
+                meter=self.meter,
+            )
+        if execution.resource_monitor:
+            self._tell_resources(n_before)
         failed = {failure.participant for failure in failures}
         for participant, folder in folders.items():
             # Nothing in it is used again: what is done is decided from the outputs.
@@ -289,6 +312,15 @@ class Session:
             )
             for one in failures
         ]
+
+    def _tell_resources(self, n_before: int) -> None:
+        """Write what all nodes took, and warn of those that have come since there were some."""
+        write_resources(self.log_dir, self.meter.nodes)
+        warn_of_excess(self.meter.nodes[n_before:])
+        if self.meter.is_blind:
+            logger.warning(
+                "--resource-monitor: what nodes take is not known where --use-plugin runs them."
+            )
 
     def _write_graph(self, workflow: Any) -> None:
         """Write the workflow's graph as a .dot file and, where graphviz is there, as SVG."""

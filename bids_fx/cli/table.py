@@ -183,8 +183,9 @@ def _resource_options() -> tuple[Option, ...]:
             names=("--resource-monitor",),
             group=RESOURCES,
             kind="flag",
-            help="measure memory and processors",
-            planned="the resource monitor is not in force yet; leave the option out",
+            field="execution.resource_monitor",
+            help="write what each node took to logs/<id>/resources.tsv, and warn where that is "
+            "more memory than was planned",
         ),
     )
 
@@ -251,6 +252,14 @@ def _run_options() -> tuple[Option, ...]:
             group=DOING,
             kind="flag",
             help="accepted for scripts written for other programs: nothing is ever sent",
+            at_group=True,
+        ),
+        Option(
+            names=("--log-json",),
+            group=DOING,
+            kind="flag",
+            field="execution.log_json",
+            help="write everything on standard error as one JSON object a line",
             at_group=True,
         ),
         Option(

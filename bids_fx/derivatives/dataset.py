@@ -10,6 +10,7 @@ from pathlib import Path
 from bids_fx import __version__
 from bids_fx.derivatives.write import locked, to_json, write_json, write_text
 from bids_fx.settings import WORK_AREA, DataSelection
+from bids_fx.usage import Taken
 
 #: Names that BIDS does not know yet; folders stand without a slash, or their entry is not matched.
 BIDSIGNORE = (
@@ -99,7 +100,14 @@ def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, 
     }
 
 
-def write_state(out_dir: Path, participant: str, state: str, reason: str = "") -> None:
+def write_state(
+    out_dir: Path,
+    participant: str,
+    state: str,
+    reason: str = "",
+    *,
+    taken: Taken | None = None,
+) -> None:
     """Write down how far a participant is.
 
     Parameters
@@ -112,8 +120,12 @@ def write_state(out_dir: Path, participant: str, state: str, reason: str = "") -
         ``running``, ``done`` or ``failed``.
     reason : str
         Why it failed.
+    taken : Taken or None
+        What the call took for it; None while it is at work.
     """
-    values = {"participant": participant, "state": state, "reason": reason}
+    values: dict[str, object] = {"participant": participant, "state": state, "reason": reason}
+    if taken is not None:
+        values |= taken.to_json()
     write_json(state_path(out_dir, participant), values)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -101,6 +101,16 @@ def outputs_due(plan: Plan) -> Iterator[PurePosixPath]:
     last = {paths.report(plan.participant), paths.calls(plan.participant)}
     without = last | _of_replaced(plan)
     yield from (path for path in paths.expected_outputs(plan) if path not in without)
+
+
+def n_outputs_due(plans: Iterable[Plan]) -> int:
+    """Return the number of outputs that some plans of a participant have, see `outputs_due`."""
+    return len({path for plan in plans for path in outputs_due(plan)})
+
+
+def warnings_of(plans: Iterable[Plan]) -> tuple[str, ...]:
+    """Return what some plans of a participant warn of, each once."""
+    return tuple(dict.fromkeys(one.text for plan in plans for one in plan.notices if one.warning))
 
 
 def is_fitted_as(run: RunPlan, out_dir: Path) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 from bids_fx.derivatives import paths
 from bids_fx.errors import Notice
 from bids_fx.inputs import RunMaps
 from bids_fx.quality import broken_limits, unmeasured
 from bids_fx.records import Plan, RunPlan
+from bids_fx.standing import RunQuality, worst_values
 
 
 def read_quality(run: RunPlan, out_dir: Path) -> dict[str, object]:
@@ -58,6 +61,31 @@ def quality_notices(plan: Plan, out_dir: Path) -> tuple[Notice, ...]:
         for run, measures in (*_published(plan, out_dir), *given)
         if (missing := unmeasured(measures, plan.report.quality_limits))
     )
+
+
+def worst_quality(plans: Iterable[Plan], out_dir: Path) -> dict[str, float | None]:
+    """Return the worst published value over the runs of some plans of each measure in `WORST`."""
+    return worst_values(
+        RunQuality(entities=run.entities, analysis="", measures=numbers_of(measures))
+        for plan in plans
+        for run, measures in _published(plan, out_dir)
+    )
+
+
+def numbers_of(values: Mapping[str, object]) -> dict[str, float | None]:
+    """Return values as measures: what is no finite number is None.
+
+    Examples
+    --------
+    >>> numbers_of({"dof": 40, "fd_mean": "n/a", "vif_max": float("inf")})
+    {'dof': 40, 'fd_mean': None, 'vif_max': None}
+    """
+    return {name: value if is_number(value) else None for name, value in values.items()}
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value read from a file is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _published(plan: Plan, out_dir: Path) -> Iterator[tuple[RunPlan, dict[str, object]]]:

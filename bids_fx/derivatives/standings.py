@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +12,8 @@ from bids_fx.analyses import analyses, identity
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import read_calls
-from bids_fx.derivatives.holdings import outputs_due
+from bids_fx.derivatives.holdings import n_outputs_due, outputs_due, warnings_of
+from bids_fx.derivatives.quality import numbers_of
 from bids_fx.derivatives.states import Told, told_of
 from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.errors import BIDSFXError
@@ -115,6 +115,8 @@ def _found(
         participant=participant,
         state="unknown",
         has_report=(out_dir / paths.report(participant)).is_file(),
+        seconds=told.seconds,
+        peak_mb=told.peak_mb,
     )
     try:
         made = analyses(read_calls(out_dir, participant))
@@ -123,7 +125,7 @@ def _found(
         return _judged(standing, _without_folder(faults, out_dir))
     if not made:
         return _judged(standing, [reason]) if reason else replace(standing, reasons=(_UNKNOWN,))
-    standing, missing = _with_results(standing, made, out_dir)
+    standing = _with_results(standing, made, out_dir)
     runs, damages = _qualities(made, out_dir)
     own = {identity(call)[:_DIGITS]: call.plan.report.quality_limits for call in made}
     broken = [
@@ -134,7 +136,7 @@ def _found(
     # It is of all that failed and that breaks a limit: news only where neither is told here.
     faults = [
         *_without_folder(damages, out_dir),
-        *_faults(made, missing, "" if broken else reason),
+        *_faults(made, standing.missing, "" if broken else reason),
         *broken,
     ]
     return _judged(replace(standing, runs=runs), faults)
@@ -151,10 +153,8 @@ def _lines(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(" ".join(text.split()).removesuffix(".") for text in texts))
 
 
-def _with_results(
-    standing: Standing, made: Sequence[Call], out_dir: Path
-) -> tuple[Standing, tuple[str, ...]]:
-    """Return a participant with what calls planned and left, and the outputs that are missing."""
+def _with_results(standing: Standing, made: Sequence[Call], out_dir: Path) -> Standing:
+    """Return a participant with what calls planned and left."""
     plans = [call.plan for call in made]
     there = _files(out_dir, standing.participant)
     runs = {run.entities: run for plan in reversed(plans) for run in plan.runs}
@@ -167,19 +167,18 @@ def _with_results(
     n_used = sum(is_used.values())
     absences = (absence.entities for plan in plans for absence in plan.absent_runs)
     absent = {one.without(*IMAGE_ENTITIES) for one in absences}.difference(is_used)
-    notices = {notice for plan in plans for notice in plan.notices if notice.warning}
-    standing = replace(
+    return replace(
         standing,
         n_used=n_used,
         n_left_out=len(is_used) - n_used + len(absent),
         contrasts=tuple(dict.fromkeys(label for plan in plans for label in _labels_of(plan))),
-        n_warnings=len(notices),
-        n_missing=len(missing),
+        warnings=warnings_of(plans),
+        n_planned=n_outputs_due(plans),
+        missing=tuple(sorted(missing)),
         analyses=tuple(
             _analysis(call) for call in made if _has_results(call.plan, there, missing)
         ),
     )
-    return standing, tuple(sorted(missing))
 
 
 def _analysis(call: Call) -> Analysis:
@@ -280,12 +279,8 @@ def _measures(path: Path) -> dict[str, float | None]:
     """
     values = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(values, dict):
-        return {name: value if _is_number(value) else None for name, value in values.items()}
+        return numbers_of(values)
     raise ValueError("it is no table of measures")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _without_folder(texts: Iterable[str], out_dir: Path) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_fx.derivatives.dataset import read_state, state_path
+from bids_fx.derivatives.quality import is_number
 from bids_fx.derivatives.write import is_locked, lock_path, locked, write_json
 
 
@@ -24,11 +25,16 @@ class Told:
         Why the participant failed.
     is_live : bool
         Whether a call is at work on the participant, or will be, as far as this machine can see.
+    seconds, peak_mb : float or None
+        What the last call that has ended took for it (see `bids_fx.usage.Meter.of`); None where
+        it is not known.
     """
 
     state: str = ""
     reason: str = ""
     is_live: bool = False
+    seconds: float | None = None
+    peak_mb: float | None = None
 
 
 @contextmanager
@@ -86,7 +92,13 @@ def told_of(out_dir: Path, participant: str) -> Told:
         kept = _without_plan(kept) or {"state": "planned"}
     state = _text(kept, "state")
     is_live = state == "running" and is_locked(out_dir, f"sub-{participant}")
-    return Told(state=state, reason=_text(kept, "reason"), is_live=is_live)
+    return Told(
+        state=state,
+        reason=_text(kept, "reason"),
+        is_live=is_live,
+        seconds=_number(kept, "seconds"),
+        peak_mb=_number(kept, "peak_mb"),
+    )
 
 
 def _without_plan(kept: Mapping[str, object]) -> Mapping[str, object]:
@@ -101,3 +113,9 @@ def _text(kept: Mapping[str, object], name: str) -> str:
     """Return a text that was kept; empty for whatever is none."""
     value = kept.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _number(kept: Mapping[str, object], name: str) -> float | None:
+    """Return a number that was kept; None for whatever is none."""
+    value = kept.get(name)
+    return value if is_number(value) else None

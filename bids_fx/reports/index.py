@@ -203,8 +203,8 @@ def _tiles(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
     yield str(n_used), f"{_plural('run', n_used)} used", "quality", ""
     for number, noun, more, tone in (
         (sum(one.n_left_out for one in standings), "run", " left out", "warning"),
-        (sum(one.n_missing for one in standings), "output", " missing", "bad"),
-        (sum(one.n_warnings for one in standings), "warning", "", "warning"),
+        (sum(len(one.missing) for one in standings), "output", " missing", "bad"),
+        (sum(len(one.warnings) for one in standings), "warning", "", "warning"),
     ):
         if number:
             yield str(number), f"{_plural(noun, number)}{more}", "participants", tone
@@ -221,7 +221,7 @@ def _row(standing: Standing) -> Row:
     """Return a participant's row."""
     numbers = (
         *(standing.n_used, standing.n_left_out, len(standing.contrasts)),
-        *(standing.n_warnings, standing.n_missing),
+        *(len(standing.warnings), len(standing.missing)),
     )
     has_any = bool(standing.n_used or standing.n_left_out)
     return Row(

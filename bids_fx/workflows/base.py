@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from nipype.pipeline import engine as pe
 
 from bids_fx.memory import Allowance
 from bids_fx.records import Plan, Todo
+from bids_fx.usage import Gauge, Meter, NodeUsage, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.participant import init_participant_wf, node_name
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
@@ -56,6 +58,8 @@ class Resources:
         Processes; with one, all runs in the main process.
     mem_gb : float
         Memory of all nodes together, in GB.
+    own_gb : float
+        Memory of the main process, and of the one that forks, beside them.
     plugin : dict or None
         A nipype plugin of the user's: `plugin` and `plugin_args`.
     stop_on_first_crash : bool
@@ -64,6 +68,7 @@ class Resources:
 
     n_procs: int
     mem_gb: float
+    own_gb: float = 0.0
     plugin: Mapping[str, Any] | None = None
     stop_on_first_crash: bool = False
 
@@ -102,7 +107,12 @@ def workflow_name(participant: str) -> str:
 
 
 def run_workflow(
-    workflow: pe.Workflow, resources: Resources, *, crash_dir: Path, progress: Progress
+    workflow: pe.Workflow,
+    resources: Resources,
+    *,
+    crash_dir: Path,
+    progress: Progress,
+    meter: Meter,
 ) -> tuple[NodeFailure, ...]:
     """Run a workflow to its end, whatever fails in it.
 
@@ -116,6 +126,8 @@ def run_workflow(
         Folder of the crash files; made if need be.
     progress : callable
         Called with participant, task and ``start``, ``end`` or ``exception``.
+    meter : Meter
+        Keeps what each node took.
 
     Returns
     -------
@@ -123,7 +135,7 @@ def run_workflow(
         In the order of the crash files' names; empty where all went well.
     """
     _configure(workflow, crash_dir, resources)
-    plugin, arguments = _plugin(resources, progress)
+    plugin, arguments = _plugin(resources, progress, meter)
     # nipype collects garbage whenever it looks for nodes to start. What is there now stays: to
     # go through all libraries' objects each time would take longer than starting a node.
     gc.freeze()
@@ -165,18 +177,59 @@ def _poll_s(resources: Resources) -> str:
     return "0" if resources.plugin is None else "0.02"
 
 
-def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, Any]]:
+class _Report:
+    """Tells how far nodes are, and keeps what each took; nipype calls it with each change.
+
+    Parameters
+    ----------
+    resources, progress, meter
+        As `run_workflow` has them.
+    """
+
+    def __init__(self, resources: Resources, progress: Progress, meter: Meter) -> None:
+        self._progress, self._meter = progress, meter
+        self._is_main = resources.n_procs == 1 and resources.plugin is None
+        self._own_gb = resources.own_gb if self._is_main else 0.0
+        #: What processes of their own have taken, by their nodes' folders.
+        self.used: Mapping[str, Usage] = {}
+        self._begun: dict[str, tuple[float, Gauge | None]] = {}
+
+    def __call__(self, node: Any, status: str) -> None:
+        """Take note of a node that starts (``start``), ends (``end``) or fails."""
+        folder = node.output_dir()
+        participant, task = describe_node(node.fullname, folder)
+        if not task:
+            return
+        is_at_work = status == "exception" or not is_idle(node.interface.inputs, folder)
+        if status == "start":
+            gauge = self._meter.gauge() if self._is_main and is_at_work else None
+            self._begun[folder] = time.monotonic(), gauge
+        elif folder in self._begun:
+            began, gauge = self._begun.pop(folder)
+            usage = self.used.get(folder) if gauge is None else gauge.read()
+            if is_at_work or usage is not None:
+                self._meter.nodes.append(
+                    NodeUsage(
+                        participant=participant,
+                        task=task if is_at_work else "",
+                        is_main=self._is_main,
+                        began=began,
+                        ended=time.monotonic(),
+                        threads=node.n_procs,
+                        planned_mb=1e3 * (node.mem_gb + self._own_gb),
+                        usage=usage,
+                    )
+                )
+        if is_at_work:
+            self._progress(participant, task, status)
+
+
+def _plugin(resources: Resources, progress: Progress, meter: Meter) -> tuple[Any, dict[str, Any]]:
     """Return nipype's plugin and its arguments."""
-
-    def report(node: Any, status: str) -> None:
-        participant, task = describe_node(node.fullname, node.output_dir())
-        if task and not (
-            status != "exception" and is_idle(node.interface.inputs, node.output_dir())
-        ):
-            progress(participant, task, status)
-
+    report = _Report(resources, progress, meter)
     arguments: dict[str, Any] = {"status_callback": report}
     if resources.plugin is not None:
+        meter.is_blind = True
         arguments |= resources.plugin.get("plugin_args", {})
         return resources.plugin["plugin"], arguments
     if resources.n_procs == 1:
@@ -188,7 +241,9 @@ def _plugin(resources: Resources, progress: Progress) -> tuple[Any, dict[str, An
         # A node that asks for more than there is runs alone; the plan has told so before.
         "raise_insufficient": False,
     }
-    return OneProcessPerNode(plugin_args=arguments), arguments
+    plugin = OneProcessPerNode(plugin_args=arguments)
+    report.used = plugin.pool.used
+    return plugin, arguments
 
 
 def is_plugin(name: object) -> bool:

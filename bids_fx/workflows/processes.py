@@ -8,6 +8,8 @@ node has its own process, whose death is seen at once and becomes that node's fa
 from __future__ import annotations
 
 import gc
+import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -19,6 +21,8 @@ from typing import Any
 from nipype import logging as nipype_logging
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 
+from bids_fx.logs import is_json, start_logging
+from bids_fx.usage import Gauge, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.server import start_server
 
@@ -28,6 +32,8 @@ _LONGEST_WAIT_S = 5
 
 def quieten_nipype() -> None:
     """Keep nipype's loggers from telling every step of every node."""
+    # Its own handler writes to standard output.
+    logging.getLogger("nipype").handlers = []
     for name in ("workflow", "interface", "utils"):
         nipype_logging.getLogger(f"nipype.{name}").setLevel("CRITICAL")
 
@@ -37,9 +43,16 @@ class NodeProcesses:
 
     A task that ends without a result, since its process was killed, gives the same kind of
     result as one that raised: a dictionary with a traceback.
+
+    Attributes
+    ----------
+    used : dict of str to Usage
+        By the working directory of its node, what the process of each task took that gave a
+        result.
     """
 
     def __init__(self) -> None:
+        self.used: dict[str, Usage] = {}
         self._context = start_server()
         self._running: dict[BaseProcess, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -52,10 +65,15 @@ class NodeProcesses:
         taskid = arguments[-1]
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_run_task, args=(sender, function, node, *arguments), daemon=True
+            target=_run_task,
+            args=(sender, function, node, *arguments),
+            kwargs={"log_json": is_json()},
+            daemon=True,
         )
         waiting = threading.Thread(
-            target=self._wait, args=(process, receiver, future, node, taskid), daemon=True
+            target=self._wait,
+            args=(process, receiver, future, node.fullname, node.output_dir(), taskid),
+            daemon=True,
         )
         with self._lock:
             process.start()
@@ -69,12 +87,13 @@ class NodeProcesses:
         process: BaseProcess,
         receiver: Connection,
         future: Future[dict[str, Any]],
-        node: Any,
+        name: str,
+        folder: str,
         taskid: int,
     ) -> None:
         """Hand over a task's result, or say how its process ended."""
         try:
-            result = receiver.recv()
+            result, self.used[folder] = receiver.recv()
             process.join()
         # Unpickling a result may raise anything; whatever it is, the program may not hang, and the
         # reader is told.
@@ -82,7 +101,7 @@ class NodeProcesses:
             receiver.close()
             process.join()
             told = describe_exit(process.exitcode) if process.exitcode else f"no result: {error}"
-            message = f"Node {node.fullname}: {told}\n"
+            message = f"Node {name}: {told}\n"
             result = {"result": None, "traceback": [message], "taskid": taskid}
         with self._lock:
             del self._running[process]
@@ -103,13 +122,17 @@ def _run_task(
     sender: Connection,
     function: Callable[..., dict[str, Any]],
     *arguments: Any,
+    log_json: bool,
 ) -> None:
-    """Run a task in its process and send its result back."""
+    """Run a task in its process and send back its result and what it took."""
+    gauge = Gauge()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quieten_nipype()
+    start_logging(0, as_json=log_json)
     keep_freed_memory()
     gc.freeze()  # what the libraries hold is no garbage: each look at it would copy its pages
-    sender.send(function(*arguments))
+    result = function(*arguments)
+    sender.send((result, gauge.read(parent=os.getppid())))
 
 
 def describe_exit(code: int | None) -> str:

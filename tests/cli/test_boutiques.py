@@ -19,10 +19,9 @@ def test_descriptor_has_the_specifications_identifiers(spec):
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_descriptor_has_every_option_in_force_and_no_other(spec):
+def test_descriptor_has_every_option_and_no_other(spec):
     flags = {item.get("command-line-flag") for item in spec["inputs"]} - {None}
-    in_force = {option.name for option in OPTIONS if option.planned is None}
-    assert flags == in_force | {"--help", "--version"}
+    assert flags == {option.name for option in OPTIONS} | {"--help", "--version"}
 
 
 def test_command_line_of_the_descriptor_has_every_key_once(spec):

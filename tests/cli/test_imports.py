@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import bids_fx
 from tests.dataset.trees import Tree
 
 #: Libraries that take long to import, by what they are for.

@@ -225,7 +225,7 @@ def test_folder_beside_what_is_read_is_accepted(here, words):
 AT_GROUP = {
     *("--derivatives", "--participant-label", "--skip-bids-validation", "--nprocs"),
     *("--omp-nthreads", "--mem-mb", "--work-dir", "--config-file", "--notrack", "--verbose"),
-    "--qc-fail",
+    *("--qc-fail", "--log-json"),
 }
 
 
@@ -236,13 +236,13 @@ def test_options_of_the_level_group_are_those_that_chains_pass_and_its_own():
 def test_every_other_option_is_refused_at_the_level_group_by_name():
     words = [
         *("--contrast=a", "--model=auto", "--task-id", "x", "--dry-run", "--force"),
-        *("--threshold=fdr", "--no-interactive", "--clean-workdir"),
+        *("--threshold=fdr", "--no-interactive", "--clean-workdir", "--resource-monitor"),
     ]
     found = problems("in", "out", "group", *words)
 
     assert {where for where, told in found if "level 'group'" in told} == {
         *("--contrast", "--model", "--task-id", "--dry-run", "--force"),
-        *("--threshold", "--no-interactive", "--clean-workdir"),
+        *("--threshold", "--no-interactive", "--clean-workdir", "--resource-monitor"),
     }
 
 

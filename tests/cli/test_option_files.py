@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bids_fx.cli.parser import parse
-from bids_fx.cli.presets import format_presets
+from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.errors import BIDSFXError, ExitCode
 
 PLACES = ("data_in", "data_out", "participant")
@@ -153,6 +153,17 @@ def test_defaults_are_not_written_as_presets():
     lines = format_presets(parse(PLACES)).splitlines()
     settings = [line.split(" = ")[0] for line in lines if not line.startswith("#")]
     assert settings == ["derivatives"]
+
+
+def test_filters_stand_in_a_comment_or_in_the_file_that_is_named(tmp_path, filtered):
+    call = filtered({"bold": {"session": None, "task": "faces"}})
+    told = '# --bids-filter-file: {"bold": {"session": null, "task": "faces"}}'
+    assert told in format_presets(call).splitlines()
+    filters, config = tmp_path / "filters.json", tmp_path / "config.toml"
+    filters.write_text(filters_json(call))
+    config.write_text(format_presets(call, filters))
+    again = parse([*PLACES, "--config-file", str(config)])
+    assert again.data.filters == {"session": None, "task": "faces"}
 
 
 def test_folder_with_a_line_break_does_not_end_its_comment(tmp_path):

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
 
 from bids_fx.cli.parser import build_parser, parse
+from bids_fx.cli.presets import format_presets
 from bids_fx.cli.table import IMMEDIATE, LEVELS, OPTIONS, options_by_name
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.report_settings import QualityLimit, ReportSettings, Threshold
@@ -129,6 +130,8 @@ ACCEPTED = [
     ("--reports-only", "execution.reports_only", True),
     ("--boilerplate-only", "execution.boilerplate_only", True),
     ("--write-graph", "execution.write_graph", True),
+    ("--resource-monitor", "execution.resource_monitor", True),
+    ("--log-json", "execution.log_json", True),
     ("-v", "execution.verbosity", 1),
     ("-vv --verbose", "execution.verbosity", 3),
 ]
@@ -143,7 +146,7 @@ CONTRACT_TEXT = """
 --design-dir --run-maps --run-dof --nprocs --nthreads --n-cpus --omp-nthreads --mem-mb --mem
 --use-plugin --nipype-plugin-file -w --work-dir --clean-workdir --stop-on-first-crash --force
 --config-file --dry-run --reports-only --boilerplate-only --write-graph --resource-monitor
---notrack -v --version --bids-exec-spec --threshold --no-interactive --qc-fail
+--log-json --notrack -v --version --bids-exec-spec --threshold --no-interactive --qc-fail
 """
 CONTRACT = CONTRACT_TEXT.split()
 #: Options that fill no setting by themselves; each has a test of its own.
@@ -181,6 +184,17 @@ def test_option_makes_its_setting(words, place, expected):
     assert setting(invocation, place) == expected
 
 
+@pytest.mark.parametrize("words", [row[0] for row in ACCEPTED])
+def test_the_config_file_that_a_call_leaves_repeats_it_from_anywhere(words, tmp_path, monkeypatch):
+    call = parse([*PLACES, *words.split()])
+    path = tmp_path / "config.toml"
+    path.write_text(format_presets(call), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    places = [str(call.data.bids_dir), str(call.execution.out_dir), "participant"]
+    again = parse([*places, "--config-file", str(path)])
+    assert replace(again, given=call.given) == call
+
+
 @pytest.mark.parametrize("words", [row[0] for row in ACCEPTED if row[0].startswith("--")])
 def test_underscores_are_hyphens_in_long_options(words):
     name, *values = words.split()
@@ -189,10 +203,9 @@ def test_underscores_are_hyphens_in_long_options(words):
     assert parse([*PLACES, spelled, *values]) == parse([*PLACES, name, *values])
 
 
-def test_every_option_of_the_contract_is_accepted_or_refused_by_name():
+def test_every_option_of_the_contract_is_accepted():
     tested = {word.partition("=")[0] for row in ACCEPTED for word in row[0].split()}
-    planned = {name for option in OPTIONS if option.planned for name in option.names}
-    assert set(CONTRACT) <= tested | planned | APART | set(IMMEDIATE)
+    assert set(CONTRACT) <= tested | APART | set(IMMEDIATE)
     assert {name for option in OPTIONS for name in option.names} <= {*CONTRACT, "--verbose"}
 
 
@@ -252,17 +265,6 @@ def test_notrack_changes_nothing():
 def test_options_are_not_abbreviated():
     error = refused(*PLACES, "--participant", "01")
     assert "--participant: there is no such option" in str(error)
-
-
-@pytest.mark.parametrize(
-    "words",
-    ["--resource-monitor"],
-)  # fmt: skip
-def test_option_that_is_not_in_force_is_refused_by_name(words):
-    error = refused(*PLACES, *words.split())
-    (problem,) = error.problems
-    assert "not in force yet" in problem.found
-    assert error.exit_code == ExitCode.USAGE
 
 
 def test_unknown_option_names_the_closest():

@@ -13,7 +13,8 @@ import sys
 import pytest
 
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.progress import Progress, start_logging
+from bids_fx.cli.progress import Progress
+from bids_fx.logs import start_logging
 
 CODE = """
 from bids_fx.cli.interruption import Interruption
@@ -57,7 +58,7 @@ def test_each_task_has_a_line_of_its_own_on_a_terminal():
 @pytest.fixture
 def log(caplog):
     logger = logging.getLogger("bids_fx")
-    start_logging(0)
+    start_logging(0, as_json=False)
     logger.propagate = True
     yield caplog
     logger.propagate = False

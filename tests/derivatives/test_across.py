@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 from bids_fx.derivatives.across import write_tables
+from bids_fx.derivatives.dataset import write_state
 from bids_fx.derivatives.standings import read_standing
 from bids_fx.quality import MEASURES
 from bids_fx.report_settings import QualityLimit
 from bids_fx.standing import Overview, Standing
+from bids_fx.usage import Taken
 from tests.small_outputs import SOFTWARE, fail, finish, plan_of
 from tests.small_plans import make_plan, make_run
 
@@ -97,6 +99,7 @@ def test_every_column_is_described_and_every_measure_has_units(tmp_path: Path) -
 
 def test_summary_tells_each_participant_and_the_totals(tmp_path: Path) -> None:
     finish(tmp_path, "01")
+    write_state(tmp_path, "01", "done", taken=Taken(seconds=12.34, peak_mb=456.7))
     fail(tmp_path, "02", "it is damaged")
     limit = QualityLimit(measure="fd_mean", sign=">", value=9.0)
     found = overview(tmp_path, "01", "02", limits=(limit,))
@@ -110,13 +113,19 @@ def test_summary_tells_each_participant_and_the_totals(tmp_path: Path) -> None:
         "runs": 2,
         "runs_left_out": 0,
         "contrasts": ["face", "faceGthouse"],
-        "outputs_missing": 0,
-        "warnings": 0,
+        "seconds": 12.3,
+        "peak_mb": 457,
+        "outputs": {"planned": found.standings[0].n_planned, "missing": []},
+        "warnings": [],
         "worst": {"fd_mean": 0.5, "censored_perc": 5.0, "tsnr_median": 40.5},
         "analyses": [name],
         "report": "sub-01.html",
     }
-    assert told["participants"]["sub-02"]["reasons"] == ["it is damaged"]
+    damaged = told["participants"]["sub-02"]
+    assert damaged["reasons"] == ["it is damaged"]
+    assert "sub-02/func/sub-02_task-x_run-2_desc-qc.json" in damaged["outputs"]["missing"]
+    assert all((tmp_path / path).exists() is False for path in damaged["outputs"]["missing"])
+    assert (damaged["seconds"], damaged["peak_mb"]) == (None, None)
     assert told["participants"]["sub-03"]["report"] is None
     states = told["totals"].pop("states")
     assert {state: number for state, number in states.items() if number} == {
@@ -128,7 +137,10 @@ def test_summary_tells_each_participant_and_the_totals(tmp_path: Path) -> None:
         "participants": 3,
         "runs": 3,
         "runs_left_out": 1,
-        "outputs_missing": found.standings[1].n_missing,
+        "outputs": {
+            "planned": sum(one.n_planned for one in found.standings),
+            "missing": len(damaged["outputs"]["missing"]),
+        },
         "warnings": 0,
         "worst": {"fd_mean": 0.5, "censored_perc": 5.0, "tsnr_median": 40.5},
     }

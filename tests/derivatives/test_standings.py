@@ -55,7 +55,7 @@ def test_participant_who_is_done_has_runs_contrasts_and_quality(tmp_path: Path) 
     finish(tmp_path, "01")
     found = read_standing(tmp_path, "01")
     assert (found.state, found.reasons, found.has_report) == ("done", (), True)
-    assert (found.n_used, found.n_left_out, found.n_missing, found.n_warnings) == (2, 0, 0, 0)
+    assert (found.n_used, found.n_left_out, found.missing, found.warnings) == (2, 0, (), ())
     assert found.contrasts == ("face", "faceGthouse")
     assert found.worst == {"fd_mean": 0.5, "censored_perc": 5.0, "tsnr_median": 40.5}
     assert [str(run.entities) for run in found.runs] == [
@@ -72,7 +72,7 @@ def test_runs_that_are_absent_are_left_out_and_warnings_counted_once(tmp_path: P
     plan = make_plan(plan.runs, plan.groups, participant="01", absent=(absent,), notices=notices)
     finish(tmp_path, "01", plan=plan)
     found = read_standing(tmp_path, "01")
-    assert (found.n_used, found.n_left_out, found.n_warnings) == (2, 1, 1)
+    assert (found.n_used, found.n_left_out, len(found.warnings)) == (2, 1, 1)
 
 
 def test_failure_is_told_with_its_reason_and_what_is_missing_is_counted(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_failure_is_told_with_its_reason_and_what_is_missing_is_counted(tmp_path
     found = read_standing(tmp_path, "01")
     assert (found.state, found.reasons) == ("failed", ("task-x_run-2: it is damaged",))
     assert (found.n_used, found.n_left_out) == (1, 1)
-    assert found.n_missing == len(list(paths.run_images(plan.runs[1]))) + 1
+    assert len(found.missing) == len(list(paths.run_images(plan.runs[1]))) + 1
 
 
 def test_output_that_was_removed_is_a_failure_by_name(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_call_that_ends_while_others_are_read_is_looked_at_again(
         look = standings._missing
         monkeypatch.setattr(standings, "_missing", missing)
         found = read_standing(tmp_path, "01")
-    assert (found.state, found.reasons, found.n_missing) == ("done", (), 0)
+    assert (found.state, found.reasons, found.missing) == ("done", (), ())
 
 
 def test_folder_that_does_not_say_what_was_done_is_unknown(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from bids_fx.interfaces.glm import FitRun
 from bids_fx.workflows import processes
 from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
 
-NODE = SimpleNamespace(fullname="wf.fit_run")
+NODE = SimpleNamespace(fullname="wf.fit_run", output_dir=lambda: "/work/fit_run")
 #: Seconds; far more than a process needs to start on a busy machine.
 PATIENCE = 60
 

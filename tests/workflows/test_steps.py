@@ -27,6 +27,7 @@ from bids_fx.records import Plan, Todo
 from bids_fx.reports.html import write_report
 from bids_fx.settings import AnalysisSettings, DataSelection
 from bids_fx.steps import Cell, Step, StepContrast
+from bids_fx.usage import Meter
 from bids_fx.workflows.base import Resources, init_bids_fx_wf, run_workflow
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
@@ -84,7 +85,11 @@ def carry_out(plan: Plan, out: Path) -> Todo:
     )
     resources = Resources(n_procs=1, mem_gb=8.0, stop_on_first_crash=True)
     failures = run_workflow(
-        workflow, resources, crash_dir=out.parent / "crashes", progress=lambda *_: None
+        workflow,
+        resources,
+        crash_dir=out.parent / "crashes",
+        progress=lambda *_: None,
+        meter=Meter(),
     )
     assert failures == ()
     return todo
