@@ -127,11 +127,23 @@ class _ToStandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record's line, not by way of what makes JSON of lines."""
+        if _is_shown(logging.getLogger(record.name)):
+            return
         told = getattr(record, _FIELDS, {})
         if "state" in told:
             self.states[told["participant"]] = told["state"]
         self.states |= told.get("states", {})
         _write(self.format(record))
+
+
+def _is_shown(one: logging.Logger | None) -> bool:
+    """Tell whether a library shows itself what a logger of its own gets."""
+    while one is not None:
+        for handler in one.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                return True
+        one = one.parent
+    return False
 
 
 class _Lines(io.TextIOBase):

@@ -88,7 +88,7 @@ def parse(argv: Sequence[str]) -> Invocation:
 
 def asks_for_json(argv: Sequence[str]) -> bool:
     """Tell whether a command line with faults asks for the log in JSON, by a config file too."""
-    options = rewrite(argv).options
+    options = [word for word in rewrite(argv).options if word not in IMMEDIATE]
     if "--log-json" in options:
         return True
     try:
