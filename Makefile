@@ -150,10 +150,10 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	$(PINS_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
 	$(PINS_PYTHON) -m venv $(PINS_VENV)
 	$(PINS_VENV)/bin/python -m pip install --quiet pip-tools==7.6.2
-	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra templates --output-file requirements.txt pyproject.toml
 	$(COMPILE) --output-file requirements/build.txt \
 		--constraint requirements.txt requirements/build.in
-	$(COMPILE) --output-file requirements/dev.txt \
+	$(COMPILE) --extra templates --output-file requirements/dev.txt \
 		--constraint requirements.txt pyproject.toml requirements/dev.in
 	$(COMPILE) --output-file requirements/npm.txt requirements/npm.in
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

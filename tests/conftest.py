@@ -36,7 +36,7 @@ os.environ.update(
         "PYTHONPATH": str(ROOT),
     }
 )
-for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BIDS_FX_DOCKER_TAG"):
+for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BIDS_FX_DOCKER_TAG", "TEMPLATEFLOW_HOME"):
     os.environ.pop(_name, None)
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")

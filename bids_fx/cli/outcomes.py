@@ -25,6 +25,7 @@ from bids_fx.errors import Notice
 from bids_fx.logs import fields
 from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
+from bids_fx.reports.anatomy import template_notices
 from bids_fx.reports.html import write_report
 from bids_fx.usage import Meter, Taken
 
@@ -201,7 +202,7 @@ def _software() -> dict[str, str]:
 
 
 def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
-    """Warn of combined maps that no longer fit the run maps, and of limits not applied."""
+    """Add combined maps that no longer fit the run maps, and limits and templates not used."""
     notices = [
         Notice(
             text=f"{group.entities}: the combined maps in the output folder were made from "
@@ -211,8 +212,9 @@ def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
         if group.shows_runs_alone and is_outdated(plan, group, out_dir, cache)
     ]
     notices += quality_notices(plan, out_dir)
+    notices += template_notices(plan)
     for notice in notices:
-        logger.warning(notice.text)
+        logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
     return replace(plan, notices=(*plan.notices, *notices))
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from bids_fx.entities import is_standard_space
+from bids_fx.errors import Notice
 from bids_fx.inputs import BoldRun
-from bids_fx.records import RunPlan
+from bids_fx.records import Plan, RunPlan
+from bids_fx.reports import maps
+
+#: Names a folder of TemplateFlow's files; without it, they are in the user's cache.
+HOME_VARIABLE = "TEMPLATEFLOW_HOME"
 
 
 def find_anatomy(run: RunPlan) -> Path | None:
@@ -25,41 +33,130 @@ def find_anatomy(run: RunPlan) -> Path | None:
         neither is on this machine. Nothing is ever downloaded.
     """
     own = run.source.t1w if isinstance(run.source, BoldRun) else None
-    if own is not None and own.is_file():
-        return own
-    space = run.entities.get("space")
-    return None if space is None else find_template(space)
+    return own if own is not None and own.is_file() else find_template(run)
 
 
-def find_template(space: str) -> Path | None:
-    """Return a template's T1w from the local TemplateFlow archive.
+def find_template(run: RunPlan) -> Path | None:
+    """Return the T1w of a run's standard space from the local TemplateFlow archive.
 
     Parameters
     ----------
-    space : str
-        Label of a standard space, for example ``MNI152NLin2009cAsym``.
+    run : RunPlan
+        The run.
 
     Returns
     -------
     Path or None
-        The coarsest resolution that was downloaded before; None where there is none. The archive
-        is in ``TEMPLATEFLOW_HOME``, or in the user's cache, and is only read.
+        The coarsest resolution that was downloaded before and can be read; None where there is
+        none. The archive is in ``TEMPLATEFLOW_HOME``, or in the user's cache, and is only read.
     """
-    if template_folder(space) is None:
-        return None
-    # Read by templateflow when it is imported: without it the archive would be written to.
-    os.environ["TEMPLATEFLOW_AUTOUPDATE"] = "off"
-    from templateflow import api
-
-    found = api.ls(space, suffix="T1w", desc=None, extension=".nii.gz")
-    # Files that were never downloaded are there as empty ones.
-    there = [Path(path) for path in found if Path(path).is_file() and Path(path).stat().st_size]
-    return min(there, key=lambda path: (path.stat().st_size, path.name), default=None)
+    return next((path for path in _template_images(run) if _damage(path) is None), None)
 
 
-def template_folder(space: str) -> Path | None:
-    """Return a template's folder in the local TemplateFlow archive, if it is there."""
-    default = Path(os.environ.get("HOME", "/nonexistent")) / ".cache" / "templateflow"
-    home = Path(os.environ.get("TEMPLATEFLOW_HOME") or default)
-    folder = home / f"tpl-{space}"
-    return folder if is_standard_space(space) and folder.is_dir() else None
+def template_notices(plan: Plan) -> tuple[Notice, ...]:
+    """Return why no template is shown of the folder that the user named, one for each space.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+
+    Returns
+    -------
+    tuple of Notice
+        None where no folder was named, and of a space whose anatomy is at hand.
+    """
+    home = os.environ.get(HOME_VARIABLE)
+    runs = [run for run in plan.runs if _is_standard(run) and find_anatomy(run) is None]
+    spaces = {run.entities["space"]: run for run in runs} if home else {}
+    return tuple(
+        Notice(
+            text=f"{HOME_VARIABLE} names {home}, from which no T1w image of {space} can be shown "
+            f"behind the maps: {_lack(run)}.",
+            warning=False,
+            participant=plan.participant,
+        )
+        for space, run in spaces.items()
+    )
+
+
+def template_files(run: RunPlan, pattern: str) -> list[Path]:
+    """Return files of a run's template that are in the local TemplateFlow archive.
+
+    Parameters
+    ----------
+    run : RunPlan
+        The run.
+    pattern : str
+        What their names are like, for example ``*_T1w.nii.gz``.
+
+    Returns
+    -------
+    list of Path
+        The smallest first. What was never downloaded is there as an empty file, or as a link to
+        none, and does not count.
+    """
+    if not _is_standard(run):
+        return []
+    folder = _archive() / f"tpl-{run.entities['space']}"
+    if "cohort" in run.entities:
+        folder /= f"cohort-{run.entities['cohort']}"
+    sizes = sorted((_size(path), path.name, path) for path in _found(folder, pattern))
+    return [path for size, _, path in sizes if size]
+
+
+def _is_standard(run: RunPlan) -> bool:
+    return "space" in run.entities and is_standard_space(run.entities["space"])
+
+
+def _archive() -> Path:
+    """Return the folder where TemplateFlow keeps its files, which need not be there."""
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        return Path(named)
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    cache = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or cache) / "templateflow"
+
+
+def _found(folder: Path, pattern: str) -> Iterator[Path]:
+    """Iterate over the files of a folder that fit; over none where it cannot be read."""
+    try:
+        yield from folder.glob(pattern)
+    except OSError:
+        return
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 where it is a link to none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _template_images(run: RunPlan) -> list[Path]:
+    """Return the T1w images of a run's template; those with ``desc-`` are parts of it."""
+    return [path for path in template_files(run, "*_T1w.nii.gz") if "_desc-" not in path.name]
+
+
+@lru_cache
+def _damage(path: Path) -> str | None:
+    """Return why an image of the archive cannot be shown, None where it can."""
+    try:
+        maps.read_volume(path)
+    except OSError as error:
+        return f"{error}"
+    return None
+
+
+def _lack(run: RunPlan) -> str:
+    """Return why the archive has no template to show."""
+    damaged = [damage for path in _template_images(run) if (damage := _damage(path)) is not None]
+    if damaged:
+        return "; ".join(damaged)
+    try:
+        next(_archive().iterdir(), None)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return "no such image was downloaded to it before, and nothing is downloaded now"

@@ -11,7 +11,7 @@ import numpy as np
 from bids_fx.inputs import BoldRun
 from bids_fx.records import RunPlan
 from bids_fx.reports import maps
-from bids_fx.reports.anatomy import template_folder
+from bids_fx.reports.anatomy import template_files
 
 #: Atlases of the TemplateFlow archive, the best first: their name, and of each of their parts
 #: the labels ``atlas-`` and ``desc-``. What the first part does not name, the next one may.
@@ -77,12 +77,8 @@ def find_atlas(run: RunPlan) -> Atlas | None:
         return Atlas(
             name=f"the participant's own segmentation, {image.name}", parts=((image, table),)
         )
-    space = run.entities.get("space")
-    folder = None if space is None else template_folder(space)
-    if folder is None:
-        return None
     for name, wanted in _ATLASES:
-        parts = [part for one in wanted if (part := _find_part(folder, *one)) is not None]
+        parts = [part for one in wanted if (part := _find_part(run, *one)) is not None]
         if parts:
             return Atlas(
                 name=f"{name}, {', '.join(atlas for atlas, _ in wanted)}", parts=tuple(parts)
@@ -90,23 +86,17 @@ def find_atlas(run: RunPlan) -> Atlas | None:
     return None
 
 
-def _find_part(folder: Path, atlas: str, desc: str) -> tuple[Path, Path] | None:
-    """Return image and table of an atlas in a template's folder: those that are not empty.
+def _find_part(run: RunPlan, atlas: str, desc: str) -> tuple[Path, Path] | None:
+    """Return image and table of an atlas of a run's template, if both were downloaded.
 
     Of several resolutions, the coarsest is the quickest to read.
     """
-    images = _there(folder.glob(f"*_atlas-{atlas}_desc-{desc}_dseg.nii.gz"))
+    images = template_files(run, f"*_atlas-{atlas}_desc-{desc}_dseg.nii.gz")
     tables = [
-        *_there(folder.glob(f"*_atlas-{atlas}_desc-{desc}_dseg.tsv")),
-        *_there(folder.glob(f"*_atlas-{atlas}_dseg.tsv")),
+        *template_files(run, f"*_atlas-{atlas}_desc-{desc}_dseg.tsv"),
+        *template_files(run, f"*_atlas-{atlas}_dseg.tsv"),
     ]
     return (images[0], tables[0]) if images and tables else None
-
-
-def _there(files: Iterable[Path]) -> list[Path]:
-    """Return the files that were downloaded, the smallest first."""
-    sizes = [(file.stat().st_size, file.name, file) for file in files if file.is_file()]
-    return [file for size, _, file in sorted(sizes) if size]
 
 
 def _read_names(table: Path) -> dict[int, str]:
