@@ -21,6 +21,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 BASE := $(VENV)/.base
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+PUBLISH := $(VENV)/.publish
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Pinned and hashed; what has no wheel is built with the pinned tools of requirements/build.txt.
@@ -28,10 +29,18 @@ INSTALL := $(PIP) install --quiet --require-hashes --no-build-isolation
 
 # One module's tests stay in one process: they share what they made.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+# What has a target of its own, since it needs an engine or a scheduler.
+APART := image or apptainer or cluster
+
+# A release is a tag v and the version. Where its image goes, as registry/owner/name, is
+# DOCKER_REPOSITORY; DOCKER_USER and DOCKER_PASSWORD may push there, TWINE_PASSWORD to PyPI.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+RELEASE ?= $(CIRCLE_TAG)
 
 ONEBACK := tests/data/oneback
 CONDITIONS := body face house object scene scramble
 DEMO_OUT := demo_out
+DIST := dist
 BENCH_FLAGS ?=
 AGREEMENT_FLAGS ?=
 
@@ -43,6 +52,8 @@ PINS_PYTHON ?= python3.11
 PINS_FLAGS ?=
 PINNED_PYTHONS := 3.11 3.12 3.13
 PINS_VENV := $(VENV)-pins
+# For check-pins, what is not of this machine: PLATFORM="--platform macosx_11_0_arm64".
+PLATFORM ?=
 FORMATS := --only-binary :all: --no-binary docopt
 COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-extras \
 	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
@@ -51,11 +62,12 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test style types spelling pytest unit oracle e2e calibration bench agreement \
-	tools viewer install image pins clean
+.PHONY: help demo test style types spelling pytest coverage unit oracle e2e calibration bench \
+	agreement tools viewer install image test-image test-cluster package publish-image \
+	publish-package pins check-pins clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUNTIME) ## run the program on the small real dataset
 	$(BIN)/bids_fx $(ONEBACK) $(DEMO_OUT) participant \
@@ -78,17 +90,21 @@ types: $(DEV) ## check the types
 spelling: $(DEV) ## check the spelling
 	$(BIN)/codespell
 
-pytest: $(DEV) tools viewer ## all tests, with coverage
+pytest: $(DEV) tools viewer ## all tests
+	$(PYTEST)
+
+# Tracing takes half as much time again, and of ten changes nine leave it as it is.
+coverage: $(DEV) tools viewer ## all tests, and how much of the program they run
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
-unit: $(DEV) ## the tests that run neither the program nor another one
-	$(PYTEST) -m 'not (oracle or e2e or browser or image or apptainer or cluster)'
+unit: $(DEV) tools viewer ## the tests that run neither the program nor another one
+	$(PYTEST) -m 'not (oracle or e2e or browser or $(APART))'
 
-oracle: $(DEV) ## the comparisons with other programs
-	$(PYTEST) -m oracle
+oracle: $(DEV) tools viewer ## the comparisons with other programs
+	$(PYTEST) -m 'oracle and not ($(APART))'
 
-e2e: $(DEV) ## the tests that run the program on files
-	$(PYTEST) -m e2e
+e2e: $(DEV) tools viewer ## the tests that run the program on files, or open its reports
+	$(PYTEST) -m '(e2e or browser) and not ($(APART))'
 
 calibration: $(DEV) ## false positives of our tests and nilearn's (real noise: DATA=FOLDER)
 	$(BIN)/python benchmarks/calibration.py --jobs $(WORKERS) $(if $(DATA),--data '$(DATA)')
@@ -128,6 +144,35 @@ image: viewer ## build the container image (ENGINE=podman; BUILD_FLAGS=...)
 		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
 		$(BUILD_FLAGS) .
 
+test-image: $(DEV) image ## build the container image and run it
+	$(PYTEST) -m image
+
+test-cluster: $(DEV) ## run a small study on a Slurm of its own
+	$(PYTEST) -m cluster
+
+package: $(PUBLISH) viewer ## build what pip installs, and check it
+	rm -rf $(DIST)
+	$(BIN)/python -m hatchling build --directory $(DIST)
+	$(BIN)/twine check --strict $(DIST)/*
+
+publish-image: ## build a release's image and push it (RELEASE=v1.2.3; see the top of this file)
+	@test '$(RELEASE)' = 'v$(VERSION)' || { \
+		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
+	@for name in DOCKER_REPOSITORY DOCKER_USER DOCKER_PASSWORD; do \
+		test -n "$$(printenv "$$name")" || { echo "$$name is not set." >&2; exit 1; }; done
+	$(MAKE) image IMAGE="$$DOCKER_REPOSITORY:$(VERSION)"
+	@printenv DOCKER_PASSWORD | $(ENGINE) login --username "$$DOCKER_USER" --password-stdin \
+		"$${DOCKER_REPOSITORY%%/*}"
+	$(ENGINE) push "$$DOCKER_REPOSITORY:$(VERSION)"
+
+publish-package: ## build a release's package and upload it (RELEASE=v1.2.3, TWINE_PASSWORD)
+	@test '$(RELEASE)' = 'v$(VERSION)' || { \
+		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
+	@test -n "$$TWINE_PASSWORD" || { echo 'TWINE_PASSWORD is not set.' >&2; exit 1; }
+	$(MAKE) package
+	TWINE_USERNAME="$${TWINE_USERNAME:-__token__}" \
+		$(BIN)/twine upload --non-interactive $(DIST)/*
+
 $(BASE): requirements/build.txt
 	@test -n '$(PYTHON)' || { \
 		echo 'No Python 3.11 or newer that can make a virtual environment was found.' >&2; \
@@ -146,6 +191,10 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 	$(INSTALL) -r requirements/dev.txt
 	@touch $@
 
+$(PUBLISH): $(BASE) requirements/publish.txt
+	$(INSTALL) -r requirements/publish.txt
+	@touch $@
+
 pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	$(PINS_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
 	$(PINS_PYTHON) -m venv $(PINS_VENV)
@@ -156,16 +205,22 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	$(COMPILE) --extra templates --output-file requirements/dev.txt \
 		--constraint requirements.txt pyproject.toml requirements/dev.in
 	$(COMPILE) --output-file requirements/npm.txt requirements/npm.in
+	$(COMPILE) --output-file requirements/publish.txt \
+		--constraint requirements/dev.txt requirements/publish.in
+	$(MAKE) check-pins
+
+check-pins: $(BASE) ## see that for each Python there is what is pinned (downloads it all)
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	for version in $(PINNED_PYTHONS); do \
-		$(PINS_VENV)/bin/python -m pip download --quiet --require-hashes --no-deps \
-			--no-build-isolation --python-version "$$version" $(FORMATS) \
-			--dest "$$folder/$$version" -r requirements/dev.txt -r requirements/npm.txt \
-			|| exit 1; \
+		for file in dev npm publish; do \
+			$(PIP) download --quiet --require-hashes --no-deps --no-build-isolation \
+				--python-version "$$version" $(PLATFORM) $(FORMATS) \
+				--dest "$$folder" -r "requirements/$$file.txt" || exit 1; \
+		done; \
 	done
 
 clean: ## remove what was made here, the environments included
-	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench .npm build dist .coverage .coverage.* \
+	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench .npm build $(DIST) .coverage .coverage.* \
 		bids_fx/data/viewer \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

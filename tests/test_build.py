@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,9 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,16 +30,17 @@ PINNED = (
     "requirements/build.txt",
     "requirements/dev.txt",
     "requirements/npm.txt",
+    "requirements/publish.txt",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def called_targets(commands: str) -> set[str]:
-    return set(re.findall(r"^\s*make ([a-z0-9]+)", commands, re.MULTILINE))
+    return set(re.findall(r"^\s*make ([a-z0-9-]+)", commands, re.MULTILINE))
 
 
 def circleci_commands(node: object) -> Iterator[str]:
@@ -91,34 +95,180 @@ def make_image(folder: Path, answering: tuple[str, ...]) -> subprocess.Completed
     return run_make("image", "--old-file=viewer", PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What `.circleci/config.yml` says.
+
+    Parameters
+    ----------
+    jobs : dict
+        The jobs by name.
+    steps : dict
+        What the workflow says of each of its jobs, by name.
+    config : dict
+        All of it.
+    """
+
+    jobs: dict[str, Any]
+    steps: dict[str, Any]
+    config: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
-def circleci() -> dict[str, object]:
+def circleci() -> Pipeline:
     config = yaml.safe_load((ROOT / ".circleci" / "config.yml").read_text())
-    assert isinstance(config, dict)
-    return config
+    (workflow,) = config["workflows"].values()
+    steps = [{step: {}} if isinstance(step, str) else step for step in workflow["jobs"]]
+    named = {name: options for step in steps for name, options in step.items()}
+    assert len(named) == len(steps)
+    return Pipeline(jobs=config["jobs"], steps=named, config=config)
 
 
-def test_circleci_calls_only_targets_of_the_makefile(circleci: dict[str, object]) -> None:
-    called = called_targets("\n".join(circleci_commands(circleci)))
-    assert called == {"style", "types", "spelling", "pytest", "demo", "image"}
-    assert called <= make_targets()
+def test_circleci_calls_make_and_its_targets_only(circleci: Pipeline) -> None:
+    commands = list(circleci_commands(circleci.jobs))
+    makes = [re.sub(r'^sudo --preserve-env env PATH="\$PATH" ', "", one) for one in commands]
+    words = [one.split() for one in makes]
+    assert {(len(one), one[0]) for one in words} == {(2, "make")}
+    assert {one[1] for one in words} <= make_targets()
 
 
-def test_circleci_workflow_names_only_its_jobs(circleci: dict[str, object]) -> None:
-    jobs = circleci["jobs"]
-    assert isinstance(jobs, dict)
-    workflows = circleci["workflows"]
-    assert isinstance(workflows, dict)
-    steps = workflows["all"]["jobs"]
-    named = {name for step in steps for name in ([step] if isinstance(step, str) else step)}
-    assert named == set(jobs)
+def test_circleci_runs_every_check(circleci: Pipeline) -> None:
+    called = {command.split()[-1] for command in circleci_commands(circleci.jobs)}
+    assert called >= {"style", "types", "spelling", "unit", "oracle", "e2e", "coverage", "demo"}
+    assert called >= {"check-pins", "test-image", "test-cluster"}
 
 
-def test_circleci_tests_every_python_that_the_package_names(circleci: dict[str, object]) -> None:
-    tested = set(re.findall(r'"(3\.\d+)"', str(circleci["workflows"]).replace("'", '"')))
+def test_circleci_workflow_runs_every_job(circleci: Pipeline) -> None:
+    assert circleci.steps.keys() == circleci.jobs.keys()
+
+
+def test_circleci_uses_only_executors_and_commands_that_it_has(circleci: Pipeline) -> None:
+    for name, job in circleci.jobs.items():
+        executor = job["executor"]
+        chosen = executor["name"] if isinstance(executor, dict) else executor
+        assert chosen in circleci.config["executors"], name
+        for step in job["steps"]:
+            kind = step if isinstance(step, str) else next(iter(step))
+            known = {"checkout", "run", "store_artifacts"}
+            assert kind in known | circleci.config["commands"].keys(), name
+
+
+def test_circleci_gives_every_parameter_that_a_job_asks_for(circleci: Pipeline) -> None:
+    for name, job in circleci.jobs.items():
+        given = circleci.steps[name].get("matrix", {}).get("parameters", {})
+        assert given.keys() == job.get("parameters", {}).keys(), name
+
+
+def test_circleci_keeps_the_report_of_the_demo(circleci: Pipeline) -> None:
+    kept = [step["store_artifacts"] for step in circleci.jobs["demo"]["steps"][2:]]
+    assert [one["path"] for one in kept] == ["demo_out/sub-02.html"]
+
+
+def test_circleci_tests_every_python_that_the_package_names(circleci: Pipeline) -> None:
     prefix = "Programming Language :: Python :: "
-    named = {c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)}
-    assert tested == named
+    named = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    matrices = [step["matrix"] for step in circleci.steps.values() if "matrix" in step]
+    assert [matrix["parameters"] for matrix in matrices] == [{"version": named}] * 2
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.findall(r"^PINNED_PYTHONS := (.*)$", makefile, re.MULTILINE) == [" ".join(named)]
+
+
+def test_circleci_publishes_what_passed_all_else_and_on_tags_only(circleci: Pipeline) -> None:
+    published = {name for name in circleci.jobs if name.startswith("publish-")}
+    assert published == {"publish-image", "publish-package"}
+    for name in published:
+        step = circleci.steps[name]
+        assert set(step["requires"]) == circleci.jobs.keys() - published
+        assert step["filters"]["branches"] == {"ignore": "/.*/"}
+
+
+def test_circleci_runs_for_a_tag_what_publishing_waits_for(circleci: Pipeline) -> None:
+    filters = [step["filters"]["tags"] for step in circleci.steps.values()]
+    assert filters == [{"only": "/^v.*/"}] * len(circleci.jobs)
+    branches = [step["filters"] for step in circleci.steps.values() if "requires" not in step]
+    assert all("branches" not in one for one in branches)
+
+
+def test_circleci_keys_its_cache_by_files_that_are_there(circleci: Pipeline) -> None:
+    text = json.dumps(circleci.config["commands"])
+    named = re.findall(r'checksum \\"([^"]+)\\"', text)
+    assert named
+    assert all((ROOT / name).is_file() for name in named)
+    restored = circleci.config["commands"]["prepare"]["steps"][1]["restore_cache"]["keys"]
+    saved = circleci.config["commands"]["keep_downloads"]["steps"][0]["save_cache"]["key"]
+    assert restored[0] == saved
+    assert saved.startswith(restored[1])
+
+
+def test_every_target_is_phony_and_listed() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert set(phony.split()) == make_targets()
+    listed = run_make("help").stdout
+    assert {line.split()[0] for line in listed.splitlines()} == make_targets()
+
+
+@pytest.mark.parametrize("target", ["publish-image", "publish-package"])
+def test_only_the_tag_of_this_version_is_published(target: str) -> None:
+    done = run_make(target, "RELEASE=v0.0.0", "ENGINE=false")
+    assert done.returncode == 2
+    assert f'RELEASE is "v0.0.0", but this is v{PROJECT["version"]}.' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "missing"),
+    [("publish-image", "DOCKER_REPOSITORY"), ("publish-package", "TWINE_PASSWORD")],
+)
+def test_publishing_says_which_variable_is_missing(target: str, missing: str) -> None:
+    names = ("DOCKER_REPOSITORY", "DOCKER_USER", "DOCKER_PASSWORD", "TWINE_PASSWORD")
+    release = f"RELEASE=v{PROJECT['version']}"
+    done = run_make(target, release, "ENGINE=false", **dict.fromkeys(names, ""))
+    assert done.returncode == 2
+    assert f"{missing} is not set." in done.stderr
+
+
+def published(target: str, folder: Path, **environment: str) -> list[str]:
+    """Publish this version with programs that only tell how they are called; return the calls."""
+    calls = folder / "calls"
+    (folder / "bin").mkdir()
+    for name in ("bin/python", "bin/twine", "engine"):
+        program = folder / name
+        program.write_text(
+            f'#!/bin/sh\necho "{name} $*" >> {calls}\n[ "$1" != login ] || cat >> {calls}\n'
+        )
+        program.chmod(0o755)
+    for name in (".base", ".publish"):
+        (folder / name).touch()
+    settings = (f"VENV={folder}", f"DIST={folder / 'dist'}", f"ENGINE={folder / 'engine'}")
+    release = f"RELEASE=v{PROJECT['version']}"
+    done = run_make(target, release, *settings, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "sesame" not in done.stdout + done.stderr
+    return calls.read_text().splitlines()
+
+
+def test_image_is_built_and_pushed_under_the_name_of_its_version(tmp_path: Path) -> None:
+    _, built, *rest = published(
+        "publish-image",
+        tmp_path,
+        DOCKER_REPOSITORY="registry.example/study/bids_fx",
+        DOCKER_USER="someone",
+        DOCKER_PASSWORD="sesame",
+    )
+    name = f"registry.example/study/bids_fx:{PROJECT['version']}"
+    assert built.startswith(f"engine build --tag {name} --build-arg TAG={name}")
+    login = "engine login --username someone --password-stdin registry.example"
+    assert rest == [login, "sesame", f"engine push {name}"]
+
+
+def test_package_is_built_and_checked_before_it_is_uploaded(tmp_path: Path) -> None:
+    calls = published("publish-package", tmp_path, TWINE_PASSWORD="sesame")
+    folder = tmp_path / "dist"
+    assert calls[-3:] == [
+        f"bin/python -m hatchling build --directory {folder}",
+        f"bin/twine check --strict {folder}/*",
+        f"bin/twine upload --non-interactive {folder}/*",
+    ]
 
 
 def test_ci_script_calls_test_and_demo_only() -> None:
