@@ -144,8 +144,10 @@ image: viewer ## build the container image (ENGINE=podman; BUILD_FLAGS=...)
 		--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
 		$(BUILD_FLAGS) .
 
-test-image: $(DEV) image ## build the container image and run it
-	$(PYTEST) -m image
+# Where nothing is there yet, podman and a base image are seen to.
+test-image: $(DEV) viewer ## build the container image, and run it as its users do
+	ENGINE='$(ENGINE)' IMAGE='$(IMAGE)' BUILD_FLAGS='$(BUILD_FLAGS)' \
+		tests/image/with_image.sh $(PYTEST) -m image tests/image
 
 test-cluster: $(DEV) ## run a small study on a Slurm of its own
 	$(PYTEST) -m cluster

@@ -50,7 +50,8 @@ def give_matplotlib_a_folder(work_dir: Path) -> None:
     if "MPLCONFIGDIR" in os.environ:
         return
     folder = str(work_dir / "matplotlib")
-    if not work_dir.is_dir():
+    # A folder above it that is not ours says later, and better, what is wrong.
+    if not os.access(work_dir, os.W_OK | os.X_OK):
         folder = mkdtemp(prefix="bids_fx-")
         atexit.register(rmtree, folder, ignore_errors=True)
     os.environ["MPLCONFIGDIR"] = folder
