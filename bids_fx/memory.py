@@ -332,6 +332,11 @@ def together_gb(plan: Plan, allowance: Allowance, machine: Machine) -> float:
     return min(machine.total_gb, max(nodes_gb, own_gb + machine.n_procs * each_gb))
 
 
+def least_gb(plan: Plan, allowance: Allowance) -> float:
+    """Return what the program takes while the node of a plan runs alone that needs most, in GB."""
+    return allowance.own_gb + max(need_gb for _, need_gb in _nodes(plan, allowance))
+
+
 def _page_gb(plans: Sequence[Plan], machine: Machine) -> tuple[float, float]:
     """Return what the page takes of the program and, beside it, of each thread that packs maps."""
     grids = (run.source.grid.n_voxels for plan in plans for run in plan.runs)

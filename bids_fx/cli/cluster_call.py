@@ -96,6 +96,9 @@ def _foreign(invocation: Invocation) -> list[Problem]:
         for field, (name, reason, remedy) in FOREIGN.items()
         if getattr(invocation.execution, field) not in (None, False)
     ]
+    if not str(invocation.execution.out_dir).isprintable():
+        found = "its name holds characters that schedulers cannot read in a script"
+        problems.append(_usage("OUTPUT_DIR", found, "choose another name"))
     if invocation.level != "participant":
         found = "the job does the level 'participant', and 'group' after it"
         problems.append(_usage("LEVEL", found, "leave it out"))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bids_fx.duration import seconds
-from bids_fx.errors import Problem
-from bids_fx.memory import Machine, allow, together_gb
+from bids_fx.errors import ExitCode, Problem
+from bids_fx.memory import Machine, allow, least_gb, together_gb
 from bids_fx.records import Plan
 
 #: Of the memory that is requested, what is not the program's: the shell, the container's
@@ -94,16 +94,33 @@ def needs(plan: Plan, *, n_procs: int, n_threads: int | None, limit_mb: float | 
         n_procs=n_procs,
         n_threads=n_threads,
         total_gb=math.inf if limit_mb is None else limit_mb / 1e3,
-        is_limit=limit_mb is not None,
+        is_limit=False,  # what does not fit is told here, once
         n_planned=len(plan.runs),
     )
     n_joins = sum(len(group.estimable) for group in plan.written_groups)
     allowance, (budgeted,) = allow([plan], machine, n_fits=len(plan.runs), n_joins=n_joins)
+    least_mb = 1e3 * least_gb(budgeted, allowance)
+    problems: tuple[Problem, ...] = ()
+    if limit_mb is not None and least_mb > limit_mb:
+        problems = (_refusal(plan.participant, least_mb, limit_mb),)
     return Needs(
         participant=plan.participant,
         mem_mb=1e3 * together_gb(budgeted, allowance, machine),
         seconds=seconds(plan),
-        problems=budgeted.problems,
+        problems=problems,
+    )
+
+
+def _refusal(participant: str, least_mb: float, limit_mb: float) -> Problem:
+    """Say that the memory of a task is too small."""
+    least, limit = (math.ceil(memory_mb + MARGIN_MB) for memory_mb in (least_mb, limit_mb))
+    return Problem(
+        where="--mem-mb",
+        found=f"a task needs {least} MB, of which {MARGIN_MB} MB are for what is not the "
+        f"program, and would have {limit} MB",
+        remedy=f"allow {least} MB, or leave the option out",
+        code=ExitCode.USAGE,
+        participant=participant,
     )
 
 
