@@ -235,7 +235,7 @@ def _program(job: Job) -> str:
     for name, value in sorted(job.container.environment.items()):
         both = (f"{engine}ENV_{name}" for engine in ("APPTAINER", "SINGULARITY"))
         lines.append(f"export {' '.join(f'{one}={quote(value)}' for one in both)}")
-    lines.append('set -- "$runtime" run --containall --no-home \\')
+    lines.append('set -- "$runtime" run --cleanenv --containall --no-home \\')
     lines += [f"    --bind {quote(bind.argument)} \\" for bind in job.container.binds]
     lines.append(f'    --bind "$work:$work" {quote(job.container.image)}')
     return "\n".join(lines)

@@ -1,0 +1,434 @@
+"""The scripts of a job, run with a program in the place of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cluster.binds import Bind
+from bids_fx.cluster.folder import Container, Job, job_name, make_folder, submission, write_job
+from bids_fx.cluster.needs import Request
+from bids_fx.cluster.templates import SCHEDULERS, write_templates
+from bids_fx.errors import BIDSFXError
+from bids_fx.report_settings import QualityLimit, ReportSettings
+from bids_fx.settings import AnalysisSettings, DataSelection, ExecutionSettings, Invocation
+
+#: What a folder may be called.
+HOSTILE = [
+    "plain",
+    "with space",
+    "quote's",
+    'double"quote',
+    "$HOME `id` $(id)",
+    "-dash",
+    "a}b;c&d",
+]
+#: Writes its arguments and work dir down, and ends as it is told.
+PROGRAM = """#!/bin/sh
+for argument in "$@"; do printf '%s\\n' "$argument"; done >"$RECORD"
+case " $* " in *" --work-dir "*) ls -d "$TMPDIR"/bids_fx-* >"$RECORD.work" ;; esac
+[ -z "${HANG-}" ] || { trap 'exit 143' TERM; touch "$RECORD.up"; while :; do sleep 0.05; done; }
+exit "${CODE-0}"
+"""
+JOB = Job(
+    scheduler="slurm",
+    participants=("01", "02", "10"),
+    request=Request(cpus=2, mem_mb=1500, minutes=75),
+    refused={},
+)
+
+
+class Site:
+    """A folder for jobs, and the program that their tasks run."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.record = root / "record"
+        self.tmp = root / "tmp"
+        self.tmp.mkdir(parents=True)
+        self.program = root / "our program"
+        self.program.write_text(PROGRAM)
+        self.program.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(self.program))
+
+    def write(self, job: Job = JOB, **report: object) -> Path:
+        """Write a job; return its folder."""
+        invocation = Invocation(
+            level="participant",
+            data=DataSelection(bids_dir=self.root / "in"),
+            analysis=AnalysisSettings(),
+            execution=ExecutionSettings(out_dir=self.root / "out"),
+            report=ReportSettings(**report),  # type: ignore[arg-type]
+        )
+        folder = make_folder(invocation.execution.out_dir)
+        write_job(folder, job, invocation)
+        return folder
+
+    def environment(self, values: Mapping[str, str]) -> dict[str, str]:
+        kept = {"PATH": os.environ["PATH"], "RECORD": str(self.record), "TMPDIR": str(self.tmp)}
+        return {**kept, **values}
+
+    def run(self, script: Path, *arguments: str, **values: str) -> int:
+        """Run a script with some variables and no others; return its exit code."""
+        self.record.unlink(missing_ok=True)
+        command = ["sh", str(script), *arguments]
+        return subprocess.run(command, env=self.environment(values), check=False).returncode
+
+    def arguments(self) -> list[str]:
+        return self.record.read_text().splitlines()
+
+    def participant(self) -> str:
+        words = self.arguments()
+        return words[words.index("--participant-label") + 1]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(tmp_path / "site", monkeypatch)
+
+
+def test_job_has_every_file_of_its_folder(site: Site) -> None:
+    folder = site.write()
+    assert {path.name for path in folder.iterdir()} == {
+        *("job.json", "participants.txt", "task.sh", "array.sh", "group.sh", "cluster_jobs.py"),
+        *("logs", "ended"),
+    }
+
+
+def test_record_of_a_job_says_what_is_submitted(site: Site) -> None:
+    refused = {"03": ("a: b; c.",)}
+    job = replace(JOB, throttle=50, options=("--partition=long",), refused=refused)
+    assert json.loads((site.write(job) / "job.json").read_text()) | {"version": "1"} == {
+        "format": 1,
+        "scheduler": "slurm",
+        "name": "bids_fx-out",
+        "version": "1",
+        "container": None,
+        "cpus": 2,
+        "throttle": 50,
+        "options": ["--partition=long"],
+        "tasks": [{"participant": "01"}, {"participant": "02"}, {"participant": "10"}],
+        "refused": {"03": ["a: b; c."]},
+        "mem_mb": 1500,
+        "minutes": 75,
+        "max_mem_mb": None,
+        "max_minutes": None,
+    }
+
+
+def test_each_job_has_a_folder_of_its_own(site: Site) -> None:
+    assert [site.write().name for _ in range(3)] == ["job-1", "job-2", "job-3"]
+
+
+def test_number_of_a_job_is_above_all_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "jobs" / "job-7").mkdir(parents=True)
+    assert make_folder(tmp_path).name == "job-8"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_folder_may_be_called_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, scheduler: str
+) -> None:
+    site = Site(tmp_path / name, monkeypatch)
+    folder = site.write(replace(JOB, scheduler=scheduler))
+    variables = {"SLURM_ARRAY_TASK_ID": "2", "PBS_ARRAY_INDEX": "2", "SGE_TASK_ID": "2"}
+    for script in folder.glob("*.sh"):
+        subprocess.run(["sh", "-n", str(script)], check=True)
+    assert site.run(folder / "array.sh", **variables, LSB_JOBINDEX="2") == 0
+    words = site.arguments()
+    assert words[:7] == [
+        *("-P", "-m", "bids_fx", str(site.root / "in"), str(site.root / "out")),
+        *("participant", "--config-file"),
+    ]
+    assert words[7:10] == [str(folder / "config.toml"), "--participant-label", "02"]
+
+
+def test_task_has_the_processors_and_the_memory_of_the_job(site: Site) -> None:
+    assert site.run(site.write() / "task.sh", "1") == 0
+    words = site.arguments()
+    assert words[words.index("--nprocs") + 1] == "2"
+    # the margin is for what is not the program
+    assert words[words.index("--mem-mb") + 1] == "1300"
+
+
+def test_task_has_the_processors_and_the_memory_that_it_was_given(site: Site) -> None:
+    given = {"BIDS_FX_CPUS": "7", "BIDS_FX_MEM_MB": "3000"}
+    assert site.run(site.write() / "task.sh", "1", **given) == 0
+    words = site.arguments()
+    assert words[words.index("--nprocs") + 1] == "7"
+    assert words[words.index("--mem-mb") + 1] == "2800"
+
+
+def test_task_of_slurm_uses_what_slurm_gave_it(site: Site) -> None:
+    given = {"SLURM_CPUS_PER_TASK": "7", "SLURM_MEM_PER_NODE": "3000"}
+    assert site.run(site.write() / "array.sh", SLURM_ARRAY_TASK_ID="3", **given) == 0
+    assert {"7", "2800", "10"} <= set(site.arguments())
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "variables"),
+    [
+        ("slurm", {"SLURM_ARRAY_TASK_ID": "3"}),
+        ("pbs", {"PBS_ARRAY_INDEX": "3"}),
+        ("pbs", {"PBS_ARRAYID": "3"}),
+        ("pbs", {"BIDS_FX_TASK": "3"}),
+        ("sge", {"SGE_TASK_ID": "3"}),
+        ("lsf", {"LSB_JOBINDEX": "3"}),
+    ],
+)
+def test_each_scheduler_numbers_the_tasks(
+    site: Site, scheduler: str, variables: dict[str, str]
+) -> None:
+    folder = site.write(replace(JOB, scheduler=scheduler))
+    assert site.run(folder / "array.sh", **variables) == 0
+    assert site.participant() == "10"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_group_script_does_the_level_group(site: Site, scheduler: str) -> None:
+    folder = site.write(
+        replace(JOB, scheduler=scheduler),
+        quality_limits=(QualityLimit(measure="fd_mean", sign=">", value=0.5),),
+    )
+    assert site.run(folder / "group.sh") == 0
+    words = site.arguments()
+    assert words[5:7] == ["group", "--work-dir"]
+    assert words[8:] == ["--qc-fail", "fd_mean>0.5"]
+    assert json.loads((folder / "ended" / "group.json").read_text())["code"] == 0
+
+
+@pytest.mark.parametrize("scheduler", ["pbs", "sge", "lsf"])
+def test_what_a_task_prints_is_kept_by_job_and_task(site: Site, scheduler: str) -> None:
+    folder = site.write(replace(JOB, scheduler=scheduler))
+    ids = {"PBS_JOBID": "77", "JOB_ID": "77", "LSB_JOBID": "77"}
+    numbers = {"PBS_ARRAY_INDEX": "9", "SGE_TASK_ID": "9", "LSB_JOBINDEX": "9"}
+    assert site.run(folder / "array.sh", **ids, **numbers) == 2
+    assert "there is no task 9" in (folder / "logs" / "77_9.log").read_text()
+
+
+@pytest.mark.parametrize("code", [0, 1, 65, 137])
+def test_exit_code_of_the_program_passes_through_and_is_kept(site: Site, code: int) -> None:
+    folder = site.write()
+    assert site.run(folder / "task.sh", "2", CODE=str(code)) == code
+    kept = json.loads((folder / "ended" / "2.json").read_text())
+    assert kept["code"] == code
+    assert kept["seconds"] in (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_ID": "13"}, "12_1"),
+        ({"SLURM_JOB_ID": "13"}, "13"),
+        ({"PBS_JOBID": "12[1].server"}, "12[1].server"),
+        ({"JOB_ID": "12", "SGE_TASK_ID": "1"}, "12.1"),
+        ({"LSB_JOBID": "12", "LSB_JOBINDEX": "1"}, "12[1]"),
+    ],
+)
+def test_schedulers_number_of_a_task_is_kept(
+    site: Site, variables: dict[str, str], name: str
+) -> None:
+    folder = site.write()
+    site.run(folder / "task.sh", "1", **variables)
+    assert json.loads((folder / "ended" / "1.json").read_text())["job"] == name
+
+
+@pytest.mark.parametrize("task", ["", "0", "4", "x", "1;id", "01x"])
+def test_task_that_there_is_not_is_refused(site: Site, task: str) -> None:
+    assert site.run(site.write() / "task.sh", task) == 2
+    assert not site.record.exists()
+
+
+def test_work_dir_is_made_on_the_nodes_own_disk_and_removed(site: Site) -> None:
+    assert site.run(site.write() / "task.sh", "1") == 0
+    work = site.arguments()[site.arguments().index("--work-dir") + 1]
+    assert Path(work).parent == site.tmp
+    assert (site.root / "record.work").read_text().strip() == work
+    assert list(site.tmp.iterdir()) == []
+
+
+def test_scratch_of_the_job_is_filled_in_on_the_node(site: Site) -> None:
+    job = replace(JOB, scratch=f"{site.root}/my $WHO/$(id)")
+    assert site.run(site.write(job) / "task.sh", "1", WHO="a b") == 0
+    work = Path(site.arguments()[-1])
+    assert work.parent == site.root / "my a b" / "$(id)"
+    assert not work.exists()
+
+
+def test_scratch_with_a_variable_that_is_not_set_ends_the_task(site: Site) -> None:
+    assert site.run(site.write(replace(JOB, scratch="$NOBODY/x")) / "task.sh", "1") != 0
+    assert not site.record.exists()
+
+
+def test_scratch_of_the_caller_beats_that_of_the_job(site: Site) -> None:
+    job = replace(JOB, scratch="$NOBODY/x")
+    given = str(site.root / "given")
+    assert site.run(site.write(job) / "task.sh", "1", BIDS_FX_SCRATCH=given) == 0
+    assert site.arguments()[-1].startswith(f"{given}/bids_fx-")
+
+
+def test_sigterm_reaches_the_program_and_scratch_is_removed(site: Site) -> None:
+    folder = site.write()
+    task = subprocess.Popen(
+        ["sh", str(folder / "task.sh"), "1"], env=site.environment({"HANG": "yes"})
+    )
+    deadline = time.monotonic() + 30
+    while not (site.root / "record.up").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert len(list(site.tmp.iterdir())) == 1
+    task.send_signal(signal.SIGTERM)
+    assert task.wait(timeout=30) == 143
+    assert list(site.tmp.iterdir()) == []
+    assert json.loads((folder / "ended" / "1.json").read_text())["code"] == 143
+
+
+def test_record_of_an_earlier_end_is_gone_while_a_task_runs(site: Site) -> None:
+    folder = site.write()
+    site.program.write_text(f'#!/bin/sh\nls "{folder}/ended" >"$RECORD"\n')
+    (folder / "ended" / "1.json").write_text("{}")
+    assert site.run(folder / "task.sh", "1") == 0
+    assert site.arguments() == []
+
+
+def only_tools(site: Site) -> Path:
+    """Return a folder for PATH that holds what every system has, and no engine."""
+    folder = site.root / "bin"
+    folder.mkdir()
+    for name in ("sh", "sed", "mktemp", "rm", "mkdir", "date", "mv", "ls"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def test_task_of_a_container_binds_what_it_needs(site: Site) -> None:
+    binds = (
+        Bind(inside=Path("/in put"), outside=Path("/in put")),
+        Bind(inside=Path("/out"), outside=Path("/out"), is_written=True),
+    )
+    container = Container(
+        image="/images/it's.sif", binds=binds, environment={"TEMPLATEFLOW_HOME": "/t f"}
+    )
+    folder = site.write(replace(JOB, container=container))
+    path = only_tools(site)
+    told = '[ "$APPTAINERENV_TEMPLATEFLOW_HOME" = "/t f" ] || exit 9\nexit'
+    (path / "singularity").write_text(PROGRAM.replace("exit", told))
+    (path / "singularity").chmod(0o755)
+    assert site.run(folder / "task.sh", "1", PATH=str(path)) == 0
+    words = site.arguments()
+    assert words[0] == "run"
+    assert {"--cleanenv", "--containall"} <= set(words)
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--bind"] == [
+        *("/in put:/in put:ro", "/out:/out"),
+        f"{words[-1]}:{words[-1]}",  # the work dir
+    ]
+    assert words[words.index("/images/it's.sif") + 1] == str(site.root / "in")
+
+
+def test_task_of_a_container_says_that_there_is_no_engine(site: Site) -> None:
+    container = Container(image="/x.sif", binds=(), environment={})
+    folder = site.write(replace(JOB, container=container))
+    assert site.run(folder / "task.sh", "1", PATH=str(only_tools(site))) == 127
+
+
+def test_option_of_the_scheduler_is_a_directive_of_its_own(site: Site) -> None:
+    folder = site.write(replace(JOB, scheduler="pbs", options=("-q long", "-A me")))
+    lines = (folder / "array.sh").read_text().splitlines()
+    assert [line for line in lines if "long" in line or "me" in line.split()] == [
+        *("#PBS -q long", "#PBS -A me")
+    ]
+
+
+def test_no_placeholder_is_left_in_any_script(site: Site) -> None:
+    for scheduler in SCHEDULERS:
+        for script in site.write(replace(JOB, scheduler=scheduler)).glob("*.sh"):
+            assert not re.search(r"@[A-Z_]+@", script.read_text())
+
+
+def test_slurm_finds_the_log_of_a_folder_with_a_per_cent_sign(tmp_path: Path) -> None:
+    out = tmp_path / "5% of all"
+    site = Site(out, pytest.MonkeyPatch())
+    line = f'#SBATCH --output="{tmp_path}/5%% of all/out/jobs/job-1/logs/%A_%a.log"'
+    assert line in (site.write() / "array.sh").read_text().splitlines()
+
+
+def test_sites_template_is_taken_in_place_of_ours(site: Site) -> None:
+    folder = site.root / "templates"
+    folder.mkdir()
+    (folder / "slurm-array.sh").write_text("#!/bin/sh\nmodule load x\nexec sh @JOB@/task.sh 1\n")
+    job = site.write(replace(JOB, templates=folder))
+    assert (job / "array.sh").read_text().splitlines()[1] == "module load x"
+    assert "SBATCH" in (job / "group.sh").read_text()
+
+
+def test_template_with_an_unknown_placeholder_is_refused(site: Site, tmp_path: Path) -> None:
+    template = tmp_path / "mine.sh"
+    template.write_text("#SBATCH --mem=@MEMMB@\n")
+    with pytest.raises(BIDSFXError, match=r"no placeholder @MEMMB@ \(did you mean.*MEM_MB"):
+        site.write(replace(JOB, template=template))
+
+
+def test_templates_are_written_out_once(tmp_path: Path) -> None:
+    written = write_templates(tmp_path / "mine")
+    assert {path.name for path in written} == {
+        "README",
+        *(f"{one}-{kind}.sh" for one in SCHEDULERS for kind in ("array", "group")),
+    }
+    with pytest.raises(BIDSFXError, match="holds README"):
+        write_templates(tmp_path / "mine")
+
+
+def test_every_placeholder_is_told_in_the_templates_readme(tmp_path: Path) -> None:
+    readme, *templates = write_templates(tmp_path)
+    told = set(re.findall(r"@[A-Z_]+@", readme.read_text()))
+    used = {name for path in templates for name in re.findall(r"@[A-Z_]+@", path.read_text())}
+    assert told == used
+
+
+@pytest.mark.parametrize(
+    ("job", "commands"),
+    [
+        (JOB, ["python3 /o/jobs/job-1/cluster_jobs.py submit"]),
+        (
+            replace(JOB, scheduler="sge", throttle=5),
+            [
+                'job=$(qsub -terse -t 1-3 -tc 5 ARRAY) && qsub -hold_jid "${job%%.*}" GROUP',
+            ],
+        ),
+        (
+            replace(JOB, scheduler="lsf", throttle=5),
+            [
+                "bsub -J 'NAME[1-3]%5' <ARRAY && bsub -J NAME-group -w 'ended(NAME)' <GROUP",
+            ],
+        ),
+        (
+            replace(JOB, scheduler="pbs", participants=("01",)),
+            [
+                'job=$(qsub -v BIDS_FX_TASK=1 ARRAY) && qsub -W depend=afterany:"$job" GROUP',
+                "or, of Torque,",
+                'job=$(qsub -t 1-1 ARRAY) && qsub -W depend=afteranyarray:"$job" GROUP',
+            ],
+        ),
+    ],
+)
+def test_commands_that_submit_a_job(job: Job, commands: list[str]) -> None:
+    short = {"/o/jobs/job-1/array.sh": "ARRAY", "/o/jobs/job-1/group.sh": "GROUP"}
+    short["bids_fx-o-job-1"] = "NAME"
+    found = submission(Path("/o/jobs/job-1"), job)
+    for name, letters in short.items():
+        found = [line.replace(name, letters) for line in found]
+    assert found == commands
+
+
+def test_name_of_a_job_is_plain() -> None:
+    assert job_name(Path("/a/mÿ %A;out")) == "bids_fx-m---A-out"
