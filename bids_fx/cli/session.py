@@ -14,6 +14,7 @@ from typing import Any
 from bids_fx.calls import Failure
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.outcomes import Outcome, bare, conclude, refuse
+from bids_fx.cli.plugin_file import read_plugin
 from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.cli.progress import Progress
 from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
@@ -35,7 +36,7 @@ from bids_fx.derivatives.write import (
     remove_unfinished,
     write_text,
 )
-from bids_fx.errors import BIDSFXError, ExitCode, output_error
+from bids_fx.errors import output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import Invocation, digest
@@ -66,7 +67,8 @@ class Session:
         self.work_dir = work_dir_of(invocation.execution)
         # Scratch may be shared by calls with other output folders.
         self.nipype_dir = self.work_dir / f"out-{digest(str(self.out_dir.resolve()))[:12]}"
-        self.plugin = _read_plugin(invocation.execution.plugin_file)
+        plugin_file = invocation.execution.plugin_file
+        self.plugin = read_plugin(plugin_file) if plugin_file is not None else None
         self.meter = Meter(forgets=invocation.execution.resource_monitor)
         self._written: dict[str, tuple[str, ...]] = {}
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
@@ -335,28 +337,3 @@ class Session:
 def _any_failed(outcomes: Sequence[Outcome]) -> bool:
     """Tell whether any participant failed."""
     return any(item.state != "done" for item in outcomes)
-
-
-def _read_plugin(path: Path | None) -> dict[str, Any] | None:
-    """Read a nipype plugin file: YAML with `plugin` and, perhaps, `plugin_args`."""
-    if path is None:
-        return None
-    import yaml
-
-    try:
-        values: Any = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise BIDSFXError.single(
-            str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
-        ) from error
-    from bids_fx.workflows.base import is_plugin
-
-    named = values.get("plugin") if isinstance(values, dict) else None
-    if not is_plugin(named) or not isinstance(values.get("plugin_args", {}), dict):
-        raise BIDSFXError.single(
-            str(path),
-            "names no nipype plugin with its arguments",
-            "write 'plugin: NAME' and, if need be, a table 'plugin_args:'",
-            ExitCode.USAGE,
-        )
-    return dict(values)

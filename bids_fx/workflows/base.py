@@ -18,6 +18,7 @@ from bids_fx.records import Plan, Todo
 from bids_fx.usage import Gauge, Meter, NodeUsage, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.participant import init_participant_wf, node_name
+from bids_fx.workflows.plugins import POLL_S, PluginChoice
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
 
 #: Name of the workflow, and of its folder in the work dir.
@@ -60,8 +61,8 @@ class Resources:
         Memory of all nodes together, in GB.
     own_gb : float
         Memory of the main process, and of the one that forks, beside them.
-    plugin : dict or None
-        A nipype plugin of the user's: `plugin` and `plugin_args`.
+    plugin : PluginChoice or None
+        A nipype plugin of the user's.
     stop_on_first_crash : bool
         End at the first failure.
     """
@@ -69,8 +70,14 @@ class Resources:
     n_procs: int
     mem_gb: float
     own_gb: float = 0.0
-    plugin: Mapping[str, Any] | None = None
+    plugin: PluginChoice | None = None
     stop_on_first_crash: bool = False
+
+    @property
+    def chosen(self) -> PluginChoice:
+        """The user's plugin, or the program's own choice."""
+        own = "Linear" if self.n_procs == 1 else "MultiProc"
+        return self.plugin or PluginChoice(name=own)
 
 
 def init_bids_fx_wf(
@@ -147,7 +154,7 @@ def run_workflow(
             raise
     finally:
         gc.unfreeze()
-        if isinstance(plugin, OneProcessPerNode):
+        if not isinstance(plugin, str):
             plugin.stop()
     return read_failures(crash_dir)
 
@@ -173,8 +180,11 @@ def _configure(workflow: pe.Workflow, crash_dir: Path, resources: Resources) -> 
 
 
 def _poll_s(resources: Resources) -> str:
-    """Return how long nipype waits before it looks again: ours waits for an event instead."""
-    return "0" if resources.plugin is None else "0.02"
+    """Return how long nipype waits before it looks again: on one machine an event wakes it."""
+    chosen = resources.chosen
+    if chosen.scheduler is None:
+        return "0"
+    return str(chosen.arguments.get("poll_sleep_duration", POLL_S))
 
 
 class _Report:
@@ -188,7 +198,7 @@ class _Report:
 
     def __init__(self, resources: Resources, progress: Progress, meter: Meter) -> None:
         self._progress, self._meter = progress, meter
-        self._is_main = resources.n_procs == 1 and resources.plugin is None
+        self._is_main = resources.chosen.name == "Linear"
         self._own_gb = resources.own_gb if self._is_main else 0.0
         #: What processes of their own have taken, by their nodes' folders.
         self.used: Mapping[str, Usage] = {}
@@ -225,38 +235,28 @@ class _Report:
 
 
 def _plugin(resources: Resources, progress: Progress, meter: Meter) -> tuple[Any, dict[str, Any]]:
-    """Return nipype's plugin and its arguments."""
-    report = _Report(resources, progress, meter)
+    """Return nipype's plugin, or the name of one that needs no guard, and its arguments."""
+    chosen, report = resources.chosen, _Report(resources, progress, meter)
     arguments: dict[str, Any] = {"status_callback": report}
-    if resources.plugin is not None:
-        meter.is_blind = True
-        arguments |= resources.plugin.get("plugin_args", {})
-        return resources.plugin["plugin"], arguments
-    if resources.n_procs == 1:
+    if chosen.name == "Linear":
         keep_freed_memory()
         return "Linear", arguments
+    if chosen.scheduler is not None:
+        from bids_fx.workflows.clusters import cluster_plugin
+
+        meter.is_blind = True
+        arguments |= chosen.arguments
+        return cluster_plugin(chosen.name, arguments), arguments
     arguments |= {
         "n_procs": resources.n_procs,
         "memory_gb": resources.mem_gb,
         # A node that asks for more than there is runs alone; the plan has told so before.
         "raise_insufficient": False,
+        **chosen.arguments,
     }
     plugin = OneProcessPerNode(plugin_args=arguments)
     report.used = plugin.pool.used
     return plugin, arguments
-
-
-def is_plugin(name: object) -> bool:
-    """Tell whether nipype has a plugin of a name.
-
-    Examples
-    --------
-    >>> is_plugin("MultiProc"), is_plugin("MultiProcs")
-    (True, False)
-    """
-    from nipype.pipeline import plugins
-
-    return isinstance(name, str) and hasattr(plugins, f"{name}Plugin")
 
 
 def is_idle(inputs: Any, folder: str) -> bool:
