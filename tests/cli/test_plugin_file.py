@@ -9,6 +9,7 @@ import pytest
 
 from bids_fx.cli.plugin_file import REFUSED, read_plugin
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.usage import Meter
 from bids_fx.workflows.base import Resources, _plugin
 from bids_fx.workflows.plugins import ARGUMENTS, SCHEDULERS, PluginChoice
 from bids_fx.workflows.processes import OneProcessPerNode
@@ -45,7 +46,7 @@ def test_arguments_may_be_missing(path: Path, more: str) -> None:
 def test_plugins_of_many_processes_are_ours_which_does_not_hang(path: Path, name: str) -> None:
     path.write_text(f"plugin: {name}\nplugin_args:\n  n_procs: 3\n  memory_gb: 1.5\n")
     resources = Resources(n_procs=1, mem_gb=9.0, plugin=read_plugin(path))
-    plugin, _ = _plugin(resources, lambda *_: None)
+    plugin, _ = _plugin(resources, lambda *_: None, Meter())
     assert isinstance(plugin, OneProcessPerNode)
     assert (plugin.processors, plugin.memory_gb) == (3, 1.5)
 

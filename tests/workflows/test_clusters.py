@@ -14,6 +14,7 @@ import pytest
 from nipype.pipeline import engine as pe
 from nipype.pipeline.engine.utils import load_resultfile
 
+from bids_fx.usage import Meter
 from bids_fx.workflows.base import NodeFailure, Resources, run_workflow
 from bids_fx.workflows.clusters import cluster_plugin, undisturbed
 from bids_fx.workflows.plugins import PluginChoice
@@ -54,7 +55,9 @@ class Cluster:
         chosen = PluginChoice(name=self.kind, arguments=FAST | arguments)
         resources = Resources(n_procs=1, mem_gb=1.0, plugin=chosen)
         crash_dir = self.work / f"crashes-{time.monotonic_ns()}"
-        failures = run_workflow(workflow, resources, crash_dir=crash_dir, progress=lambda *_: None)
+        failures = run_workflow(
+            workflow, resources, crash_dir=crash_dir, progress=lambda *_: None, meter=Meter()
+        )
         return {failure.file.name.split("-")[-6]: failure for failure in failures}
 
     def square(self, name: str) -> int:
@@ -279,7 +282,13 @@ def test_stopping_cancels_what_has_not_ended(slurm: Cluster) -> None:
     timer.start()
     try:
         with pytest.raises(SystemExit):
-            run_workflow(workflow, resources, crash_dir=slurm.work / "c", progress=lambda *_: None)
+            run_workflow(
+                workflow,
+                resources,
+                crash_dir=slurm.work / "c",
+                progress=lambda *_: None,
+                meter=Meter(),
+            )
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert [sorted(words) for words in fake.calls(slurm.programs, "scancel")] == [["1", "2"]]
