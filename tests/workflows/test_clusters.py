@@ -162,6 +162,17 @@ def test_node_that_cannot_be_read_tells_why(slurm: Cluster) -> None:
     assert failures["a"].message.startswith("ModuleNotFoundError: No module named 'tests")
 
 
+def test_result_that_cannot_be_read_fails_its_node(
+    slurm: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(path: str) -> None:
+        Path(path).unlink()
+        raise ValueError("a stale file handle")
+
+    monkeypatch.setattr("bids_fx.workflows.clusters.load_resultfile", break_off)
+    assert "a stale file handle" in slurm.run({"a": 3})["a"].message
+
+
 def test_refused_submission_fails_its_node_with_the_words_of_the_scheduler(
     slurm: Cluster,
 ) -> None:
