@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import shutil
 import sys
 import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from templateflow.client import TemplateFlowClient
+if TYPE_CHECKING:
+    from templateflow.client import TemplateFlowClient
 
 TEMPLATES = ("MNI152NLin2009cAsym", "MNI152NLin6Asym")
 RESOLUTIONS = (1, 2)
@@ -87,5 +90,8 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as archive:
+        os.environ["TEMPLATEFLOW_HOME"] = archive  # read when it is imported
+        from templateflow.client import TemplateFlowClient
+
         images = fetch(TemplateFlowClient(root=archive), Path(sys.argv[1]))
     _say(f"{len(images)} images are in the container image.")
