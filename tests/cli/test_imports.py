@@ -70,10 +70,17 @@ def test_nothing_to_do_imports_nothing_that_fits_or_draws(tree: Tree) -> None:
 
 
 def test_signals_are_handled_before_the_program_is_imported() -> None:
-    code = "import bids_fx.__main__, sys; print(*(m for m in sys.modules if 'bids_fx' in m))"
+    code = """
+import signal, sys, types, bids_fx.cli, bids_fx.__main__
+print(*(name for name in sys.modules if "bids_fx" in name))
+bids_fx.cli.run = types.SimpleNamespace(main=lambda: print(signal.getsignal(signal.SIGTERM)))
+bids_fx.__main__.main()
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported_first, handler = done.stdout.splitlines()
     parts = {"cli", "cli.interruption", "errors", "__main__"}
-    assert set(done.stdout.split()) == {"bids_fx"} | {f"bids_fx.{part}" for part in parts}
+    assert set(imported_first.split()) == {"bids_fx"} | {f"bids_fx.{part}" for part in parts}
+    assert "Interruption._handle" in handler
 
 
 def test_the_version_is_looked_up_only_when_it_is_asked_for() -> None:

@@ -94,9 +94,9 @@ def test_the_output_folders_hold_the_same_files(compared: Compared) -> None:
     assert list(contents(compared.inside, "*")) == list(contents(compared.outside, "*"))
 
 
-def test_outputs_belong_to_the_caller(compared: Compared) -> None:
-    owners = {path.stat().st_uid for path in compared.inside.rglob("*")}
-    assert owners == {12345}
+def test_outputs_belong_to_the_caller(image: Image, compared: Compared) -> None:
+    code = "from pathlib import Path; print({p.stat().st_uid for p in Path('/out').rglob('*')})"
+    assert image.python(code, "-v", f"{compared.inside}:/out:ro") == "{12345}\n"
 
 
 def test_the_viewer_is_in_the_report_as_it_is_outside(compared: Compared) -> None:

@@ -58,7 +58,7 @@ def handles_sigterm(process: int) -> bool:
 
 def stopped(image: Image, container: str) -> int:
     """Stop a container and return its exit code."""
-    done = image.call("stop", "--time", "10", container)
+    done = image.call("stop", "-t", "10", container)
     assert done.returncode == 0, done.stderr
     return inspected(image, container, "ExitCode")
 
