@@ -259,9 +259,8 @@ def _told(folder: Path, job: Job, found: Sequence[Needs]) -> str:
         f"  time:   {asked.time} (the most that the plan takes, of one processor: {time})",
         "Submit it:",
         *(f"  {line}" for line in submission(folder, job)),
-        "See how it stands:",
+        "See how it stands, and send again what failed or is missing:",
         f"  {script} status",
+        f"  {script} resubmit",
     ]
-    if job.scheduler == "slurm":
-        lines += ["Send again what failed or is missing:", f"  {script} resubmit"]
     return "\n".join(lines)
