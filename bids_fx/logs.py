@@ -88,6 +88,7 @@ def log_problems(program: str, problems: Sequence[Problem]) -> None:
 def log_end(code: int) -> None:
     """Log in JSON, as the last line, the exit code and how each participant ended."""
     if is_json():
+        sys.stderr.write("\n")  # ends a line that somebody has begun
         states = [one.states for one in logger.handlers if isinstance(one, _ToStandardError)]
         told = fields(exit_code=code, participants=states[0])
         logger.info("ended with exit code %d", code, extra=told)

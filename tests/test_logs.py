@@ -79,6 +79,11 @@ def test_the_end_tells_how_each_participant_ended():
     assert (end["exit_code"], end["participants"]) == (1, {"01": "failed", "02": "done"})
 
 
+def test_a_line_that_was_only_begun_is_told_too():
+    begun, end = lines_of("sys.stderr.write('mind this')\nlog_end(0)")
+    assert (begun["message"], end["exit_code"]) == ("mind this", 0)
+
+
 def test_plain_lines_stay_plain_and_have_no_end():
     code = "from bids_fx.logs import *\nimport logging\nstart_logging(0, as_json=False)\n"
     code += "logging.getLogger('bids_fx').info('x', extra=fields(a=1))\nlog_end(0)"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,22 @@ from bids_fx.interfaces.glm import FitRun
 from bids_fx.workflows import processes
 from bids_fx.workflows.processes import NodeProcesses, OneProcessPerNode
 
-NODE = SimpleNamespace(fullname="wf.fit_run", output_dir=lambda: "/work/fit_run")
 #: Seconds; far more than a process needs to start on a busy machine.
 PATIENCE = 60
+#: MB that a test fills.
+FILLED = 200
+
+
+class StandIn:
+    """As much of a node as processes need."""
+
+    fullname = "wf.fit_run"
+
+    def output_dir(self) -> str:
+        return "/work/fit_run"
+
+
+NODE = StandIn()
 
 
 def answer(node, updatehash, taskid):
@@ -76,6 +90,60 @@ def test_stopping_kills_what_is_running():
     plugin.stop()
     assert "SIGKILL" in future.result(PATIENCE)["traceback"][0]
     assert time.monotonic() - begun < PATIENCE
+
+
+def fill(node, updatehash, taskid):
+    filled = bytearray(FILLED * 10**6)
+    return {"result": len(filled), "traceback": None, "taskid": taskid}
+
+
+def test_what_a_process_took_is_known_by_the_folder_of_its_node():
+    processes = NodeProcesses()
+    processes.submit(answer, NODE, False, 1).result(PATIENCE)
+    before = processes.used.pop("/work/fit_run")
+    processes.submit(fill, NODE, False, 2).result(PATIENCE)
+    after = processes.used["/work/fit_run"]
+    assert after.peak_mb - before.peak_mb == pytest.approx(FILLED, abs=20)
+    assert after.parent_mb == before.parent_mb > 0
+    assert 0 < after.seconds < PATIENCE
+
+
+def test_a_process_that_was_killed_has_not_told_what_it_took():
+    processes = NodeProcesses()
+    processes.submit(die, NODE, False, 1).result(PATIENCE)
+    assert processes.used == {}
+
+
+def warn(node, updatehash, taskid):
+    warnings.warn("mind this", stacklevel=1)
+    return {"result": None, "traceback": None, "taskid": taskid}
+
+
+def said_by(code: str) -> tuple[str, str]:
+    """Return what a program says on standard output and standard error."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def test_a_warning_in_a_nodes_process_is_json_where_the_log_is():
+    shown, said = said_by(
+        "from bids_fx.logs import start_logging\n"
+        "from tests.workflows.test_processes import submit, warn\n"
+        "start_logging(0, as_json=True)\nsubmit(warn).result()"
+    )
+    (line,) = map(json.loads, said.splitlines())
+    assert "mind this" in line["message"]
+    assert shown == ""
+
+
+def test_nothing_of_nipype_comes_on_standard_output():
+    shown, said = said_by(
+        "import logging\nfrom bids_fx.logs import start_logging\n"
+        "from bids_fx.workflows.processes import quieten_nipype\n"
+        "start_logging(0, as_json=False)\nquieten_nipype()\n"
+        "logging.getLogger('nipype.filemanip').warning('mind this')"
+    )
+    assert (shown, said.count("mind this")) == ("", 1)
 
 
 class Unpicklable:
