@@ -27,8 +27,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Pinned and hashed; what has no wheel is built with the pinned tools of requirements/build.txt.
 INSTALL := $(PIP) install --quiet --require-hashes --no-build-isolation
 
-# One module's tests stay in one process: they share what they made.
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+# One module's tests stay in one process: they share what they made. The modules are begun in
+# the order that tests/conftest.py gives them, not by their number of tests.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # What has a target of its own, since it needs an engine or a scheduler.
 APART := image or apptainer or cluster
 

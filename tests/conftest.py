@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser import Opened
+    from tests.ended import EndedCall
 
 # Before the first import of numpy, nipype or matplotlib, which read it then.
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,11 @@ for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "BIDS_FX_DOCKER_TAG", "TEMPLA
     os.environ.pop(_name, None)
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules that run the program first: one that comes last is waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 def pytest_unconfigure() -> None:
@@ -90,6 +96,14 @@ def real_data() -> Path:
 def oneback(real_data: Path) -> Path:
     """Return the small real dataset: events, sidecars and derivatives; never written to."""
     return real_data / "oneback"
+
+
+@pytest.fixture(scope="session")
+def ended_call(tmp_path_factory: pytest.TempPathFactory) -> EndedCall:
+    """Return what gives a dataset and the outputs of a call on it, made once (`tests.ended`)."""
+    from tests.ended import ended_calls
+
+    return ended_calls(tmp_path_factory.mktemp("ended"))
 
 
 @pytest.fixture(scope="module")

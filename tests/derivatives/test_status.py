@@ -44,19 +44,16 @@ from tests.small_plans import (
 from tests.small_plans import (
     make_plan as small_plan,
 )
-from tests.synthetic import DatasetSpec, make_dataset
+from tests.synthetic import DatasetSpec
 
 SETTINGS = AnalysisSettings(contrasts=("face",))
 
 
 @pytest.fixture
-def done(tmp_path):
-    """Return a dataset, its output folder and the plan of a call that has ended well."""
-    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=40))
-    out = tmp_path / "out"
-    command = [str(truth.bids_dir), str(out), "participant", "--contrast", "face"]
-    assert main([*command, "--nprocs", "1", "--skip-bids-validation"]) == 0
-    return truth, out
+def done(ended_call):
+    """Return a dataset and the output folder of a call that has ended well."""
+    options = ("--contrast", "face", "--nprocs", "1", "--skip-bids-validation")
+    return ended_call(DatasetSpec(n_volumes=40), *options)
 
 
 def plan_of(truth, settings=SETTINGS):

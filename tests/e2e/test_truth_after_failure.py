@@ -19,16 +19,16 @@ from tests.synthetic import DatasetSpec, Truth, make_dataset
 pytestmark = pytest.mark.e2e
 
 
+OPTIONS = ("--nprocs", "1", "--skip-bids-validation", "--contrast", "face")
+
+
 def run(truth: Truth, out: Path, *more: str) -> int:
-    options = ["--nprocs", "1", "--skip-bids-validation", "--contrast", "face"]
-    return main([str(truth.bids_dir), str(out), "participant", *options, *more])
+    return main([str(truth.bids_dir), str(out), "participant", *OPTIONS, *more])
 
 
 @pytest.fixture
-def done(tmp_path) -> tuple[Truth, Path]:
-    truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=50))
-    assert run(truth, tmp_path / "out") == 0
-    return truth, tmp_path / "out"
+def done(ended_call) -> tuple[Truth, Path]:
+    return ended_call(DatasetSpec(n_volumes=50), *OPTIONS)
 
 
 def break_first_run(truth: Truth) -> None:

@@ -26,6 +26,12 @@ AFFINE = np.array([[3.0, 0, 0, -30.0], [0, 3.0, 0, -40.0], [0, 0, 3.0, -20.0], [
 PALETTE_FIT = 1.2
 
 
+@pytest.fixture
+def bands_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make bands of fewer rows, where the number of bands counts: they are drawn sooner."""
+    monkeypatch.setattr(statmaps, "BAND_ROWS", 4)
+
+
 def make_row(seed: int) -> StatRow:
     """Return a row with values of both signs on a background of many greys."""
     rng = np.random.default_rng(seed)
@@ -70,10 +76,9 @@ def test_each_row_is_in_one_of_the_bands_of_twelve(number: int, expected: list[i
     assert names == [f"run-{seed}" for seed in range(number)]
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_only_the_first_band_has_title_coordinates_and_colour_bar() -> None:
-    first, second, third = draw_statmaps(
-        make_rows(25), title="face - house", threshold=Threshold()
-    )
+    first, second, third = draw_statmaps(make_rows(9), title="face - house", threshold=Threshold())
     assert [len(band.axes) for band in (first, second, third)] == [1, 0, 0]
     for band in (second, third):
         texts = [text.get_text() for text in band.texts]
@@ -81,10 +86,11 @@ def test_only_the_first_band_has_title_coordinates_and_colour_bar() -> None:
         assert not any(text.startswith("z = ") for text in texts)
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_bands_make_the_picture_that_is_drawn_in_one_piece(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = make_rows(27)
+    rows = make_rows(9)
     banded = drawn(rows)
     monkeypatch.setattr(statmaps, "BAND_ROWS", 1000)
     np.testing.assert_array_equal(banded, drawn(rows))
@@ -98,21 +104,24 @@ def test_palette_of_the_first_band_fits_the_others_as_well(tmp_path: Path) -> No
     assert max(second, third) < PALETTE_FIT * first
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_paper_has_the_same_colour_in_all_bands(tmp_path: Path) -> None:
-    picture = saved(make_rows(27), tmp_path / "a.png")
+    picture = saved(make_rows(9), tmp_path / "a.png")
     assert len(np.unique(picture[:, 0], axis=0)) == 1
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_many_rows_give_the_same_bytes_again(tmp_path: Path) -> None:
     first = save_bands(
-        draw_statmaps(make_rows(14), title="t", threshold=Threshold()), tmp_path / "a.png"
+        draw_statmaps(make_rows(6), title="t", threshold=Threshold()), tmp_path / "a.png"
     )
     second = save_bands(
-        draw_statmaps(make_rows(14), title="t", threshold=Threshold()), tmp_path / "b.png"
+        draw_statmaps(make_rows(6), title="t", threshold=Threshold()), tmp_path / "b.png"
     )
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_a_band_is_let_go_before_the_next_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,17 +136,18 @@ def test_a_band_is_let_go_before_the_next_is_drawn(
         return figure
 
     monkeypatch.setattr(statmaps, "_draw_band", record)
-    save_bands(draw_statmaps(make_rows(40), title="t", threshold=Threshold()), tmp_path / "a.png")
+    save_bands(draw_statmaps(make_rows(13), title="t", threshold=Threshold()), tmp_path / "a.png")
     assert alive == [0, 0, 0, 0]
 
 
+@pytest.mark.usefixtures("bands_of_four")
 def test_rows_of_many_bands_are_let_go_one_after_the_other(tmp_path: Path) -> None:
     held = []
 
     class Anew:
         def __iter__(self) -> Iterator[StatRow]:
             read: list[weakref.ref[FloatArray]] = []
-            for seed in range(26):
+            for seed in range(9):
                 row = make_row(seed)
                 read.append(weakref.ref(row.z))
                 held.append(sum(z() is not None for z in read))
@@ -145,7 +155,7 @@ def test_rows_of_many_bands_are_let_go_one_after_the_other(tmp_path: Path) -> No
                 del row
 
     save_bands(draw_statmaps(Anew(), title="t", threshold=Threshold()), tmp_path / "a.png")
-    assert len(held) == 2 * 26
+    assert len(held) == 2 * 9
     assert max(held) == 2
 
 
