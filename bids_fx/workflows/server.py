@@ -7,9 +7,14 @@ early, it does so meanwhile.
 from __future__ import annotations
 
 import multiprocessing as mp
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 
 #: What nodes import; after these neither their start, a fit nor a figure imports anything.
 PRELOADED = [
@@ -26,15 +31,41 @@ PRELOADED = [
     *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Png", "Ppm")),
 ]
 
+#: Bytes that the name of a socket may have: Linux's 108 with the final zero, macOS' 104.
+_SOCKET_BYTES = 103
+#: What multiprocessing adds to the folder of temporary files.
+_SOCKET_NAME = "/pymp-XXXXXXXX/listener-XXXXXXXX"
+#: POSIX has it everywhere.
+_SHORT_FOLDER = str(Path("/", "tmp"))
+
 
 def start_server() -> ForkServerContext:
     """Start the process, unless it runs, and return the context of those that it forks."""
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    # It is started by ``python -c``, which would import from the folder that the caller is in.
+    os.environ["PYTHONSAFEPATH"] = "1"
     # Ctrl-C is for the main process to handle; the server, which inherits this, ends with it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with _room_for_a_socket():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _room_for_a_socket() -> Iterator[None]:
+    """Put temporary files into /tmp meanwhile if the folder's name is too long for a socket.
+
+    Clusters set TMPDIR to folders of users and jobs. The first socket decides for all of them.
+    """
+    given = tempfile.tempdir
+    name = os.fsencode(tempfile.gettempdir() + _SOCKET_NAME)
+    if len(name) > _SOCKET_BYTES and os.access(_SHORT_FOLDER, os.W_OK | os.X_OK):
+        tempfile.tempdir = _SHORT_FOLDER
+    try:
+        yield
+    finally:
+        tempfile.tempdir = given

@@ -1,0 +1,58 @@
+"""The process from which those of all nodes are forked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+START = """
+import tempfile, time
+from bids_fx.workflows import server
+if __name__ == "__main__":
+    server.PRELOADED.clear()
+    process = server.start_server().Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    print(tempfile.gettempdir())
+"""
+
+
+@pytest.mark.parametrize("length", [1, 60, 100, 200])
+def test_it_starts_however_long_the_name_of_the_temporary_folder_is(
+    length: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("x" * length)
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_it_imports_nothing_from_the_folder_that_the_caller_is_in(tmp_path: Path) -> None:
+    folder, script = tmp_path / "caller", tmp_path / "start.py"
+    folder.mkdir()
+    script.write_text(START)
+    for name in ("multiprocessing", "selectors", "socket", "struct"):
+        (folder / f"{name}.py").write_text("raise SystemExit('not the library')")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(folder.glob("__pycache__")) == []
