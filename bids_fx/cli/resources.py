@@ -45,9 +45,9 @@ def work_dir_of(execution: ExecutionSettings) -> Path:
 def give_matplotlib_a_folder(work_dir: Path) -> None:
     """Let matplotlib keep its font cache in the work dir, or for this call if there is none yet.
 
-    HOME may not be writable and is none of our business.
+    HOME may not be writable and is none of our business. Set to nothing, the variable names none.
     """
-    if "MPLCONFIGDIR" in os.environ:
+    if os.environ.get("MPLCONFIGDIR"):
         return
     folder = str(work_dir / "matplotlib")
     # A folder above it that is not ours says later, and better, what is wrong.

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bids_fx.cli.resources import THREAD_VARIABLES, available_memory_gb, this_machine
+from bids_fx.cli.resources import (
+    THREAD_VARIABLES,
+    available_memory_gb,
+    give_matplotlib_a_folder,
+    this_machine,
+)
 from bids_fx.settings import ExecutionSettings
 
 EXECUTION = ExecutionSettings(out_dir=Path("out"))
@@ -61,3 +66,18 @@ def test_nipype_is_kept_from_asking_a_server() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("/elsewhere", "/elsewhere"), ("", "matplotlib"), (None, "matplotlib")]
+)
+def test_matplotlib_gets_a_folder_unless_one_is_named(
+    given: str | None, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLCONFIGDIR", "")  # put back afterwards
+    if given is None:
+        monkeypatch.delenv("MPLCONFIGDIR")
+    else:
+        monkeypatch.setenv("MPLCONFIGDIR", given)
+    give_matplotlib_a_folder(tmp_path)
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / kept)
