@@ -80,7 +80,9 @@ def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, 
     }
     tag = os.environ.get("BIDS_FX_DOCKER_TAG")
     if tag:
-        generated["Container"] = {"Type": "docker", "Tag": tag}
+        # Set by Apptainer and Singularity, whose images are made of docker's.
+        kind = "singularity" if "SINGULARITY_CONTAINER" in os.environ else "docker"
+        generated["Container"] = {"Type": kind, "Tag": tag}
     folders = {"raw": data.bids_dir, **dict(data.derivatives)}
     if data.design_dir is not None:
         folders["design"] = data.design_dir

@@ -1,0 +1,39 @@
+"""What an output folder says of the program that wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bids_fx.derivatives.dataset import write_dataset_files
+from bids_fx.settings import DataSelection
+
+
+@pytest.mark.parametrize(
+    ("variables", "container"),
+    [
+        ({}, None),
+        ({"BIDS_FX_DOCKER_TAG": "bids_fx:1"}, {"Type": "docker", "Tag": "bids_fx:1"}),
+        (
+            {"BIDS_FX_DOCKER_TAG": "bids_fx:1", "SINGULARITY_CONTAINER": "/images/bids_fx.sif"},
+            {"Type": "singularity", "Tag": "bids_fx:1"},
+        ),
+        ({"SINGULARITY_CONTAINER": "/images/another.sif"}, None),
+    ],
+    ids=["none", "docker", "apptainer", "an image of someone else's"],
+)
+def test_the_description_names_the_container(
+    variables: dict[str, str],
+    container: dict[str, str] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SINGULARITY_CONTAINER", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    write_dataset_files(tmp_path, DataSelection(bids_dir=tmp_path / "data"))
+    description = json.loads((tmp_path / "dataset_description.json").read_text())
+    (generated,) = description["GeneratedBy"]
+    assert generated.get("Container") == container
