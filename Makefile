@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 IMAGE ?= bids_fx:local
 BUILD_FLAGS ?=
+SIF ?= bids_fx.sif
+APPTAINER ?= $(shell command -v apptainer || command -v singularity)
+# What runs the image in the tests: the first that is there of those in their with_runtime.sh.
+KIND ?=
 
 # The first engine that answers: the program docker may be there without its daemon.
 ENGINE ?= $(shell for engine in docker podman; do \
@@ -64,8 +68,8 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest coverage unit oracle e2e calibration bench \
-	agreement tools viewer install image test-image test-cluster package publish-image \
-	publish-package pins check-pins clean
+	agreement tools viewer install image test-image sif test-apptainer test-cluster package \
+	publish-image publish-package pins check-pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' Makefile
@@ -150,6 +154,19 @@ test-image: $(DEV) viewer ## build the container image, and run it as its users 
 	ENGINE='$(ENGINE)' IMAGE='$(IMAGE)' BUILD_FLAGS='$(BUILD_FLAGS)' \
 		tests/image/with_image.sh $(PYTEST) -m image tests/image
 
+sif: image ## build Apptainer's image from it (SIF=bids_fx.sif; APPTAINER=singularity)
+	@test -n '$(APPTAINER)' || { \
+		echo 'Neither apptainer nor singularity was found: install one, or name it:' >&2; \
+		echo 'make APPTAINER=/path/to/apptainer sif' >&2; exit 1; }
+	sif=$$(realpath -m '$(SIF)') && folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(ENGINE) save --output "$$folder/bids_fx.tar" $(IMAGE) && cp bids_fx.def "$$folder" && \
+	cd "$$folder" && '$(APPTAINER)' build --force "$$sif" bids_fx.def
+
+test-apptainer: $(DEV) viewer ## run the image as clusters do (KIND=charliecloud: by a stand-in)
+	ENGINE='$(ENGINE)' IMAGE='$(IMAGE)' BUILD_FLAGS='$(BUILD_FLAGS)' KIND='$(KIND)' \
+		tests/image/with_image.sh tests/apptainer/with_runtime.sh \
+		$(PYTEST) -m apptainer tests/apptainer
+
 test-cluster: $(DEV) ## run a small study on a Slurm of its own
 	$(PYTEST) -m cluster
 
@@ -175,7 +192,6 @@ publish-package: ## build a release's package and upload it (RELEASE=v1.2.3, TWI
 	$(MAKE) package
 	TWINE_USERNAME="$${TWINE_USERNAME:-__token__}" \
 		$(BIN)/twine upload --non-interactive $(DIST)/*
-
 $(BASE): requirements/build.txt
 	@test -n '$(PYTHON)' || { \
 		echo 'No Python 3.11 or newer that can make a virtual environment was found.' >&2; \
