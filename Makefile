@@ -192,6 +192,7 @@ publish-package: ## build a release's package and upload it (RELEASE=v1.2.3, TWI
 	$(MAKE) package
 	TWINE_USERNAME="$${TWINE_USERNAME:-__token__}" \
 		$(BIN)/twine upload --non-interactive $(DIST)/*
+
 $(BASE): requirements/build.txt
 	@test -n '$(PYTHON)' || { \
 		echo 'No Python 3.11 or newer that can make a virtual environment was found.' >&2; \
