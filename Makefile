@@ -219,10 +219,10 @@ pins: ## pin the requirements again (newest versions: PINS_FLAGS=--upgrade)
 	$(PINS_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
 	$(PINS_PYTHON) -m venv $(PINS_VENV)
 	$(PINS_VENV)/bin/python -m pip install --quiet pip-tools==7.6.2
-	$(COMPILE) --extra templates --output-file requirements.txt pyproject.toml
+	$(COMPILE) --output-file requirements.txt pyproject.toml
 	$(COMPILE) --output-file requirements/build.txt \
 		--constraint requirements.txt requirements/build.in
-	$(COMPILE) --extra templates --output-file requirements/dev.txt \
+	$(COMPILE) --output-file requirements/dev.txt \
 		--constraint requirements.txt pyproject.toml requirements/dev.in
 	$(COMPILE) --output-file requirements/npm.txt requirements/npm.in
 	$(COMPILE) --output-file requirements/publish.txt \

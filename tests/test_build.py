@@ -371,9 +371,9 @@ def test_only_docopt_is_built_from_source(name: str) -> None:
     assert options == ["--only-binary :all:", "--no-binary docopt"]
 
 
-def test_runtime_pins_hold_what_the_package_asks_for_and_what_fetches_templates() -> None:
+def test_runtime_pins_hold_what_the_package_asks_for() -> None:
     pinned = pins("requirements.txt")
-    for line in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["templates"]):
+    for line in PROJECT["dependencies"]:
         requirement = Requirement(line)
         version = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), line
