@@ -473,6 +473,34 @@ def dockerfile() -> str:
     return (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 
 
+def see_to_an_engine(folder: Path, user: int) -> subprocess.CompletedProcess[str]:
+    """Call what `make test-image` calls, where there is no engine and a user has apt."""
+    for name, answer in (("apt-get", 'echo "apt-get $*"'), ("id", f"echo {user}")):
+        (folder / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (folder / name).chmod(0o755)
+    for name in ("date", "dirname"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return subprocess.run(
+        ["/bin/sh", ROOT / "tests" / "image" / "with_image.sh", "true"],
+        env={"PATH": str(folder), "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_an_engine_root_gets_podman(tmp_path: Path) -> None:
+    done = see_to_an_engine(tmp_path, 0)
+    assert "install -q -y --no-install-recommends podman runc ca-certificates" in done.stdout
+
+
+def test_without_an_engine_others_are_told_what_to_install(tmp_path: Path) -> None:
+    done = see_to_an_engine(tmp_path, 1000)
+    assert done.returncode == 1
+    assert "apt install podman runc ca-certificates" in done.stderr
+    assert "apt-get" not in done.stdout
+
+
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     checked = [hadolint, "--failure-threshold", "warning", ROOT / "Dockerfile"]

@@ -89,6 +89,17 @@ def test_the_pinned_dependencies_and_nothing_else_are_installed(image: Image) ->
     assert installed == {**pinned, "bids-fx": PROJECT["version"]}
 
 
+def test_packages_come_without_their_tests_and_with_what_makes_them_start_fast(
+    image: Image,
+) -> None:
+    code = (
+        "import sysconfig; from pathlib import Path\n"
+        "root = Path(sysconfig.get_path('purelib'))\n"
+        "print(sum(1 for _ in root.rglob('tests')), any((root / 'nipype').rglob('*.pyc')))"
+    )
+    assert image.python(code) == "0 True\n"
+
+
 def test_the_viewer_is_there_if_the_source_had_it(image: Image) -> None:
     code = (
         "from importlib.resources import files\n"
