@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 #: As careful as a site can be: nothing but /out and /tmp can be written to, by a user whom the
 #: image does not know, without a network.
@@ -36,15 +37,17 @@ class Image:
     home: str
 
     def call(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Call the engine."""
-        return subprocess.run(
-            [self.engine, *map(str, words)],
-            env={**os.environ, "HOME": self.home},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        """Call the engine, in a folder of its own: podman leaves a file where memory ran out."""
+        with TemporaryDirectory() as folder:
+            return subprocess.run(
+                [self.engine, *map(str, words)],
+                cwd=folder,
+                env={**os.environ, "HOME": self.home},
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE,
+                check=False,
+            )
 
     def run(
         self,
