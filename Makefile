@@ -42,6 +42,9 @@ APART := image or apptainer or cluster
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 RELEASE ?= $(CIRCLE_TAG)
 
+# Settings, state and logs of the Slurm that is tested with.
+SLURM ?= /run/bids_fx-slurm
+
 ONEBACK := tests/data/oneback
 CONDITIONS := body face house object scene scramble
 DEMO_OUT := demo_out
@@ -167,8 +170,9 @@ test-apptainer: $(DEV) viewer ## run the image as clusters do (KIND=charliecloud
 		tests/image/with_image.sh tests/apptainer/with_runtime.sh \
 		$(PYTEST) -m apptainer tests/apptainer
 
-test-cluster: $(DEV) ## run a small study on a Slurm of its own
-	$(PYTEST) -m cluster
+test-cluster: $(DEV) ## run jobs on a Slurm of its own, which it installs if need be (as root)
+	tests/cluster/loopback.sh run $(SLURM) \
+		timeout 480 $(BIN)/python -m pytest -m cluster tests/cluster
 
 package: $(PUBLISH) viewer ## build what pip installs, and check it
 	rm -rf $(DIST)

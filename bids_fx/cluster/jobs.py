@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple
 
 #: Exit codes: all are done; somebody is not; no such job; somebody is queued or at work.
 DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
@@ -262,6 +262,7 @@ def _run(program: str, arguments: Sequence[str], folder: Path) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
+            errors="replace",
             cwd=str(folder),
             # By default long lists of tasks are cut short.
             env=dict(os.environ, SLURM_BITSTR_LEN="0"),
@@ -409,15 +410,15 @@ def find(job: Job) -> Found:
     for participant, problems in sorted(job.spec.get("refused", {}).items()):
         reason = "; ".join(problems)
         standings.append(Standing(participant, 0, "refused", job.need, reason, helps="input"))
-    return Found(job, standings, _group_state(job, group, records or {}), trouble)
+    return Found(job, standings, _group_state(job, group, records), trouble)
 
 
-def _group_state(job: Job, number: str, records: Dict[str, Seen]) -> str:
-    """Return how the level ``group`` stands, in Slurm's words; empty if it was not submitted."""
+def _group_state(job: Job, number: str, records: Optional[Dict[str, Seen]]) -> str:
+    """Return how the level ``group`` stands, in Slurm's words; empty if nobody can tell."""
     ended = _read_json(job.ended("group")).get("code")
     if ended is not None:
         return "FAILED" if ended else "COMPLETED"
-    return records.get(number, Seen("lost")).state if number else ""
+    return records.get(number, Seen("LOST")).state if number and records is not None else ""
 
 
 def _standing(
@@ -638,7 +639,7 @@ def _tell_commands(job: Job, wanted: Dict[Need, List[int]]) -> None:
                 mem_cpu_mb=-(-need.mem_mb // job.spec["cpus"]),
                 **need._asdict(),
             )
-            sys.stdout.write(command + "\n")
+            _write(sys.stdout, command)
     _say(f"Submit these, and {job.folder / 'group.sh'} when they have ended.")
 
 
@@ -738,7 +739,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _say(text: str) -> None:
     """Write a line to standard error; standard output is for results."""
-    sys.stderr.write(text + "\n")
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write lines; what an old terminal has no letters for as numbers."""
+    letters = stream.encoding or "ascii"
+    stream.write(text.encode(letters, "backslashreplace").decode(letters) + "\n")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -775,7 +782,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if one.trouble:
             _say(one.trouble)
     text = as_json(found) if given.json else as_text(found, everyone=given.all)
-    sys.stdout.write(text + "\n")
+    _write(sys.stdout, text)
     standings = [one for job in found for one in job.standings]
     if any(one.is_live for one in standings):
         return UNFINISHED

@@ -3,10 +3,12 @@
 # can be had. Needs root; installs what is absent (Debian, Ubuntu).
 #   loopback.sh up FOLDER      starts it; settings, state, logs and process ids are in FOLDER
 #   loopback.sh down FOLDER    ends it, whatever state it is in
+#   loopback.sh run FOLDER COMMAND...   starts it, runs a command with it and ends it
 # Programs find it by SLURM_CONF=FOLDER/slurm.conf; FOLDER/limits says what limits memory.
 set -euo pipefail
 
-command=${1:?up or down} folder=${2:?the folder of its state}
+command=${1:?up, down or run} folder=${2:?the folder of its state}
+shift 2
 export SLURM_CONF=$folder/slurm.conf MYSQL_UNIX_PORT=$folder/mariadb/socket
 export PATH=$PATH:/usr/sbin:/sbin
 
@@ -53,8 +55,8 @@ install_programs() {
         ours=yes
     fi
     {
-        apt-get update --quiet &&
-            DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends \
+        timeout 60 apt-get update --quiet &&
+            DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install --quiet --yes --no-install-recommends \
                 slurm-wlm slurmdbd munge mariadb-server
     } >"$folder/log/apt" 2>&1 || status=$?
     [[ -z $ours ]] || rm -f $policy
@@ -119,7 +121,7 @@ PropagateResourceLimits=NONE
 ReturnToService=2
 MpiDefault=none
 SlurmdParameters=config_overrides
-KillWait=3
+KillWait=10
 NodeName=d[0-1] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17821-17822] CPUs=2 RealMemory=$memory
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP DefMemPerNode=500
 CONF
@@ -249,14 +251,46 @@ up() {
     fi
 }
 
+# The command is waited for in a way that a signal interrupts.
+run() {
+    local status=0
+    "$@" &
+    ours=$!
+    wait "$ours" || status=$?
+    ours=
+    return $status
+}
+
+clean_up() {
+    [[ -z ${ours-} ]] || kill "$ours" 2>/dev/null || true
+    say 'ending Slurm'
+    down
+    say 'Slurm has ended'
+}
+
+trap 'exit 143' TERM
+trap 'exit 130' INT
+if [[ $(id -u) != 0 ]]; then
+    say 'a Slurm of its own needs root: call this by sudo, or in a container'
+    exit 1
+fi
 case $command in
 up)
     trap 'status=$?; if ((status)); then show_logs; down; fi' EXIT
     up
     ;;
 down) down ;;
+run)
+    trap clean_up EXIT
+    say 'starting Slurm'
+    up || {
+        show_logs
+        exit 1
+    }
+    run "$@"
+    ;;
 *)
-    say "up or down, not $command"
+    say "up, down or run, not $command"
     exit 2
     ;;
 esac

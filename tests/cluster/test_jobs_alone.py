@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,12 +21,15 @@ STANDARD_LIBRARY = {
 }
 
 
-def run_alone(job: JobFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_alone(
+    job: JobFolder, *arguments: str, option: str = "-I", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the copy in a job's folder: no site packages, no environment, no package beside it."""
     copy = job.path / "cluster_jobs.py"
     shutil.copy(FILE, copy)
     return subprocess.run(
-        [sys.executable, "-I", "-S", copy, *arguments],
+        [sys.executable, option, "-S", copy, *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         cwd="/",
@@ -73,3 +78,10 @@ def test_copy_without_a_command_says_how_it_is_used(job: JobFolder) -> None:
     done = run_alone(job)
     assert done.returncode == 2
     assert "usage: cluster_jobs.py" in done.stderr
+
+
+def test_letters_that_the_terminal_lacks_do_not_end_it(job: JobFolder) -> None:
+    values = json.loads((job.path / "job.json").read_text())
+    (job.path / "job.json").write_text(json.dumps(values | {"refused": {"99": ["Übung fehlt"]}}))
+    done = run_alone(job, "status", option="-s", PYTHONIOENCODING="ascii")
+    assert "\\xdcbung fehlt" in done.stdout
