@@ -37,8 +37,10 @@ HOSTILE = [
 PROGRAM = """#!/bin/sh
 for argument in "$@"; do printf '%s\\n' "$argument"; done >"$RECORD"
 case " $* " in *" --work-dir "*) ls -d "$TMPDIR"/bids_fx-* >"$RECORD.work" ;; esac
-[ -z "${HANG-}" ] || { trap 'exit 143' TERM; touch "$RECORD.up"; while :; do sleep 0.05; done; }
-exit "${CODE-0}"
+[ -n "${HANG-}" ] || exit "${CODE-0}"
+trap 'sleep 0.3; exit 5' TERM
+touch "$RECORD.up"
+while :; do sleep 0.05; done
 """
 JOB = Job(
     scheduler="slurm",
@@ -289,9 +291,10 @@ def test_sigterm_reaches_the_program_and_scratch_is_removed(site: Site) -> None:
         time.sleep(0.02)
     assert len(list(site.tmp.iterdir())) == 1
     task.send_signal(signal.SIGTERM)
-    assert task.wait(timeout=30) == 143
+    # the program's own code: the script waits until it has ended
+    assert task.wait(timeout=30) == 5
     assert list(site.tmp.iterdir()) == []
-    assert json.loads((folder / "ended" / "1.json").read_text())["code"] == 143
+    assert json.loads((folder / "ended" / "1.json").read_text())["code"] == 5
 
 
 def test_record_of_an_earlier_end_is_gone_while_a_task_runs(site: Site) -> None:
