@@ -63,6 +63,12 @@ def test_what_others_write_is_a_line_too(code, words):
     assert line["level"] in ("warning", "critical")
 
 
+def test_a_warning_of_python_is_one_line_whatever_it_shows():
+    (line,) = lines_of("import warnings; warnings.warn('mind\\nthis')")
+    assert line["logger"] == "py.warnings"
+    assert "mind\nthis" in line["message"]
+
+
 def test_an_error_that_nothing_caught_is_one_line_with_its_traceback_and_then_the_end():
     error, end = lines_of("def fail():\n    raise KeyError('x')\nfail()", expected=1)
     assert (error["level"], error["message"]) == ("critical", "KeyError: 'x'")

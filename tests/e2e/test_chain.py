@@ -216,13 +216,15 @@ def test_each_step_in_the_main_process_has_a_row_too(truth, tmp_path):
     assert max(peaks) <= most < max(peaks) + 2 * SMALLEST_MB  # the report may take more
 
 
-def test_what_a_plugin_runs_is_not_measured_and_that_is_said(truth, tmp_path):
-    (tmp_path / "plugin.yml").write_text("plugin: Linear\n")
+def test_what_a_cluster_runs_is_not_measured_and_that_is_said(truth, tmp_path, monkeypatch, capfd):
+    # What the program learns of a scheduler's nodes: that they ended, and nothing else.
+    monkeypatch.setattr("bids_fx.workflows.clusters.cluster_plugin", lambda *_: "Linear")
+    (tmp_path / "plugin.yml").write_text("plugin: SLURM\n")
     out = tmp_path / "out"
     plugin = ("--use-plugin", str(tmp_path / "plugin.yml"))
-    found = call(truth, out, "--participant-label", "01", *plugin, "--resource-monitor")
-    assert found.returncode == 0, found.stderr
-    assert "not known where --use-plugin runs them" in found.stderr
+    words = command(truth, out, "--participant-label", "01", *plugin, "--resource-monitor")
+    assert main(words[3:]) == 0
+    assert "not known where --use-plugin runs them" in capfd.readouterr().err
     assert {row["peak_mb"] for row in check_rows(out)} == {"n/a"}
     assert summary_of(out)["participants"]["sub-01"]["peak_mb"] is None
 
