@@ -28,6 +28,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write("Charliecloud ")
         sys.stdout.flush()
+        os.dup2(1, 2)  # where it says its version
         os.execvpe("ch-run", ["ch-run", "--version"], {"PATH": os.environ["PATH"], "USER": "any"})
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
