@@ -83,18 +83,19 @@ FULL = Sizes(
     doublings=3,
     limits_mb=(300, 500, 750, 1000, 1500, 2000, 4000),
 )
-_TOY = isotropic("toy", 16.0, 60, 2)
+_TOY = isotropic("toy", 16.0, 60, 1)
+_TWO = isotropic("two", 16.0, 60, 2)
 QUICK = Sizes(
     full=_TOY,
-    seed=_TOY,
+    seed=_TWO,
     small=_TOY,
-    several=_TOY,
+    several=_TWO,
     n_runs=(1, 2),
-    n_scans=(60, 80),
+    n_scans=(60,),
     scans_mm=16.0,
     voxels_mm=16.0,
     voxels_scans=60,
-    doublings=2,
+    doublings=1,
     limits_mb=(1, 4000),
     demo=_TOY,
 )

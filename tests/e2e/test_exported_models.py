@@ -17,6 +17,9 @@ pytestmark = pytest.mark.e2e
 #: Quick, and the same for every case that is about something else.
 QUICK = ("--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation")
 
+#: Where contrasts are not the point: without it, each condition is one, with figures of its own.
+FACE = ("--contrast", "face")
+
 SPEC = DatasetSpec(
     effects={"face": 1.0, "house": 0.5, "tool": 0.2}, motion_outliers=(10,), non_steady_scans=2
 )
@@ -64,10 +67,16 @@ def assert_same(truth: Truth, tmp_path: Path, *options: str, file: str) -> None:
         ("--hrf-model", "glover + derivative + dispersion", "--contrast", "late = face[1]"),
         ("--hrf-model", "fir:4", "--contrast", "face - house", "--contrast", "face[2]"),
         ("--hrf-model", "fir:0,2,4", "--contrast", "face[1]", "--contrast", "house"),
-        ("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor"),
-        ("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean"),
-        ("--high-pass", "90", "--fd-threshold", "0.8", "--dummy-scans", "2", "--confounds", "nss"),
-        ("--confounds", "scrub", "csf*", "--smoothing-fwhm", "5", "--slice-time-ref", "0.5"),
+        ("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor", *FACE),
+        ("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean", *FACE),
+        (
+            *("--high-pass", "90", "--fd-threshold", "0.8", "--dummy-scans", "2"),
+            *("--confounds", "nss", *FACE),
+        ),
+        (
+            *("--confounds", "scrub", "csf*", "--smoothing-fwhm", "5"),
+            *("--slice-time-ref", "0.5", *FACE),
+        ),
     ],
     ids=lambda options: " ".join(options) or "defaults",
 )
@@ -109,7 +118,8 @@ def test_automatic_model_is_written_and_gives_the_plain_results(tmp_path: Path) 
 
 
 def test_each_task_has_a_model_of_its_own(tmp_path: Path) -> None:
-    truth = make_dataset(tmp_path / "data", DatasetSpec(tasks=("a", "b")))
+    spec = DatasetSpec(tasks=("a", "b"), runs=("1",), effects={"face": 1.0})
+    truth = make_dataset(tmp_path / "data", spec)
     run(truth, tmp_path / "out", "-m", "auto")
     names = [path.name for path in models(tmp_path / "out")]
     assert names == ["model-auto_desc-a_smdl.json", "model-auto_desc-b_smdl.json"]
@@ -118,7 +128,8 @@ def test_each_task_has_a_model_of_its_own(tmp_path: Path) -> None:
 
 
 def test_participants_who_lack_a_condition_get_the_contrasts_of_all(tmp_path: Path) -> None:
-    truth = make_dataset(tmp_path / "data", DatasetSpec(participants=("01", "02")))
+    spec = DatasetSpec(participants=("01", "02"), effects={"face": 2.0, "house": 1.0})
+    truth = make_dataset(tmp_path / "data", spec)
     for one in truth.runs:
         if one.entities["sub"] == "02":
             table = pd.read_csv(one.events, sep="\t")

@@ -67,7 +67,8 @@ def looks_torn(out: Path) -> list[str]:
 def gathered(tmp_path_factory) -> Gathered:
     """Compute three participants in processes of their own while two others gather."""
     root = tmp_path_factory.mktemp("group")
-    truth = make_dataset(root / "data", DatasetSpec(participants=LABELS, runs=("1", "2")))
+    spec = DatasetSpec(participants=LABELS, runs=("1", "2"), effects={"face": 2.0})
+    truth = make_dataset(root / "data", spec)
     out = root / "out"
     found = Gathered(truth=truth, out=out, codes=[], errors=[], torn=[])
     settings = {"03": ("--noise-model", "ols")}

@@ -188,6 +188,15 @@ def test_a_mask_is_computed_where_there_is_none(tmp_path):
     assert "mask" in (tmp_path / "out" / "sub-01.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple[Truth, Path]:
+    """Return a dataset of one run and the outputs of a call with the defaults."""
+    root = tmp_path_factory.mktemp("plain")
+    truth = make_dataset(root / "data", DatasetSpec(runs=("1",), motion_outliers=(30,)))
+    assert run(truth, root / "out", "--contrast", "face") == 0
+    return truth, root / "out"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -201,14 +210,12 @@ def test_a_mask_is_computed_where_there_is_none(tmp_path):
     ],
     ids=" ".join,
 )
-def test_every_modelling_option_runs_and_reaches_the_sidecar(tmp_path, options):
-    truth = make_dataset(tmp_path / "data", DatasetSpec(runs=("1",), motion_outliers=(30,)))
-    out = tmp_path / "out"
-    assert run(truth, out, *options) == 0
-    plain = tmp_path / "plain"
-    assert run(truth, plain) == 0
-    model = json.loads(next(out.rglob("*run-1*stat-tsnr_statmap.json")).read_text())
-    default = json.loads(next(plain.rglob("*run-1*stat-tsnr_statmap.json")).read_text())
+def test_every_modelling_option_runs_and_reaches_the_sidecar(plain, tmp_path, options):
+    truth, usual = plain
+    contrast = () if "--contrast" in options else ("--contrast", "face")
+    assert run(truth, tmp_path, *options, *contrast) == 0
+    model = json.loads(next(tmp_path.rglob("*run-1*stat-tsnr_statmap.json")).read_text())
+    default = json.loads(next(usual.rglob("*run-1*stat-tsnr_statmap.json")).read_text())
     assert model["StatisticalModel"] != default["StatisticalModel"]
     assert model["SettingsHash"] != default["SettingsHash"]
 
