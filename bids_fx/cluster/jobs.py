@@ -198,10 +198,15 @@ class Job:
         text = json.dumps(
             dict(line, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", now)), sort_keys=True
         )
-        with self._log.open("a", encoding="utf-8") as stream:
-            stream.write(text + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with self._log.open("a", encoding="utf-8") as stream:
+                stream.write(text + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            lost = line.get("id") or line["group"]
+            remedy = f"nobody will know of it: scancel {lost}, make room and submit again."
+            raise JobsError(f"Job {lost} is submitted, but {error}; {remedy}") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -266,7 +271,8 @@ def _run(program: str, arguments: Sequence[str], folder: Path) -> str:
             cwd=str(folder),
             # By default long lists of tasks are cut short.
             env=dict(os.environ, SLURM_BITSTR_LEN="0"),
-            timeout=PATIENCE_S,
+            # A submission that was given up may have been taken.
+            timeout=None if program == "sbatch" else PATIENCE_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -338,9 +344,8 @@ def _accounted(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
     options = ["--allusers", "--noheader", "--parsable2", "--allocations", "--units=M"]
     columns = "--format=JobID,State,ExitCode,ReqMem,TimelimitRaw"
     found: Dict[str, Seen] = {}
-    for line in _run(
-        "sacct", [*options, columns, "--jobs=" + ",".join(ids)], job.folder
-    ).splitlines():
+    text = _run("sacct", [*options, columns, "--jobs=" + ",".join(ids)], job.folder)
+    for line in text.splitlines():
         name, state, code, memory, limit = line.split("|")
         word, _, by = state.partition(" by ")
         minutes = int(limit) if limit.isdigit() else 0

@@ -155,7 +155,9 @@ def test_without_slurm_the_disk_tells_what_it_can(
     assert [one["state"] for one in told.values()] == ["done", "running", "pending"]
     assert told["03"]["reason"] == "as far as the disk tells"
     jobs.main(["status", str(sent.path)])
-    assert NO_ACCOUNTING in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert NO_ACCOUNTING in shown.err
+    assert "level group" not in shown.out
 
 
 def test_task_that_ended_well_is_done_whatever_slurm_says(

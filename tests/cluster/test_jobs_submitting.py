@@ -313,6 +313,15 @@ def test_folder_that_cannot_be_written_to_is_named(
     assert "submissions.lock" in capsys.readouterr().err
 
 
+def test_submission_that_cannot_be_written_down_is_to_be_cancelled(
+    slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job.path / "submissions.jsonl").symlink_to("/nowhere/at all")
+    assert jobs.main(["submit", str(job.path)]) == 1
+    assert "scancel 101" in capsys.readouterr().err
+    assert len(slurm.calls("sbatch")) == 1
+
+
 @pytest.mark.parametrize(
     ("scheduler", "expected"),
     [
