@@ -15,8 +15,8 @@ from tests.synthetic import DatasetSpec, make_dataset
 
 pytestmark = pytest.mark.e2e
 
-#: What tells of calls and not of results; the methods text is that of the last call.
-OF_CALLS = {"logs", "jobs", WORK_AREA}
+#: What tells of calls and not of results: summaries have seconds and memory.
+OF_CALLS = {"logs", "jobs", "summary.json", WORK_AREA}
 
 
 @pytest.fixture(scope="module")
