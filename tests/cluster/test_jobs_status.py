@@ -206,8 +206,8 @@ def test_what_was_refused_before_any_work_is_told_from_the_log(
         "  - sub-01: --mem-mb: fitting x needs about 1600 MB; allow 1600 MB, or leave it out.\n"
         "  - sub-01: --mem-mb: combining x needs about 1550 MB; allow 1550 MB, or leave it out.\n"
     )
-    (sent.path / "logs" / "101_2.log").write_text(
-        "bids_fx: 1 problem:\n  - sub-02: a_events.tsv: no column 'onset'; add it.\n"
+    (sent.path / "logs" / "101_2.log").write_bytes(
+        b"\xff\nbids_fx: 1 problem:\n  - sub-02: a_events.tsv: no column 'onset'; add it.\n"
     )
     told = look(sent, capsys)
     assert told["01"]["helps"] == "memory"
@@ -233,6 +233,14 @@ def test_state_of_an_earlier_call_tells_nothing_of_this_submission(
     sent.tell("02", "done")
     told = look(sent, capsys)
     assert (told["01"]["state"], told["02"]["state"]) == ("vanished", "done")
+
+
+def test_failure_that_slurm_forgot_is_told_by_the_state(
+    sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent.tell("01", "failed", "fitting x: singular")
+    told = look(sent, capsys)["01"]
+    assert told["reason"] == "exit code 1: something failed: fitting x: singular"
 
 
 def test_task_that_ended_well_for_slurm_but_left_nothing_has_vanished(
