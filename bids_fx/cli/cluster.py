@@ -13,6 +13,7 @@ from bids_fx import __version__
 from bids_fx.cli.cluster_options import CLUSTER_OPTIONS, split
 from bids_fx.cli.options import Option
 from bids_fx.cli.parser import MAX_WIDTH
+from bids_fx.cli.streams import open_closed_streams, show_result
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.logs import log_problems
 
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
+    open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(arguments)
@@ -94,7 +96,7 @@ def _write_templates(arguments: Sequence[str]) -> int:
             "templates", "it takes one folder", f"write {PROGRAM} templates DIR", ExitCode.USAGE
         )
     for path in write_templates(Path(arguments[0])):
-        print(path)
+        show_result(path)
     print(f"Change them, and name the folder: export {VARIABLE}=DIR", file=sys.stderr)
     return 0
 

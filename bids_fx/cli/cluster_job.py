@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bids_fx.cli.cluster_call import INSIDE, find_container, parsed, value_of, values_of
 from bids_fx.cli.cluster_options import Split
+from bids_fx.cli.streams import show_text
 from bids_fx.cluster.quoting import words
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
@@ -103,12 +103,11 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
         rmtree(folder, ignore_errors=True)
         raise
     _tell_refused(planned.refused, invocation)
-    print(_told(folder, job, planned.needs))
+    show_text(_told(folder, job, planned.needs) + "\n")
     code = ExitCode.FAILED if planned.refused else ExitCode.OK
     if "--submit" in given.values:
         from bids_fx.cluster import jobs
 
-        sys.stdout.flush()
         code = code if jobs.main(["submit", str(folder)]) == 0 else ExitCode.FAILED
     return code
 
