@@ -94,7 +94,11 @@ def test_head_and_mask_of_each_template_come_in_two_resolutions(tmp_path: Path) 
     assert all(there[image].read_bytes() == IMAGE for image in images)
 
 
-@pytest.mark.parametrize("answer", [None, b"<html>Please log in</html>", IMAGE[:-20]])
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"<html>Please log in</html>", IMAGE[:-20]],
+    ids=["nothing", "a portal's page", "a part"],
+)
 def test_what_is_no_template_is_left_out_and_told(tmp_path: Path, answer: bytes | None) -> None:
     list_images(tmp_path / "archive")
     with served(lambda path: answer if "NLin6Asym_res-02_T1w" in path else IMAGE) as source:
