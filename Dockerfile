@@ -37,11 +37,12 @@ RUN mkdir -p bids_fx/data/viewer && \
         echo 'bids_fx: there is no npm for this platform.' >&2; } && \
     python hatch_build.py
 
-# Standard brains for the background of reports. May come out empty: the log says why.
+# Standard brains for the background of reports. May come out empty: the log says why. Only what
+# fetches them is copied, so that they are not fetched again when other source changes.
 FROM dependencies AS templates
-COPY fetch_templates.py ./
-RUN mkdir -p /opt/templateflow && \
-    /opt/bids_fx/bin/python fetch_templates.py /opt/templateflow
+COPY bids_fx/__init__.py bids_fx/archive.py bids_fx/errors.py bids_fx/logs.py bids_fx/suggest.py bids_fx/
+COPY bids_fx/cli/__init__.py bids_fx/cli/fetch_templates.py bids_fx/cli/streams.py bids_fx/cli/
+RUN /opt/bids_fx/bin/python -m bids_fx.cli.fetch_templates /opt/templateflow || test $? = 1
 
 FROM dependencies AS package
 ARG BIDS_FX_VIEWER=auto

@@ -44,7 +44,7 @@ MAY_IMPORT = {
         *("contrasts", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "cli", ""),
-        *("standing", "threads", "cluster", "logs", "usage"),
+        *("standing", "threads", "cluster", "logs", "usage", "archive"),
     ),
     "cluster": (
         *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
@@ -65,7 +65,7 @@ MAY_IMPORT = {
         *("derivatives", "records", "inputs", "entities", "settings"),
         *("report_settings", "calls", "analyses", "quality", "standing", "threads"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
-        *("glm.contrasts", "traces"),
+        *("glm.contrasts", "traces", "archive"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
     "methods": (
@@ -164,6 +164,7 @@ MAY_IMPORT = {
     "report_settings": (),
     "values": ("entities", "quality", "report_settings", "suggest"),
     "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
+    "archive": (),
     "logs": (),
     "usage": (),
     "suggest": (),
@@ -184,6 +185,7 @@ MAY_USE = {
     "jinja2": ("reports",),
     "PIL": ("reports",),
     "rich": ("cli",),
+    "templateflow": ("cli.fetch_templates",),
 }
 GLM_USES = {"numpy", "scipy", "threadpoolctl"}
 
@@ -374,6 +376,7 @@ def test_every_setting_can_be_chosen_on_the_command_line() -> None:
 
 
 def test_readme_names_every_long_option() -> None:
+    from bids_fx.cli import explain_model, fetch_templates
     from bids_fx.cli.cluster_options import CLUSTER_OPTIONS
     from bids_fx.cli.table import options_by_name
 
@@ -381,6 +384,8 @@ def test_readme_names_every_long_option() -> None:
     named = set(re.findall(r"--[a-z][a-z0-9-]*", readme))
     options = (*options_by_name().values(), *CLUSTER_OPTIONS)
     known = {name for option in options for name in option.names}
+    for program in (explain_model, fetch_templates):
+        known |= program._parser()._option_string_actions.keys()
     assert {name for name in known if name.startswith("--")} - named == set()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
+from bids_fx.archive import HOME_VARIABLE
 from bids_fx.cli.cluster_call import INSIDE, find_container, parsed, value_of, values_of
 from bids_fx.cli.cluster_options import Split
 from bids_fx.cli.streams import show_text
@@ -205,10 +206,10 @@ def _container(
     written = [invocation.execution.out_dir]
     written += [data.database_dir] if data.database_dir is not None else []
     environment = {}
-    templates = os.environ.get("TEMPLATEFLOW_HOME")
+    templates = os.environ.get(HOME_VARIABLE)
     # Inside an image it is the image's own.
     if templates and not any(name in os.environ for name in INSIDE):
-        environment["TEMPLATEFLOW_HOME"] = templates
+        environment[HOME_VARIABLE] = templates
         read.append(Path(templates))
     binds = find_binds(read, written, files)
     problems = [

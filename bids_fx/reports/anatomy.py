@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from bids_fx.archive import HOME_VARIABLE, archive_folder
 from bids_fx.entities import is_standard_space
 from bids_fx.errors import Notice
 from bids_fx.inputs import BoldRun
 from bids_fx.records import Plan, RunPlan
 from bids_fx.reports import maps
-
-#: Names a folder of TemplateFlow's files; without it, they are in the user's cache.
-HOME_VARIABLE = "TEMPLATEFLOW_HOME"
 
 
 def find_anatomy(run: RunPlan) -> Path | None:
@@ -98,7 +95,7 @@ def template_files(run: RunPlan, pattern: str) -> list[Path]:
     """
     if not _is_standard(run):
         return []
-    folder = _archive() / f"tpl-{run.entities['space']}"
+    folder = archive_folder() / f"tpl-{run.entities['space']}"
     if "cohort" in run.entities:
         folder /= f"cohort-{run.entities['cohort']}"
     sizes = sorted((_size(path), path.name, path) for path in _found(folder, pattern))
@@ -107,16 +104,6 @@ def template_files(run: RunPlan, pattern: str) -> list[Path]:
 
 def _is_standard(run: RunPlan) -> bool:
     return "space" in run.entities and is_standard_space(run.entities["space"])
-
-
-def _archive() -> Path:
-    """Return the folder where TemplateFlow keeps its files, which need not be there."""
-    named = os.environ.get(HOME_VARIABLE)
-    if named:
-        return Path(named)
-    home = Path(os.environ.get("HOME") or "/nonexistent")
-    cache = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or cache) / "templateflow"
 
 
 def _found(folder: Path, pattern: str) -> Iterator[Path]:
@@ -156,7 +143,7 @@ def _lack(run: RunPlan) -> str:
     if damaged:
         return "; ".join(damaged)
     try:
-        next(_archive().iterdir(), None)
+        next(archive_folder().iterdir(), None)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     return "no such image was downloaded to it before, and nothing is downloaded now"
