@@ -358,9 +358,11 @@ def test_no_placeholder_is_left_in_any_script(site: Site) -> None:
             assert not re.search(r"@[A-Z_]+@", script.read_text())
 
 
-def test_slurm_finds_the_log_of_a_folder_with_a_per_cent_sign(tmp_path: Path) -> None:
+def test_slurm_finds_the_log_of_a_folder_with_a_per_cent_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "5% of all"
-    site = Site(out, pytest.MonkeyPatch())
+    site = Site(out, monkeypatch)
     line = f'#SBATCH --output="{tmp_path}/5%% of all/out/jobs/job-1/logs/%A_%a.log"'
     assert line in (site.write() / "array.sh").read_text().splitlines()
 
