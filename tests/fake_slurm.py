@@ -24,7 +24,8 @@ _ACTIONS = {
 case $* in *"$(cat refused)"*) echo "sbatch: error: $(cat refused) is refused" >&2; exit 1 ;; esac
 echo $n""",
     "sacct": "cat sacct.answer",
-    "scontrol": f"cat \"scontrol.$4\" 2>/dev/null || {{ echo '{FORGOTTEN}' >&2; exit 1; }}",
+    "scontrol": f"""if ! cat "scontrol.${{4:-$2}}" 2>/dev/null; then
+echo '{FORGOTTEN}' >&2; exit 1; fi""",
 }
 
 
@@ -64,6 +65,10 @@ class FakeSlurm:
             for i, (which, state, reason) in enumerate(tasks)
         ]
         (self.folder / f"scontrol.{array}").write_text("".join(lines))
+
+    def configure(self, *lines: str) -> None:
+        """Have `scontrol` tell of Slurm's settings."""
+        (self.folder / "scontrol.config").write_text("".join(f"{line}\n" for line in lines))
 
     def refuse(self, program: str, text: str) -> None:
         """Have a program fail from now on."""
@@ -116,6 +121,7 @@ class JobFolder:
         }
         self.path.mkdir(parents=True)
         (self.path / "job.json").write_text(json.dumps(values | changes))
+        (self.path / "array.sh").write_text('exec sh task.sh "$((SLURM_ARRAY_TASK_ID + $1))"\n')
         (self.path / "ended").mkdir()
         (self.path / "logs").mkdir()
 

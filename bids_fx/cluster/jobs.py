@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple
 
@@ -28,13 +29,16 @@ DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
 #: Seconds after which a program of the scheduler is taken not to answer.
 PATIENCE_S = 60
 
+#: Slurm's default; the numbers of an array's tasks are below it.
+MAX_ARRAY_SIZE = 1001
+#: Whatever Slurm allows: that a list of them fits into one argument, which has 128 KiB.
+MOST_TASKS = 10000
+
 #: What Slurm calls tasks that have not ended.
 _WAITING = "PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED SPECIAL_EXIT"
 _AT_WORK = "RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED SIGNALING RESIZING"
-LIVE = {
-    **dict.fromkeys(_WAITING.split(), "pending"),
-    **dict.fromkeys(_AT_WORK.split(), "running"),
-}
+LIVE = dict.fromkeys(_WAITING.split(), "pending")
+LIVE.update(dict.fromkeys(_AT_WORK.split(), "running"))
 
 #: How a participant may stand, in the order in which they are counted.
 STATES = ("done", "running", "pending", "failed", "vanished", "unsent", "refused")
@@ -167,9 +171,7 @@ class Job:
         self.folder = folder.resolve()
         self.spec = _read_json(self.folder / "job.json")
         if self.spec.get("format") != 1:
-            text = (
-                f"{folder}: no job.json of format 1; name a folder that bids_fx-cluster has made."
-            )
+            text = f"{folder}: no job.json of format 1; name a folder that bids_fx-cluster made."
             raise JobsError(text, NO_JOB)
         self.name = str(self.spec["name"])
         self.is_slurm = self.spec["scheduler"] == "slurm"
@@ -194,10 +196,8 @@ class Job:
     def append(self, line: Dict[str, Any]) -> None:
         """Write down a submission, with the file server's time, by which states are told old."""
         os.utime(str(self._lock))
-        now = time.gmtime(self._lock.stat().st_mtime)
-        text = json.dumps(
-            dict(line, time=time.strftime("%Y-%m-%dT%H:%M:%SZ", now)), sort_keys=True
-        )
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._lock.stat().st_mtime))
+        text = json.dumps(dict(line, time=now), sort_keys=True)
         try:
             with self._log.open("a", encoding="utf-8") as stream:
                 stream.write(text + "\n")
@@ -218,8 +218,7 @@ class Job:
 
     def told(self, participant: str, line: Optional[Dict[str, Any]]) -> Tuple[str, str]:
         """Return state and reason as the program wrote them down since a submission."""
-        work_area = self.folder.parent.parent / ".bids_fx_work"
-        path = work_area / "states" / f"sub-{participant}.json"
+        path = self.folder.parent.parent / ".bids_fx_work" / "states" / f"sub-{participant}.json"
         since = (self.folder / "job.json").stat().st_mtime
         if line is not None:
             since = calendar.timegm(time.strptime(line["time"], "%Y-%m-%dT%H:%M:%SZ"))
@@ -256,10 +255,7 @@ def _run(program: str, arguments: Sequence[str], folder: Path) -> str:
     """Return what a program of Slurm writes."""
     path = shutil.which(program)
     if path is None:
-        raise JobsError(
-            f"{program} is not here: call this where Slurm's programs are on PATH, as on a login "
-            "node and outside any container."
-        )
+        raise JobsError(f"{program} is not here: call this on a login node, in no container.")
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and each argument is one word
             [path, *arguments],
@@ -430,7 +426,7 @@ def _standing(
     job: Job, task: int, line: Optional[Dict[str, Any]], records: Optional[Dict[str, Seen]]
 ) -> Standing:
     """Return how one participant stands; records are None where Slurm does not answer."""
-    name = f"{line['id']}_{task}" if line else ""
+    name = f"{line['id']}_{task - line.get('offset', 0)}" if line else ""
     seen = (records or {}).get(name, Seen())
     asked = Need(line["mem_mb"], line["minutes"]) if line else job.need
     participant = job.spec["tasks"][task - 1]["participant"]
@@ -495,16 +491,14 @@ def _user(number: int) -> str:
 def _untold(job: Job, one: Standing, state: str, *, can_tell: bool) -> Standing:
     """Return a participant of whom neither the disk nor Slurm tells an end."""
     if not can_tell:
-        reason = "as far as the disk tells"
         live = "running" if state == "running" else "pending"
-        return one._replace(state=live, reason=reason)
+        return one._replace(state=live, reason="as far as the disk tells")
+    one = one._replace(state="unsent", reason="was not submitted", helps="again")
     if one.slurm_id:
         reason = "Slurm does not know what became of it"
         if one.slurm_state:
             reason = f"Slurm has it as {one.slurm_state}, but it left no result"
-        one = one._replace(state="vanished", reason=reason, helps="again")
-    else:
-        one = one._replace(state="unsent", reason="was not submitted", helps="again")
+        one = one._replace(state="vanished", reason=reason)
     return one._replace(again=_again(job, one))
 
 
@@ -572,33 +566,30 @@ def resubmit(job: Job, *, all_failed: bool) -> None:
 
 
 def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str]) -> None:
-    """Submit an array for each need, then the group's job, which waits for live arrays too."""
+    """Submit arrays for each need, then the group's job, which waits for live arrays too."""
     if not job.is_slurm:
         _tell_commands(job, wanted)
         return
     ids, refusals = list(live), []
     (job.folder / "logs").mkdir(exist_ok=True)
-    for need, tasks in sorted(wanted.items()):
+    for need, offset, tasks in _arrays(wanted, _array_size(job)):
         try:
-            number = _sbatch(job, _array_options(job, need, tasks), "array.sh", tasks)
+            number = _send_array(job, need, offset, tasks, ids)
         except JobsError as error:
-            refusals.append(str(error))
+            refusals.append(f"{error}\n{len(tasks)} participants are not submitted.")
             continue
         ids.append(number)
-        job.append(dict(need._asdict(), id=number, tasks=tasks))
+        job.append(dict(need._asdict(), id=number, tasks=tasks, offset=offset))
         text = "job {}: {} of {} participants, with {} MB and {} min each"
         _say(text.format(number, len(tasks), len(job.tasks), *need))
     if ids == live and wanted:
         raise JobsError("\n".join(refusals))
-    options = [f"--job-name={job.name}-group"]
-    options += ["--dependency=afterany:" + ":".join(ids)] if ids else []
     try:
-        number = _sbatch(job, options, "group.sh", ["group"])
+        number = _sbatch(job, [f"--job-name={job.name}-group"], ids, "group.sh", ["group"])
     except JobsError as error:
         script = shlex.quote(str(job.folder / "group.sh"))
-        refusals.append(
-            f"{error}\nThe level group is missing: `resubmit` or `sh {script}` does it."
-        )
+        text = f"The level group is missing: `resubmit` or `sh {script}` does it."
+        refusals.append(f"{error}\n{text}")
     else:
         job.append({"group": number, "after": ids})
         _say(f"job {number}: the level group, after them")
@@ -606,25 +597,52 @@ def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str]) -> None:
         raise JobsError("\n".join(refusals))
 
 
-def _array_options(job: Job, need: Need, tasks: Sequence[int]) -> List[str]:
-    """Return sbatch's options for an array of tasks."""
+def _array_size(job: Job) -> int:
+    """Return how many tasks, counted from 1, Slurm takes as one array."""
+    try:
+        text = _run("scontrol", ["show", "config"], job.folder)
+    except JobsError:  # what is too many for it after all, sbatch refuses
+        text = ""
+    told = dict(re.findall(r"\b(MaxArraySize|max_array_tasks) *= *(\d+)", text))
+    below = int(told.get("MaxArraySize", MAX_ARRAY_SIZE))
+    return max(1, min(below - 1, int(told.get("max_array_tasks", below)), MOST_TASKS))
+
+
+def _arrays(wanted: Dict[Need, List[int]], size: int) -> Iterator[Tuple[Need, int, List[int]]]:
+    """Yield the tasks of each array, and by how much their numbers are less there."""
+    for need, tasks in sorted(wanted.items()):
+        for offset, some in groupby(sorted(tasks), lambda task: (task - 1) // size * size):
+            yield need, offset, list(some)
+
+
+def _send_array(job: Job, need: Need, offset: int, tasks: List[int], others: List[str]) -> str:
+    """Submit an array of tasks; return its id."""
+    script = job.folder / "array.sh"
+    if offset and not re.search(r"\$\{?[1@*]", script.read_text(encoding="utf-8")):
+        raise JobsError(f"{script}: its template has to add $1 to the task's number.")
     throttle = job.spec.get("throttle")
-    return [
+    options = [
         f"--job-name={job.name}",
-        "--array=" + ",".join(ranges(tasks)) + (f"%{throttle}" if throttle else ""),
+        "--array=" + ",".join(ranges([task - offset for task in tasks])),
         f"--mem={need.mem_mb}M",
         f"--time={need.minutes}",
         "--cpus-per-task={}".format(job.spec["cpus"]),
     ]
+    if throttle:
+        options[1] += f"%{throttle}"
+    # It holds within one array, so that they run one after another.
+    return _sbatch(job, options, others if throttle else [], f"array.sh {offset}", tasks)
 
 
-def _sbatch(job: Job, options: Sequence[str], script: str, tasks: Sequence[object]) -> str:
+def _sbatch(job: Job, options: List[str], after: List[str], call: str, tasks: List[Any]) -> str:
     """Submit a script for tasks, whose earlier ends are forgotten; return the id."""
     for task in tasks:
         with contextlib.suppress(FileNotFoundError):
             job.ended(task).unlink()
-    command = ["--parsable", *options, *job.spec["options"], str(job.folder / script)]
-    told = _run("sbatch", command, job.folder).partition(";")[0].strip()
+    waiting = ["--dependency=afterany:" + ":".join(after)] if after else []
+    script, *rest = call.split()
+    words = [*options, *waiting, *job.spec["options"], str(job.folder / script), *rest]
+    told = _run("sbatch", ["--parsable", *words], job.folder).partition(";")[0].strip()
     if not told.isdigit():
         raise JobsError(f"sbatch gave no job id but {told!r}.")
     return told
@@ -635,8 +653,7 @@ def _tell_commands(job: Job, wanted: Dict[Need, List[int]]) -> None:
     script = shlex.quote(str(job.folder / "array.sh"))
     for need, tasks in sorted(wanted.items()):
         for part in ranges(tasks):
-            command = COMMANDS[job.spec["scheduler"]]["-" not in part]
-            command = command.format(
+            command = COMMANDS[job.spec["scheduler"]]["-" not in part].format(
                 tasks=part,
                 name=job.name,
                 script=script,
@@ -661,31 +678,21 @@ def as_text(found: Sequence[Found], *, everyone: bool) -> str:
             if one.state != "done" or everyone:
                 log = one.log if one.state == "failed" else ""
                 text = "; ".join(part for part in (one.reason, one.remedy(), log) if part)
-                line = f"  sub-{one.participant:{width}}  {one.state:8}  {text}"
-                lines.append(line.rstrip())
+                lines.append(f"  sub-{one.participant:{width}}  {one.state:8}  {text}".rstrip())
     return "\n".join(lines)
 
 
 def as_json(found: Sequence[Found]) -> str:
     """Return the same for programs, all participants of it."""
-    jobs = [
-        {
-            "folder": str(job.folder),
-            "name": job.name,
-            "scheduler": job.spec["scheduler"],
-            "group": group,
-            "participants": [
-                dict(
-                    one._asdict(),
-                    had=one.had._asdict(),
-                    again=one.again and one.again._asdict(),
-                    remedy=one.remedy(),
-                )
-                for one in standings
-            ],
-        }
-        for job, standings, group, _ in found
-    ]
+    jobs = []
+    for job, standings, group, _ in found:
+        told = []
+        for one in standings:
+            again = one.again and one.again._asdict()
+            had, remedy = one.had._asdict(), one.remedy()
+            told.append(dict(one._asdict(), had=had, again=again, remedy=remedy))
+        head = {"folder": str(job.folder), "name": job.name, "scheduler": job.spec["scheduler"]}
+        jobs.append(dict(head, group=group, participants=told))
     return json.dumps({"format": 1, "jobs": jobs}, indent=2, sort_keys=True)
 
 
@@ -732,11 +739,8 @@ def _parser() -> argparse.ArgumentParser:
         if name != "submit":
             command.add_argument("--all", action="store_true", help="list also who is done")
             command.add_argument("--json", action="store_true", help="write JSON, for programs")
-            command.add_argument(
-                "--all-failed",
-                action="store_true",
-                help="send also what failed by its input, when that has been mended",
-            )
+            more = "send also what failed by its input, when that has been mended"
+            command.add_argument("--all-failed", action="store_true", help=more)
         if name == "status":
             command.add_argument("--resubmit", action="store_true", help="as `resubmit`")
     return parser
@@ -777,12 +781,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if given.command == "resubmit" or given.resubmit:
             resubmit(_only(jobs), all_failed=given.all_failed)
         found = [find(job) for job in jobs]
-    except JobsError as error:
+    except (JobsError, OSError) as error:
         _say(str(error))
-        return error.code
-    except OSError as error:
-        _say(str(error))
-        return CANNOT_CREATE
+        return error.code if isinstance(error, JobsError) else CANNOT_CREATE
     for one in found:
         if one.trouble:
             _say(one.trouble)

@@ -118,6 +118,7 @@ AccountingStorageHost=localhost
 AccountingStoragePort=17819
 AccountingStoragePass=$folder/munge/socket
 PropagateResourceLimits=NONE
+MaxArraySize=5
 ReturnToService=2
 MpiDefault=none
 SlurmdParameters=config_overrides

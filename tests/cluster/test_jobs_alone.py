@@ -16,8 +16,8 @@ from tests.fake_slurm import JobFolder
 FILE = Path(jobs.__file__)
 #: Of Python 3.6, as far as they are imported; those of later versions are not among them.
 STANDARD_LIBRARY = {
-    *("argparse", "calendar", "collections", "contextlib", "fcntl", "json", "os", "pathlib"),
-    *("pwd", "re", "shlex", "shutil", "signal", "subprocess", "sys", "time", "typing"),
+    *("argparse", "calendar", "collections", "contextlib", "fcntl", "itertools", "json", "os"),
+    *("pathlib", "pwd", "re", "shlex", "shutil", "signal", "subprocess", "sys", "time", "typing"),
 }
 
 

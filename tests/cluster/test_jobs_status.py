@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,27 @@ def test_controller_knows_better_than_the_accounting_what_runs(
     told = look(sent, capsys)
     assert [told["01"]["state"], told["02"]["state"]] == ["running", "failed"]
     assert told["02"]["had"] == {"mem_mb": 400, "minutes": 20}
+
+
+def test_tasks_of_further_arrays_are_told_by_their_numbers_there(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = JobFolder(tmp_path / "other" / "jobs" / "job-1")
+    job.write(["01", "02", "03", "04", "05"])
+    slurm.configure("MaxArraySize            = 3")
+    jobs.main(["submit", str(job.path)])
+    slurm.account("101_2|TIMEOUT|0:0|1500M|20", "103_1|OUT_OF_MEMORY|0:125|1500M|20")
+    slurm.control(102, ("1", "RUNNING", "None"), ("2", "PENDING", "Priority"))
+    log = job.path / "logs" / "103_1.log"
+    log.touch()
+    told = look(job, capsys)
+    assert [one["slurm_id"] for one in told.values()] == [
+        *("101_1", "101_2", "102_1", "102_2", "103_1")
+    ]
+    assert [one["slurm_state"] for one in told.values()] == [
+        *("", "TIMEOUT", "RUNNING", "PENDING", "OUT_OF_MEMORY")
+    ]
+    assert [one["log"] for one in told.values()] == ["", "", "", "", str(log)]
 
 
 def test_who_cancelled_is_known_to_the_accounting_alone(
@@ -231,6 +253,27 @@ def test_state_of_an_earlier_call_tells_nothing_of_this_submission(
 ) -> None:
     os.utime(sent.tell("01", "done"), (1, 1))
     sent.tell("02", "done")
+    told = look(sent, capsys)
+    assert (told["01"]["state"], told["02"]["state"]) == ("vanished", "done")
+
+
+@pytest.fixture(params=["XXX+11", "XXX-13"])
+def _far_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have local time far from that of Greenwich."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_zone")
+def test_what_is_older_than_a_submission_is_so_in_every_time_zone(
+    sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then = (sent.path / "submissions.jsonl").stat().st_mtime
+    os.utime(sent.tell("01", "done"), (then - 60, then - 60))
+    os.utime(sent.tell("02", "done"), (then + 60, then + 60))
     told = look(sent, capsys)
     assert (told["01"]["state"], told["02"]["state"]) == ("vanished", "done")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_array_asks_for_what_the_job_needs(slurm: FakeSlurm, other: JobFolder) -
     submit(other, throttle=50, options=["--partition=long", "--account=me"])
     assert slurm.calls("sbatch")[0] == (
         "--parsable --job-name=bids_fx-faces --array=1-3%50 --mem=1500M --time=20 "
-        f"--cpus-per-task=2 --partition=long --account=me {other.path}/array.sh"
+        f"--cpus-per-task=2 --partition=long --account=me {other.path}/array.sh 0"
     )
 
 
@@ -65,6 +66,7 @@ def test_submissions_are_written_down(sent: JobFolder) -> None:
     assert {**array, "time": ""} == {
         "id": "101",
         "tasks": [1, 2, 3],
+        "offset": 0,
         "mem_mb": 1500,
         "minutes": 20,
         "time": "",
@@ -78,6 +80,110 @@ def test_job_is_not_submitted_twice(
     assert jobs.main(["submit", str(sent.path)]) == 1
     assert "submitted already" in capsys.readouterr().err
     assert len(slurm.calls("sbatch")) == 2
+
+
+def test_more_tasks_than_slurm_takes_as_one_array_are_several(
+    slurm: FakeSlurm, other: JobFolder
+) -> None:
+    submit(other, participants=[f"{n:04}" for n in range(1, 2001)])  # Slurm's default: 1001
+    first, second, group = slurm.calls("sbatch")
+    assert " --array=1-1000 " in first
+    assert first.endswith("/array.sh 0")
+    assert " --array=1-1000 " in second
+    assert second.endswith("/array.sh 1000")
+    assert "--dependency" not in first + second
+    assert "--dependency=afterany:101:102 " in group
+    lines = other.submissions()
+    assert [line.get("offset") for line in lines] == [0, 1000, None]
+    assert lines[0]["tasks"] == list(range(1, 1001))
+    assert lines[1]["tasks"] == list(range(1001, 2001))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["MaxArraySize            = 3"], ["1-2 0", "1-2 2", "1 4"]),
+        (["MaxArraySize            = 1001"], ["1-5 0"]),
+        (
+            ["MaxArraySize            = 1001", "SchedulerParameters     = a=1,max_array_tasks=4"],
+            ["1-4 0", "1 4"],
+        ),
+        (["MaxArraySize            = 0"], ["1 0", "1 1", "1 2", "1 3", "1 4"]),
+    ],
+)
+def test_numbers_of_an_array_are_those_that_slurm_takes(
+    slurm: FakeSlurm, other: JobFolder, settings: list[str], expected: list[str]
+) -> None:
+    slurm.configure("Configuration data as of 2026-11-22T03:00:00", *settings)
+    submit(other, participants=["01", "02", "03", "04", "05"])
+    found = [re.findall(r"--array=(\S+) .* (\d+)$", call) for call in slurm.calls("sbatch")[:-1]]
+    assert [" ".join(one) for (one,) in found] == expected
+
+
+def test_numbers_of_the_largest_array_fit_into_one_argument(
+    slurm: FakeSlurm, other: JobFolder
+) -> None:
+    slurm.configure("MaxArraySize            = 4000001")
+    submit(other, participants=[f"{n:05}" for n in range(1, 10_002)])
+    assert [re.findall(r"--array=(\S+)", call) for call in slurm.calls("sbatch")] == [
+        *(["1-10000"], ["1"], [])
+    ]
+    assert len(",".join(jobs.ranges(range(1, 10_001, 2)))) < 128 * 1024
+
+
+def test_arrays_with_a_limit_of_tasks_at_once_run_one_after_another(
+    slurm: FakeSlurm, other: JobFolder
+) -> None:
+    slurm.configure("MaxArraySize            = 3")
+    submit(other, participants=["01", "02", "03", "04", "05"], throttle=2)
+    calls = slurm.calls("sbatch")
+    assert [re.findall(r"--array=\S+|--dependency=\S+", call) for call in calls] == [
+        ["--array=1-2%2"],
+        ["--array=1-2%2", "--dependency=afterany:101"],
+        ["--array=1%2", "--dependency=afterany:101:102"],
+        ["--dependency=afterany:101:102:103"],
+    ]
+
+
+def test_array_with_a_limit_of_tasks_at_once_waits_for_what_still_runs(
+    slurm: FakeSlurm, other: JobFolder
+) -> None:
+    submit(other, throttle=2)
+    slurm.account("101_1|CANCELLED|0:0|1500M|20", "101_2|RUNNING|0:0|1500M|20")
+    slurm.control(101, ("2-3", "RUNNING", "None"))
+    jobs.main(["resubmit", str(other.path)])
+    assert "--array=1%2 " in slurm.calls("sbatch")[2]
+    assert "--dependency=afterany:101 " in slurm.calls("sbatch")[2]
+
+
+def test_arrays_that_slurm_refuses_are_unsent_and_sent_later(
+    slurm: FakeSlurm, other: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.configure("MaxArraySize            = 3")
+    slurm.refuse_submissions("array.sh 2")
+    other.write(["01", "02", "03", "04", "05"])
+    assert jobs.main(["submit", str(other.path)]) == 1
+    assert "array.sh 2 is refused\n2 participants are not submitted." in capsys.readouterr().err
+    assert [line.get("tasks") for line in other.submissions()] == [[1, 2], [5], None]
+    slurm.refuse_submissions("nothing")
+    slurm.control(101, ("1-2", "RUNNING", "None"))
+    slurm.control(103, ("1", "PENDING", "Priority"))
+    jobs.main(["status", str(other.path)])
+    assert "2 running, 1 pending, 2 unsent" in capsys.readouterr().out
+    assert jobs.main(["resubmit", str(other.path)]) == 75
+    assert slurm.calls("sbatch")[-2].endswith("array.sh 2")
+    assert "--dependency=afterany:101:103:105 " in slurm.calls("sbatch")[-1]
+
+
+def test_script_that_does_not_count_on_is_sent_the_first_array_alone(
+    slurm: FakeSlurm, other: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.configure("MaxArraySize            = 3")
+    other.write()
+    (other.path / "array.sh").write_text('exec sh task.sh "$SLURM_ARRAY_TASK_ID"\n')
+    assert jobs.main(["submit", str(other.path)]) == 1
+    assert "has to add $1 to the task's number" in capsys.readouterr().err
+    assert [line.get("tasks") for line in other.submissions()] == [[1, 2], None]
 
 
 def test_id_of_a_named_cluster_is_its_number(slurm: FakeSlurm, job: JobFolder) -> None:

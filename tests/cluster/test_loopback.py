@@ -1,7 +1,8 @@
 """A job of six participants on a real Slurm: what goes wrong is told, and mended by sending again.
 
-`make test-cluster` brings the Slurm up. One participant's data turn bad after the planning, one is
-cancelled, one runs out of time, and one out of memory: the site's script takes some for itself.
+`make test-cluster` brings the Slurm up, which takes four tasks as one array. One participant's
+data turn bad after the planning, one is cancelled, one runs out of time, and one out of memory:
+the site's script takes some for itself.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def write_templates(folder: Path) -> None:
     bids_fx("templates", folder, program="cluster")
     path = folder / "slurm-array.sh"
     hog = (
-        f'[ "$SLURM_ARRAY_TASK_ID" != {BIG} ] || '
+        f'[ "$((SLURM_ARRAY_TASK_ID + $1))" != {BIG} ] || '
         f"'{sys.executable}' -c 'bytearray({HOG_MB} << 20)' || exit\n"
     )
     path.write_text(
@@ -176,6 +177,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 def states(told: Told) -> list[object]:
     """Return the participants' states in their order."""
     return [told[label]["state"] for label in PARTICIPANTS]
+
+
+def test_tasks_beyond_what_slurm_takes_are_another_array(story: Story) -> None:
+    ids = [str(story.queued[label]["slurm_id"]).partition("_") for label in PARTICIPANTS]
+    assert [number for _, _, number in ids] == ["1", "2", "3", "4", "1", "2"]
+    assert len({array for array, _, _ in ids}) == 2
 
 
 def test_submitted_participants_are_pending(story: Story) -> None:

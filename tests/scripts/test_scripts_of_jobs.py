@@ -197,6 +197,19 @@ def test_each_scheduler_numbers_the_tasks(
     assert site.participant() == "10"
 
 
+def test_task_of_a_further_array_of_slurm_is_counted_on(site: Site) -> None:
+    # the arguments that sbatch is given after the script
+    assert site.run(site.write() / "array.sh", "2", SLURM_ARRAY_TASK_ID="1") == 0
+    assert site.participant() == "10"
+
+
+def test_script_of_slurm_outside_an_array_asks_for_the_task(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert site.run(site.write() / "array.sh") == 2
+    assert "Say a number from 1 to 3" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_group_script_does_the_level_group(site: Site, scheduler: str) -> None:
     folder = site.write(

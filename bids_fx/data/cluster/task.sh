@@ -24,7 +24,7 @@ fail() {
 
 case $task in
 group) ;;
-'' | *[!0-9]*) fail "which task? Say a number from 1 to @N_TASKS@, or 'group'." 2 ;;
+'' | 0 | *[!0-9]*) fail "which task? Say a number from 1 to @N_TASKS@, or 'group'." 2 ;;
 *)
     participant=$(sed -n "${task}p" "$job/participants.txt")
     [ -n "$participant" ] || fail "there is no task $task: there are @N_TASKS@." 2
