@@ -11,15 +11,16 @@ APPTAINER ?= $(shell command -v apptainer || command -v singularity)
 # What runs the image in the tests: the first that is there of those in their with_runtime.sh.
 KIND ?=
 
-# The first engine that answers: the program docker may be there without its daemon.
-ENGINE ?= $(shell for engine in docker podman; do \
-	"$$engine" info >/dev/null 2>&1 && { echo "$$engine"; break; }; done)
+# The first engine that answers: the program docker may be there without its daemon. By eval, here
+# and below, for the first target that asks, and once.
+ENGINE ?= $(eval ENGINE := $$(shell for engine in docker podman; do \
+	"$$$$engine" info >/dev/null 2>&1 && { echo "$$$$engine"; break; }; done))$(ENGINE)
 
 # The first interpreter that really runs (a pyenv shim may not), is new enough and can make
 # an environment. `make PYTHON=/path/to/python ...` takes another one.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
-	"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
-		>/dev/null 2>&1 && { command -v "$$python"; break; }; done)
+PYTHON ?= $(eval PYTHON := $$(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	"$$$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		>/dev/null 2>&1 && { command -v "$$$$python"; break; }; done))$(PYTHON)
 
 # Stamps: what was installed from which files.
 BASE := $(VENV)/.base
@@ -172,7 +173,7 @@ test-apptainer: $(DEV) viewer ## run the image as clusters do (KIND=charliecloud
 
 test-cluster: $(DEV) ## run jobs on a Slurm of its own, which it installs if need be (as root)
 	tests/cluster/loopback.sh run $(SLURM) \
-		timeout 480 $(BIN)/python -m pytest -m cluster tests/cluster
+		timeout 360 $(BIN)/python -m pytest -m cluster tests/cluster
 
 package: $(PUBLISH) viewer ## build what pip installs, and check it
 	rm -rf $(DIST)

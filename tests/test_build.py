@@ -85,14 +85,16 @@ def dry_make(target: str) -> str:
     return done.stdout
 
 
-def make_image(folder: Path, answering: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+def make_image(
+    folder: Path, answering: tuple[str, ...], target: str = "image"
+) -> subprocess.CompletedProcess[str]:
     """Make the image where both engines are installed, and some of them answer and tell calls."""
     for name in ("docker", "podman"):
         program = folder / name
         answer = f'echo "{name} $*"' if name in answering else "exit 1"
-        program.write_text(f"#!/bin/sh\n{answer}\n")
+        program.write_text(f'#!/bin/sh\necho "{name} $1" >>"{folder}/asked"\n{answer}\n')
         program.chmod(0o755)
-    return run_make("image", "--old-file=viewer", PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return run_make(target, "--old-file=viewer", PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,6 +341,18 @@ def test_make_image_takes_the_first_engine_that_answers(
 ) -> None:
     done = make_image(tmp_path, answering)
     assert f"\n{taken} build --tag bids_fx:local" in done.stdout
+
+
+def test_make_image_asks_once_which_engine_answers(tmp_path: Path) -> None:
+    make_image(tmp_path, ("podman",))
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        *("docker info", "podman info", "podman build")
+    ]
+
+
+def test_no_engine_is_asked_for_what_needs_none(tmp_path: Path) -> None:
+    assert make_image(tmp_path, ("docker",), "help").returncode == 0
+    assert not (tmp_path / "asked").exists()
 
 
 def test_make_image_says_what_to_do_where_no_engine_answers(tmp_path: Path) -> None:
