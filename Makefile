@@ -40,6 +40,7 @@ APART := image or apptainer or cluster
 
 # A release is a tag v and the version. Where its image goes, as registry/owner/name, is
 # DOCKER_REPOSITORY; DOCKER_USER and DOCKER_PASSWORD may push there, TWINE_PASSWORD to PyPI.
+# Nothing is published without the viewer of the maps.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 RELEASE ?= $(CIRCLE_TAG)
 
@@ -53,7 +54,8 @@ DIST := dist
 BENCH_FLAGS ?=
 AGREEMENT_FLAGS ?=
 
-# In which the tests open reports: any of these, or CHROMIUM=/path/to/it.
+# What the tests need; for chromium, any of these or CHROMIUM=/path/to/it.
+TOOLS := chromium npm pandoc
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 # One set of pins serves all Pythons: resolved for the oldest, then checked for each.
@@ -126,18 +128,17 @@ agreement: $(DEV) ## the same models in FitLins (FITLINS=PATH)
 
 # npm fetches what checks the accessibility of pages.
 tools: ## see to Chromium, npm and pandoc, which the tests need
-	@set --; for name in npm pandoc; do \
-		command -v "$$name" >/dev/null || set -- "$$@" "$$name"; done; \
-	found=; for name in $${CHROMIUM:-$(BROWSERS)}; do \
-		! command -v "$$name" >/dev/null || found=yes; done; \
-	test -n "$$found" || set -- chromium "$$@"; \
+	@set --; for tool in $(TOOLS); do \
+		names=$$tool; test "$$tool" != chromium || names=$${CHROMIUM:-$(BROWSERS)}; \
+		found=; for name in $$names; do ! command -v "$$name" >/dev/null || found=yes; done; \
+		test -n "$$found" || set -- "$$@" "$$tool"; done; \
 	test $$# -gt 0 || exit 0; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		apt-get update --quiet && DEBIAN_FRONTEND=noninteractive \
 			apt-get install --quiet --yes --no-install-recommends "$$@"; \
 	else \
-		echo "The tests need $$*, which is not here: install it (Debian: apt install $$*)," >&2; \
-		echo 'or name a browser: make CHROMIUM=/path/to/chromium ...' >&2; exit 1; \
+		echo "$$* is needed, and not here: install it (Debian: apt install $$*)." >&2; \
+		echo 'A browser may be named: make CHROMIUM=/path/to/chromium ...' >&2; exit 1; \
 	fi
 
 install: $(RUNTIME) ## install the program into .venv
@@ -185,7 +186,8 @@ publish-image: ## build a release's image and push it (RELEASE=v1.2.3; see the t
 		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
 	@for name in DOCKER_REPOSITORY DOCKER_USER DOCKER_PASSWORD; do \
 		test -n "$$(printenv "$$name")" || { echo "$$name is not set." >&2; exit 1; }; done
-	$(MAKE) image IMAGE="$$DOCKER_REPOSITORY:$(VERSION)"
+	$(MAKE) image IMAGE="$$DOCKER_REPOSITORY:$(VERSION)" \
+		BUILD_FLAGS='--build-arg BIDS_FX_VIEWER=require $(BUILD_FLAGS)'
 	@printenv DOCKER_PASSWORD | $(ENGINE) login --username "$$DOCKER_USER" --password-stdin \
 		"$${DOCKER_REPOSITORY%%/*}"
 	$(ENGINE) push "$$DOCKER_REPOSITORY:$(VERSION)"
@@ -194,7 +196,8 @@ publish-package: ## build a release's package and upload it (RELEASE=v1.2.3, TWI
 	@test '$(RELEASE)' = 'v$(VERSION)' || { \
 		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
 	@test -n "$$TWINE_PASSWORD" || { echo 'TWINE_PASSWORD is not set.' >&2; exit 1; }
-	$(MAKE) package
+	$(MAKE) tools TOOLS=npm
+	BIDS_FX_VIEWER=require $(MAKE) package
 	TWINE_USERNAME="$${TWINE_USERNAME:-__token__}" \
 		$(BIN)/twine upload --non-interactive $(DIST)/*
 

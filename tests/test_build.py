@@ -233,17 +233,19 @@ def published(target: str, folder: Path, **environment: str) -> list[str]:
     """Publish this version with programs that only tell how they are called; return the calls."""
     calls = folder / "calls"
     (folder / "bin").mkdir()
-    for name in ("bin/python", "bin/twine", "engine"):
+    for name in ("bin/python", "bin/twine", "engine", "npm"):
         program = folder / name
+        told = f"{name} $*${{BIDS_FX_VIEWER:+ (viewer: $BIDS_FX_VIEWER)}}"
         program.write_text(
-            f'#!/bin/sh\necho "{name} $*" >> {calls}\n[ "$1" != login ] || cat >> {calls}\n'
+            f'#!/bin/sh\necho "{told}" >> {calls}\n[ "$1" != login ] || cat >> {calls}\n'
         )
         program.chmod(0o755)
     for name in (".base", ".publish"):
         (folder / name).touch()
     settings = (f"VENV={folder}", f"DIST={folder / 'dist'}", f"ENGINE={folder / 'engine'}")
     release = f"RELEASE=v{PROJECT['version']}"
-    done = run_make(target, release, *settings, **environment)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    done = run_make(target, release, *settings, PATH=path, BIDS_FX_VIEWER="", **environment)
     assert done.returncode == 0, done.stderr
     assert "sesame" not in done.stdout + done.stderr
     return calls.read_text().splitlines()
@@ -259,6 +261,7 @@ def test_image_is_built_and_pushed_under_the_name_of_its_version(tmp_path: Path)
     )
     name = f"registry.example/study/bids_fx:{PROJECT['version']}"
     assert built.startswith(f"engine build --tag {name} --build-arg TAG={name}")
+    assert " --build-arg BIDS_FX_VIEWER=require " in built
     login = "engine login --username someone --password-stdin registry.example"
     assert rest == [login, "sesame", f"engine push {name}"]
 
@@ -266,11 +269,20 @@ def test_image_is_built_and_pushed_under_the_name_of_its_version(tmp_path: Path)
 def test_package_is_built_and_checked_before_it_is_uploaded(tmp_path: Path) -> None:
     calls = published("publish-package", tmp_path, TWINE_PASSWORD="sesame")
     folder = tmp_path / "dist"
-    assert calls[-3:] == [
-        f"bin/python -m hatchling build --directory {folder}",
-        f"bin/twine check --strict {folder}/*",
+    assert calls == [
+        "bin/python hatch_build.py (viewer: require)",
+        f"bin/python -m hatchling build --directory {folder} (viewer: require)",
+        f"bin/twine check --strict {folder}/* (viewer: require)",
         f"bin/twine upload --non-interactive {folder}/*",
     ]
+
+
+def test_package_is_not_published_where_no_npm_can_fetch_the_viewer(tmp_path: Path) -> None:
+    (tmp_path / "sed").symlink_to(str(shutil.which("sed")))
+    release = f"RELEASE=v{PROJECT['version']}"
+    done = run_make("publish-package", release, PATH=str(tmp_path), TWINE_PASSWORD="sesame")
+    assert done.returncode == 2
+    assert "npm is needed, and not here: install it (Debian: apt install npm)." in done.stderr
 
 
 def test_ci_script_calls_what_runs_the_program_everywhere() -> None:
