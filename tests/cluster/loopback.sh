@@ -4,6 +4,7 @@
 #   loopback.sh up FOLDER      starts it; settings, state, logs and process ids are in FOLDER
 #   loopback.sh down FOLDER    ends it, whatever state it is in
 #   loopback.sh run FOLDER COMMAND...   starts it, runs a command with it and ends it
+# FOLDER is made anew; one that holds anything else than a Slurm of ours is refused.
 # Programs find it by SLURM_CONF=FOLDER/slurm.conf; FOLDER/limits says what limits memory.
 set -euo pipefail
 
@@ -40,6 +41,12 @@ process_of() {
 }
 
 is_over() { ! process_of "$1" >/dev/null; }
+
+# May be removed: a folder that is absent, empty, or has what `up` writes first.
+is_ours() {
+    [[ ! -e $folder ]] || { [[ -d $folder && -z $(ls -A "$folder") ]]; } ||
+        [[ -f $folder/slurm.conf && -f $folder/limits ]]
+}
 
 install_programs() {
     local program missing=''
@@ -233,9 +240,9 @@ up() {
     down
     rm -rf "$folder"
     install -d -m 755 "$folder" "$folder/log" "$folder/state" "$folder/spool-d0" "$folder/spool-d1"
-    install_programs
     limits=$(find_limits)
-    write_settings "$limits"
+    write_settings "$limits" # first: they show that the folder is ours
+    install_programs
     start_accounting
     if ! start_nodes "$limits" 20; then
         say "the nodes do not come up with $limits"
@@ -269,6 +276,10 @@ clean_up() {
     say 'Slurm has ended'
 }
 
+if ! is_ours; then
+    say "$folder is not empty, and is no folder of a Slurm of ours: name another one"
+    exit 2
+fi
 trap 'exit 143' TERM
 trap 'exit 130' INT
 if [[ $(id -u) != 0 ]]; then
