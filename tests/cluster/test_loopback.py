@@ -232,7 +232,10 @@ def test_resubmission_finishes_what_can_be(story: Story) -> None:
 def test_resubmission_gives_more_memory_where_it_lacked(story: Story) -> None:
     before, after = story.ended["05"], story.mended["05"]
     assert before["again"] == after["had"]
-    assert after["had"]["mem_mb"] == 2 * before["had"]["mem_mb"] > HOG_MB  # type: ignore[index]
+    first, second = before["had"], after["had"]
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert second["mem_mb"] == 2 * first["mem_mb"] > HOG_MB
 
 
 def test_what_was_done_or_bad_is_not_sent_again(story: Story) -> None:

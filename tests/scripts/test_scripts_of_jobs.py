@@ -48,6 +48,9 @@ JOB = Job(
     request=Request(cpus=2, mem_mb=1500, minutes=75),
     refused={},
 )
+REPORT = ReportSettings()
+#: Seconds after which a script counts as hanging.
+PATIENCE = 30
 
 
 class Site:
@@ -63,14 +66,14 @@ class Site:
         self.program.chmod(0o755)
         monkeypatch.setattr("sys.executable", str(self.program))
 
-    def write(self, job: Job = JOB, **report: object) -> Path:
+    def write(self, job: Job = JOB, report: ReportSettings = REPORT) -> Path:
         """Write a job; return its folder."""
         invocation = Invocation(
             level="participant",
             data=DataSelection(bids_dir=self.root / "in"),
             analysis=AnalysisSettings(),
             execution=ExecutionSettings(out_dir=self.root / "out"),
-            report=ReportSettings(**report),  # type: ignore[arg-type]
+            report=report,
         )
         folder = make_folder(invocation.execution.out_dir)
         write_job(folder, job, invocation)
@@ -84,7 +87,9 @@ class Site:
         """Run a script with some variables and no others; return its exit code."""
         self.record.unlink(missing_ok=True)
         command = ["sh", str(script), *arguments]
-        return subprocess.run(command, env=self.environment(values), check=False).returncode
+        environment = self.environment(values)
+        done = subprocess.run(command, env=environment, check=False, timeout=PATIENCE)
+        return done.returncode
 
     def arguments(self) -> list[str]:
         return self.record.read_text().splitlines()
@@ -212,9 +217,9 @@ def test_script_of_slurm_outside_an_array_asks_for_the_task(
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_group_script_does_the_level_group(site: Site, scheduler: str) -> None:
+    limit = QualityLimit(measure="fd_mean", sign=">", value=0.5)
     folder = site.write(
-        replace(JOB, scheduler=scheduler),
-        quality_limits=(QualityLimit(measure="fd_mean", sign=">", value=0.5),),
+        replace(JOB, scheduler=scheduler), replace(REPORT, quality_limits=(limit,))
     )
     assert site.run(folder / "group.sh") == 0
     words = site.arguments()
@@ -238,7 +243,8 @@ def test_exit_code_of_the_program_passes_through_and_is_kept(site: Site, code: i
     assert site.run(folder / "task.sh", "2", CODE=str(code)) == code
     kept = json.loads((folder / "ended" / "2.json").read_text())
     assert kept["code"] == code
-    assert kept["seconds"] in (0, 1, 2, 3)
+    assert type(kept["seconds"]) is int
+    assert 0 <= kept["seconds"] <= PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -298,14 +304,14 @@ def test_sigterm_reaches_the_program_and_scratch_is_removed(site: Site) -> None:
     task = subprocess.Popen(
         ["sh", str(folder / "task.sh"), "1"], env=site.environment({"HANG": "yes"})
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (site.root / "record.up").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert len(list(site.tmp.iterdir())) == 1
     task.send_signal(signal.SIGTERM)
     # the program's own code: the script waits until it has ended
-    assert task.wait(timeout=30) == 5
+    assert task.wait(timeout=PATIENCE) == 5
     assert list(site.tmp.iterdir()) == []
     assert json.loads((folder / "ended" / "1.json").read_text())["code"] == 5
 
