@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bigdata import SPACE, TASK, BigDataset, DataSpec, make_big_dataset
-from processes import Measurement, Program, measure
+from processes import Measurement, Program, alternate, measure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -35,12 +35,22 @@ class Bench:
         Processors that all programs may use.
     fitlins : Path or None
         The peer's executable; None where it was not given.
+    always_watched : bool
+        Whether no call is left alone, so that each program is called once less.
     """
 
     folder: Path
     repeats: int
     n_procs: int
     fitlins: Path | None = None
+    always_watched: bool = False
+
+    def alternate(
+        self, programs: Mapping[str, Program], *, always_watched: bool = False
+    ) -> dict[str, list[Measurement]]:
+        """Call programs in turn (`processes.alternate`)."""
+        watched = self.always_watched or always_watched
+        return alternate(programs, self.repeats, always_watched=watched)
 
     def dataset(self, spec: DataSpec) -> BigDataset:
         """Return a dataset, made if need be and read once."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bigdata import DataSpec
 from calls import CONTRASTS, FWHM_MM, Bench, contrast_options
-from processes import Measurement, alternate, median
+from processes import Measurement, median
 
 Value = Callable[[Measurement], float]
 
@@ -69,13 +69,12 @@ def one_run(bench: Bench, spec: DataSpec) -> Iterator[Table]:
     dataset = bench.dataset(spec)
     only = replace(dataset, spec=replace(spec, n_runs=1))
     options = contrast_options()
-    found = alternate(
+    found = bench.alternate(
         {
             "ours": bench.fit("one", dataset, "--run-id", "1", *options),
             "peer": bench.nilearn("one-nilearn", only, CONTRASTS),
             "floor": bench.floor(dataset),
-        },
-        bench.repeats,
+        }
     )
     rows = compared(
         found,
@@ -104,12 +103,11 @@ def two_runs(bench: Bench, spec: DataSpec) -> Iterator[Table]:
     dataset = bench.dataset(spec)
     designs = ("--design-dir", str(dataset.designs.resolve()))
     options = (*designs, *contrast_options(CONTRASTS[:1]))
-    found = alternate(
+    found = bench.alternate(
         {
             "ours": bench.fit("two", dataset, *options, combine=True),
             "peer": bench.nilearn("two-nilearn", dataset, CONTRASTS[:1], designs=True),
-        },
-        bench.repeats,
+        }
     )
     rows = compared(
         found,
@@ -138,7 +136,7 @@ def whole_app(bench: Bench, spec: DataSpec) -> Iterator[Table]:
     peer = bench.peer_app("app-fitlins", dataset)
     if peer is not None:
         programs["peer"] = peer
-    found = alternate(programs, bench.repeats)
+    found = bench.alternate(programs)
     measures = [replace(SECONDS, wanted="ratio >= 10"), CPU, PEAK]
     given = "" if peer else " FitLins was not given (`--fitlins PATH`)."
     yield Table(

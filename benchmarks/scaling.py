@@ -10,7 +10,7 @@ from pathlib import Path
 from bigdata import BigDataset, DataSpec, isotropic
 from calls import CONTRASTS, FWHM_MM, ROOT, Bench, contrast_options, small_call
 from comparisons import Table, described, grid, work
-from processes import Measurement, Program, alternate, median
+from processes import Measurement, Program, median
 
 ONEBACK = ROOT / "tests" / "data" / "oneback"
 ONEBACK_CONDITIONS = ("body", "face", "house", "object", "scene", "scramble")
@@ -48,7 +48,7 @@ def small_work(bench: Bench, toy: DataSpec | None) -> Iterator[Table]:
         # in the folder that the call before it left
         "demo again": lambda *, watched: demo(bench.folder / "work" / "demo", watched=watched),
     }
-    found = alternate(programs, bench.repeats)
+    found = bench.alternate(programs)
     yield Table(
         title="D. Small work",
         note=f"`demo` is the call of `make demo`, on {bench.n_procs} processors; again, it finds "
@@ -76,7 +76,7 @@ def more_runs(bench: Bench, spec: DataSpec, counts: Sequence[int]) -> Iterator[T
         str(count): bench.app(f"runs-{count}", _with_runs(bench, spec, count), *options)
         for count in counts
     }
-    found = alternate(programs, bench.repeats)
+    found = bench.alternate(programs)
     rows = [("runs", "s", "processor s", "peak MB", "s per run", "s per further run")]
     before = 0, 0.0
     for count, some in zip(counts, found.values(), strict=True):
@@ -119,7 +119,7 @@ def _fits(bench: Bench, specs: dict[str, DataSpec], *, title: str, head: str, fi
     programs = {
         name: bench.fit(spec.name, bench.dataset(spec), *options) for name, spec in specs.items()
     }
-    found = alternate(programs, bench.repeats)
+    found = bench.alternate(programs)
     rows = [(head, "s, imports aside", "processor s", "peak MB", "ns per voxel and scan")]
     for name, some in found.items():
         seconds = median(some, work)
@@ -143,7 +143,7 @@ def more_processes(bench: Bench, spec: DataSpec) -> Iterator[Table]:
         )
         for count in counts
     }
-    found = alternate(programs, bench.repeats)
+    found = bench.alternate(programs)
     rows: list[tuple[str, ...]] = [
         (
             *("--nprocs", "s", "processor s", "peak MB", "ratio"),
@@ -183,7 +183,7 @@ def memory_limits(bench: Bench, spec: DataSpec, limits_mb: Sequence[int]) -> Ite
         )
         for limit in limits_mb
     }
-    found = alternate(programs, bench.repeats, always_watched=True)
+    found = bench.alternate(programs, always_watched=True)
     yield Table(
         title="F. A limit of memory",
         note=f"The whole program with `--mem-mb`, {bench.n_procs} processes, three contrasts, "
