@@ -16,12 +16,14 @@ def open_closed_streams() -> None:
     """Open the standard streams that the caller has closed, to nowhere.
 
     Else the next files that are opened would get their numbers, and what is printed with them.
+    Processes that are started have them too: with standard error closed they would end at once.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            # The lowest number that is free.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w", closefd=False))

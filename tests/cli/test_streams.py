@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_outputs import finish
+from tests.synthetic import DatasetSpec, make_dataset
 
 PROGRAM = (sys.executable, "-m", "bids_fx")
 
@@ -54,6 +55,18 @@ def test_work_is_done_though_streams_are_closed(call, closed, tmp_path):
     expected = "" if ">&- " in f"{closed} " and not closed.startswith("2") else "index.html\n"
     assert done.stdout.endswith(expected)
     assert bool(done.stdout) == bool(expected)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_processes_that_are_started_work_though_streams_are_closed(closed, tmp_path):
+    spec = DatasetSpec(shape=(4, 4, 4), n_volumes=40, runs=("1",))
+    bids = make_dataset(tmp_path / "bids", spec).bids_dir
+    words = ["participant", "--nprocs", "2", "--contrast", "face", "--skip-bids-validation"]
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", *PROGRAM, str(bids), str(tmp_path / "out")]
+    done = subprocess.run([*shell, *words], check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert (tmp_path / "out" / "sub-01.html").is_file()
 
 
 def test_problems_never_come_on_standard_output(tmp_path):
