@@ -316,6 +316,22 @@ def test_sigterm_reaches_the_program_and_scratch_is_removed(site: Site) -> None:
     assert json.loads((folder / "ended" / "1.json").read_text())["code"] == 5
 
 
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
+def test_signal_while_the_work_dir_is_made_leaves_none(site: Site, name: str) -> None:
+    folder = site.write()
+    bin_dir = site.root / "bin"
+    bin_dir.mkdir()
+    script = f'{shutil.which("mktemp")} "$@" && kill -{name} "$SCRIPT"'
+    (bin_dir / "mktemp").write_text(f"#!/bin/sh\n{script}\n")
+    (bin_dir / "mktemp").chmod(0o755)
+    command = ["sh", "-c", 'SCRIPT=$$ exec sh "$@"', "sh", str(folder / "task.sh"), "1"]
+    given = {"PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=site.environment(given), check=False)
+    assert done.returncode == 143
+    assert list(site.tmp.iterdir()) == []
+    assert not site.record.exists()
+
+
 def test_record_of_an_earlier_end_is_gone_while_a_task_runs(site: Site) -> None:
     folder = site.write()
     site.program.write_text(f'#!/bin/sh\nls "{folder}/ended" >"$RECORD"\n')

@@ -44,9 +44,11 @@ else
         fi
     done
 fi
-work=$(mktemp -d "$scratch/bids_fx-XXXXXX") || fail "no folder can be made in '$scratch'." 73
-trap 'rm -rf -- "$work"' EXIT
+# Set before the folder is made: a signal meanwhile is handled once its name is known.
+work=
+trap '[ -z "$work" ] || rm -rf -- "$work"' EXIT
 trap 'exit 143' HUP INT TERM
+work=$(mktemp -d "$scratch/bids_fx-XXXXXX") || fail "no folder can be made in '$scratch'." 73
 
 ended=$job/ended/$task.json
 mkdir -p -- "$job/ended"
