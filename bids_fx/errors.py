@@ -64,6 +64,11 @@ class Problem:
         return f"{self.where}: {self.found}; {self.remedy}."
 
 
+def usage_problem(where: str, found: str, remedy: str) -> Problem:
+    """Return a problem with the command line, or with a file of options."""
+    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something that was decided or left out, and that a reader of the report must know.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bids_fx.cli.table import IMMEDIATE, LEVELS, options_by_name
-from bids_fx.errors import ExitCode, Problem
+from bids_fx.errors import ExitCode, Problem, usage_problem
 from bids_fx.suggest import did_you_mean
 
 #: What every message about the positional arguments ends with.
@@ -94,7 +94,7 @@ def split_extras(extras: Sequence[str]) -> tuple[list[str], list[Problem]]:
         name = "--" + extra.partition("=")[0].lstrip("-").replace("_", "-")
         question = did_you_mean(name, names)
         found = "there is no such option" + (f" ({question})" if question else "")
-        problems.append(_usage(extra, found, "see bids_fx --help"))
+        problems.append(usage_problem(extra, found, "see bids_fx --help"))
     return [extra for extra in extras if extra not in unknown], problems
 
 
@@ -118,14 +118,16 @@ def check_positionals(
         missing = ", ".join(names[len(positionals) :])
         taker, values = _greedy(arguments.options, len(names) - len(positionals))
         if taker is None:
-            problems.append(_usage("the command line", f"{missing} missing", ORDER))
+            problems.append(usage_problem("the command line", f"{missing} missing", ORDER))
         else:
             found = f"{missing} missing, and it took {', '.join(values)} as its values"
-            problems.append(_usage(taker, found, ORDER))
+            problems.append(usage_problem(taker, found, ORDER))
         return problems
     if len(positionals) > len(names) and is_certain:
         more = " ".join(positionals[len(names) :])
-        problems.append(_usage(more, "stands behind BIDS_DIR OUTPUT_DIR LEVEL", "leave it out"))
+        problems.append(
+            usage_problem(more, "stands behind BIDS_DIR OUTPUT_DIR LEVEL", "leave it out")
+        )
     if is_certain:
         problems += _check_level(positionals)
     return problems
@@ -159,8 +161,3 @@ def _greedy(options: Sequence[str], n_missing: int) -> tuple[str | None, Sequenc
         if is_list and values and (len(values) > n_missing or values[-1] in LEVELS):
             return token, values
     return None, ()
-
-
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    """Return a problem with the command line."""
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bids_fx.cli.table import OPTIONS
-from bids_fx.errors import ExitCode, Problem
+from bids_fx.errors import Problem, usage_problem
 from bids_fx.settings import Invocation
 
 _DESIGN = (
@@ -72,7 +72,9 @@ def out_of_place(level: str, given: Mapping[str, str]) -> list[Problem]:
     foreign = {option.name for option in OPTIONS if not option.at_group}
     found = "it means nothing at the level 'group', which gathers what OUTPUT_DIR holds"
     return [
-        _usage(where, found, "leave it out") for name, where in given.items() if name in foreign
+        usage_problem(where, found, "leave it out")
+        for name, where in given.items()
+        if name in foreign
     ]
 
 
@@ -85,20 +87,24 @@ def contradictions(given: Mapping[str, object]) -> list[Problem]:
         The options that the user gave, by their main names, and their values.
     """
     problems = [
-        _usage(f"{one} and {other}", f"they contradict each other: {reason}", "leave one out")
+        usage_problem(
+            f"{one} and {other}", f"they contradict each other: {reason}", "leave one out"
+        )
         for one, others, reason in CONTRADICTIONS
         for other in others
         if one in given and other in given
     ]
     if "--high-pass" in given and given.get("--drift-model", "cosine") != "cosine":
         found = f"the drift model '{given['--drift-model']}' has no cut-off"
-        problems.append(_usage("--high-pass and --drift-model", found, "leave one out"))
+        problems.append(usage_problem("--high-pass and --drift-model", found, "leave one out"))
     if "--drop-missing" in given and given.get("--missing", "drop") != "drop":
         found = "they contradict each other"
-        problems.append(_usage("--drop-missing and --missing error", found, "leave one out"))
+        problems.append(
+            usage_problem("--drop-missing and --missing error", found, "leave one out")
+        )
     if isinstance(given.get("--model"), Path):
         problems += [
-            _usage(
+            usage_problem(
                 f"--model and {other}", f"they contradict each other: {reason}", "leave one out"
             )
             for other, reason in _WITH_MODEL.items()
@@ -106,7 +112,7 @@ def contradictions(given: Mapping[str, object]) -> list[Problem]:
         ]
     if "--run-dof" in given and "--run-maps" not in given:
         found = "degrees of freedom are only taken for maps made beforehand"
-        problems.append(_usage("--run-dof", found, "give --run-maps too, or leave it out"))
+        problems.append(usage_problem("--run-dof", found, "give --run-maps too, or leave it out"))
     return problems
 
 
@@ -125,7 +131,7 @@ def overlaps(invocation: Invocation) -> list[Problem]:
     tables = {name: _resolved(path) for name, path in given.items() if path is not None}
     problems = _clashes("OUTPUT_DIR", out, bids, inputs)
     problems += [
-        _usage("OUTPUT_DIR", f"it lies in {name}", _ELSEWHERE)
+        usage_problem("OUTPUT_DIR", f"it lies in {name}", _ELSEWHERE)
         for name, path in tables.items()
         if is_within(out, path)
     ]
@@ -151,9 +157,9 @@ def _clashes(where: str, path: Path, bids: Path, inputs: Mapping[str, Path]) -> 
     is_beside = is_within(path, derivatives) and not is_within(derivatives, path)
     if is_within(path, bids) and not is_beside:
         found = "it lies in BIDS_DIR, but not in a folder of its derivatives/"
-        problems.append(_usage(where, found, _ELSEWHERE))
+        problems.append(usage_problem(where, found, _ELSEWHERE))
     return problems + [
-        _usage(where, f"it lies in {name}", _ELSEWHERE)
+        usage_problem(where, f"it lies in {name}", _ELSEWHERE)
         for name, other in inputs.items()
         if is_within(path, other) and not is_within(other, path)
     ]
@@ -162,7 +168,9 @@ def _clashes(where: str, path: Path, bids: Path, inputs: Mapping[str, Path]) -> 
 def _holding(where: str, path: Path, inputs: Mapping[str, Path]) -> list[Problem]:
     """Return the inputs that a folder is or holds."""
     return [
-        _usage(where, f"it {'is' if is_within(path, other) else 'holds'} {name}", _ELSEWHERE)
+        usage_problem(
+            where, f"it {'is' if is_within(path, other) else 'holds'} {name}", _ELSEWHERE
+        )
         for name, other in inputs.items()
         if is_within(other, path)
     ]
@@ -195,8 +203,3 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):
         return path.absolute()
-
-
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    """Return a problem with the command line."""
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

@@ -7,17 +7,17 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bids_fx import __version__
-from bids_fx.cli.cluster_options import CLUSTER_OPTIONS, split
-from bids_fx.cli.options import Option
-from bids_fx.cli.parser import MAX_WIDTH
-from bids_fx.cli.streams import open_closed_streams, show_result
+from bids_fx.cli.interruption import Interruption
+from bids_fx.cli.program import run_program
+from bids_fx.cli.streams import show_result
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.logs import log_problems
 
-SCHEDULERS = ("slurm", "pbs", "sge", "lsf")
+if TYPE_CHECKING:
+    from bids_fx.cli.options import Option
+
 #: What is known of a job that is there already: these run as a file of their own, too.
 WATCHING = ("submit", "status", "resubmit")
 PROGRAM = "bids_fx-cluster"
@@ -55,28 +55,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
-    open_closed_streams()
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _run(arguments)
-    except BIDSFXError as error:
-        log_problems(PROGRAM, error.problems)
-        return int(error.exit_code)
+    return run_program(PROGRAM, _work, argv)
 
 
-def _run(arguments: list[str]) -> int:
+def _work(words: list[str], _: Interruption) -> int:
     """Do what the command says; return the exit code."""
-    command, *rest = arguments or [""]
+    from bids_fx.cluster.templates import SCHEDULERS
+
+    command, *rest = words or [""]
     if command in WATCHING:
         from bids_fx.cluster import jobs
 
-        return jobs.main(arguments)
+        return jobs.main(words)
     if command.startswith("-") or {"-h", "--help"} & set(rest):
         _parser().parse_args(["--version" if command == "--version" else "--help"])
     if command in SCHEDULERS:
         from bids_fx.cli.cluster_job import prepare
+        from bids_fx.cli.cluster_options import split
+        from bids_fx.cli.parser import told_as_asked
 
-        return int(prepare(command, split(rest)))
+        with told_as_asked(rest):
+            return prepare(command, split(rest))
     if command == "templates":
         return _write_templates(rest)
     raise BIDSFXError.single(
@@ -103,6 +102,9 @@ def _write_templates(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Return a parser of the options, for its help."""
+    from bids_fx.cli.cluster_options import CLUSTER_OPTIONS
+    from bids_fx.cli.parser import MAX_WIDTH
+
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     parser = argparse.ArgumentParser(
         prog=PROGRAM,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from bids_fx.cli.cluster_options import Split
 from bids_fx.cli.parser import parse
-from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Problem, usage_problem
 
 if TYPE_CHECKING:
     from bids_fx.settings import Invocation
@@ -74,37 +74,35 @@ def parsed(scheduler: str, given: Split) -> Invocation:
         raise BIDSFXError((*given.problems, *error.problems)) from None
     problems = [*given.problems, *_foreign(invocation)]
     if "--cpus" in given.values and invocation.execution.n_procs is not None:
-        problems.append(_usage("--cpus and --nprocs", "they say the same", "leave one out"))
+        problems.append(usage_problem("--cpus and --nprocs", "they say the same", "leave one out"))
     if "--submit" in given.values and scheduler != "slurm":
         found = "only jobs of Slurm are submitted from here"
         problems.append(
-            _usage("--submit", found, "leave it out, and use the command that is shown")
+            usage_problem("--submit", found, "leave it out, and use the command that is shown")
         )
     if problems:
         raise BIDSFXError(problems)
     return invocation
 
 
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)
-
-
 def _foreign(invocation: Invocation) -> list[Problem]:
     """Return the options of the program that mean nothing for a job."""
     problems = [
-        _usage(name, f"it means nothing for a job: {reason}", remedy)
+        usage_problem(name, f"it means nothing for a job: {reason}", remedy)
         for field, (name, reason, remedy) in FOREIGN.items()
         if getattr(invocation.execution, field) not in (None, False)
     ]
     if not str(invocation.execution.out_dir).isprintable():
         found = "its name holds characters that schedulers cannot read in a script"
-        problems.append(_usage("OUTPUT_DIR", found, "choose another name"))
+        problems.append(usage_problem("OUTPUT_DIR", found, "choose another name"))
     if invocation.level != "participant":
         found = "the job does the level 'participant', and 'group' after it"
-        problems.append(_usage("LEVEL", found, "leave it out"))
+        problems.append(usage_problem("LEVEL", found, "leave it out"))
     if invocation.data.model == "auto":
         reason, remedy = FOREIGN["write_model"][1:]
-        problems.append(_usage("--model auto", f"it means nothing for a job: {reason}", remedy))
+        problems.append(
+            usage_problem("--model auto", f"it means nothing for a job: {reason}", remedy)
+        )
     return problems
 
 

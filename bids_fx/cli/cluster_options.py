@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bids_fx.cli.options import Option
 from bids_fx.cli.values import some_text, to_path
-from bids_fx.errors import ExitCode, Problem
+from bids_fx.errors import Problem, usage_problem
 from bids_fx.values import BadValueError, integer
 
 JOB = "the job"
@@ -164,23 +164,22 @@ def split(argv: Sequence[str]) -> Split:
             continue
         name = option.name
         if option.kind == "flag":
-            problems += [_usage(name, "it takes no value", f"write {name} alone")] if sign else []
+            problems += (
+                [usage_problem(name, "it takes no value", f"write {name} alone")] if sign else []
+            )
             values[name] = True
         elif not sign and not tokens:
-            problems.append(_usage(name, "its value is missing", f"write {name} {option.metavar}"))
+            problems.append(
+                usage_problem(name, "its value is missing", f"write {name} {option.metavar}")
+            )
         else:
             try:
                 value = option.convert(text if sign else tokens.pop(0))
             except BadValueError as error:
-                problems.append(_usage(name, error.found, error.remedy))
+                problems.append(usage_problem(name, error.found, error.remedy))
                 continue
             if option.kind == "each":
                 repeated.setdefault(name, []).append(value)
             else:
                 values[name] = value
     return Split(values=values | repeated, rest=rest, problems=problems)
-
-
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    """Return a problem with an option."""
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_fx import __version__
-from bids_fx.cli.streams import open_closed_streams, show_text
-from bids_fx.cli.values import to_path
-from bids_fx.errors import BIDSFXError, Problem
-from bids_fx.logs import log_problems
-from bids_fx.values import BadValueError
+from bids_fx.cli.interruption import Interruption
+from bids_fx.cli.program import run_program
+from bids_fx.cli.streams import show_text
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
 DESCRIPTION = """\
 Say in plain words what BIDS Stats Models do: which runs, which regressors, what each contrast is,
@@ -34,9 +33,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `bids_fx.errors.ExitCode`.
     """
-    open_closed_streams()
+    return run_program("bids_fx-model", _work, argv)
+
+
+def _work(words: list[str], _: Interruption) -> ExitCode:
+    """Say what was asked for.
+
+    Raises
+    ------
+    BIDSFXError
+        With all that is wrong with the files, when the others have been told.
+    """
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     if arguments.upgrade and len(arguments.files) > 1:
         parser.error("--upgrade takes one FILE")
     texts: list[str] = []
@@ -46,10 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         texts += [text] if text is not None else []
         problems += found
     show_text("\n".join(texts))
-    if not problems:
-        return 0
-    log_problems("bids_fx-model", problems)
-    return int(BIDSFXError(problems).exit_code)
+    if problems:
+        raise BIDSFXError(problems)
+    return ExitCode.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _path(text: str) -> Path:
+    from bids_fx.cli.values import to_path
+    from bids_fx.values import BadValueError
+
     try:
         return to_path(text)
     except BadValueError as error:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bids_fx.cli.options import Option
 from bids_fx.cli.table import OPTIONS
-from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.errors import ExitCode, Notice, Problem, usage_problem
 from bids_fx.suggest import did_you_mean
 
 #: What the filter file says of other inputs of preprocessing, in fMRIPrep and its relatives.
@@ -53,14 +53,16 @@ def read_presets(path: Path) -> tuple[dict[str, object], list[Problem]]:
         if option is None:
             question = did_you_mean(key.replace("_", "-"), known)
             found = "there is no such option" + (f" ({question})" if question else "")
-            problems.append(_usage(where, found, "use the long names of options"))
+            problems.append(usage_problem(where, found, "use the long names of options"))
         elif option.name in presets:
-            problems.append(_usage(where, f"it repeats '{option.key}'", "keep one of them"))
+            problems.append(usage_problem(where, f"it repeats '{option.key}'", "keep one of them"))
         else:
             try:
                 presets[option.name] = _as_given(option, value)
             except TypeError as error:
-                problems.append(_usage(where, f"{value!r} is not possible", f"give {error}"))
+                problems.append(
+                    usage_problem(where, f"{value!r} is not possible", f"give {error}")
+                )
     # A flag that is false is a flag that was not given.
     return {name: value for name, value in presets.items() if value is not False}, problems
 
@@ -116,12 +118,12 @@ def read_filters(path: Path) -> tuple[dict[str, object], list[Notice], list[Prob
         return {}, [], problems
     if not isinstance(content, dict) or not isinstance(content.get("bold", {}), dict):
         found = "it holds no entities by kinds of images"
-        return {}, [], [_usage(where, found, 'write {"bold": {"task": "rest"}}')]
+        return {}, [], [usage_problem(where, found, 'write {"bold": {"task": "rest"}}')]
     for key in content:
         if key not in ("bold", *OTHER_FILTERS):
             question = did_you_mean(key, ("bold", *OTHER_FILTERS))
             found = f"there is no kind of images '{key}'" + (f" ({question})" if question else "")
-            problems.append(_usage(where, found, "only the filters of 'bold' are used"))
+            problems.append(usage_problem(where, found, "only the filters of 'bold' are used"))
     bold = content.get("bold", {})
     if bold:
         from bids_fx.dataset.selection import check_filters
@@ -130,7 +132,9 @@ def read_filters(path: Path) -> tuple[dict[str, object], list[Notice], list[Prob
     for key, value in bold.items() if not problems else ():
         if not all(_is_label(item) for item in (value if isinstance(value, list) else [value])):
             found = f"'{key}' is {json.dumps(value)}"
-            problems.append(_usage(where, found, 'give a label, a list of labels, null or "*"'))
+            problems.append(
+                usage_problem(where, found, 'give a label, a list of labels, null or "*"')
+            )
     passed = [key for key in content if key in OTHER_FILTERS]
     notices = []
     if passed:
@@ -157,10 +161,5 @@ def _load(path: Path, form: str, loads: Callable[[str], object]) -> tuple[object
         )
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        problem = _usage(str(path), f"it is no {form} ({reason})", "mend the file")
+        problem = usage_problem(str(path), f"it is no {form} ({reason})", "mend the file")
     return None, [problem]
-
-
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    """Return a problem with an option."""
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,7 +19,8 @@ from bids_fx.cli.options import Option
 from bids_fx.cli.streams import show_text
 from bids_fx.cli.table import IMMEDIATE, OPTIONS, POSITIONALS
 from bids_fx.cli.values import to_path
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.errors import BIDSFXError, Notice, Problem, usage_problem
+from bids_fx.logs import is_json, start_logging
 from bids_fx.report_settings import ReportSettings
 from bids_fx.settings import (
     AnalysisSettings,
@@ -86,11 +88,20 @@ def parse(argv: Sequence[str]) -> Invocation:
     return invocation
 
 
-def asks_for_json(argv: Sequence[str]) -> bool:
-    """Tell whether a command line with faults asks for the log in JSON, by a config file too."""
+@contextmanager
+def told_as_asked(argv: Sequence[str]) -> Iterator[None]:
+    """Have what is wrong with a command line told in JSON if a config file of it asks for that."""
+    try:
+        yield
+    except BIDSFXError:
+        if not is_json() and _asks_for_json(argv):
+            start_logging(0, as_json=True)
+        raise
+
+
+def _asks_for_json(argv: Sequence[str]) -> bool:
+    """Tell whether the config file of a command line with faults asks for the log in JSON."""
     options = [word for word in rewrite(argv).options if word not in IMMEDIATE]
-    if "--log-json" in options:
-        return True
     try:
         given, _ = _parser(with_positionals=False).parse_known_args(options)
         return "--log-json" in _with_presets(vars(given))[0]
@@ -108,7 +119,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         where, _, found = message.removeprefix("argument ").rpartition(": ")
-        raise BIDSFXError([_usage(where or "the command line", found, "see bids_fx --help")])
+        raise BIDSFXError(
+            [usage_problem(where or "the command line", found, "see bids_fx --help")]
+        )
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -219,7 +232,7 @@ def _with_presets(
     try:
         path = to_path(str(given["--config-file"]))
     except BadValueError as error:
-        problem = _usage("--config-file", error.found, error.remedy)
+        problem = usage_problem("--config-file", error.found, error.remedy)
         return given, {name: name for name in given}, [problem]
     presets, problems = read_presets(path)
     places = {name: f"{path.name}: {name.lstrip('-')}" for name in presets}
@@ -241,7 +254,7 @@ def _convert(
         else:
             texts = [str(item) for item in (raw if isinstance(raw, list) else [raw])]
             converted, faults = _converted(option, texts)
-            problems += [_usage(where, fault.found, fault.remedy) for fault in faults]
+            problems += [usage_problem(where, fault.found, fault.remedy) for fault in faults]
             if not faults:
                 values[option.name] = converted
     return values, problems
@@ -280,7 +293,7 @@ def _folders(positionals: Sequence[str]) -> tuple[list[Path], list[Problem]]:
         try:
             folders.append(to_path(text))
         except BadValueError as error:
-            problems.append(_usage(name, error.found, error.remedy))
+            problems.append(usage_problem(name, error.found, error.remedy))
     return folders, problems
 
 
@@ -320,8 +333,3 @@ def _build(
 def _make(record: Callable[..., T], values: Mapping[str, object]) -> T:
     """Return a record of values whose types the options' conversions warrant."""
     return record(**values)
-
-
-def _usage(where: str, found: str, remedy: str) -> Problem:
-    """Return a problem with the command line."""
-    return Problem(where=where, found=found, remedy=remedy, code=ExitCode.USAGE)

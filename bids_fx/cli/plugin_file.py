@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Problem, usage_problem
 from bids_fx.suggest import did_you_mean, listed
 from bids_fx.workflows.plugins import ARGUMENTS, SCHEDULERS, SETTLED, PluginChoice
 
@@ -64,16 +64,22 @@ def read_plugin(path: Path) -> PluginChoice:
             str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
         ) from error
     if not isinstance(values, dict) or not isinstance(values.get("plugin"), str):
-        raise BIDSFXError([_usage(path, "names no nipype plugin", "write 'plugin: NAME'")])
+        raise BIDSFXError(
+            [usage_problem(str(path), "names no nipype plugin", "write 'plugin: NAME'")]
+        )
     name, given = values["plugin"], values.get("plugin_args") or {}
     problems = [
-        _usage(f"{path}: {key}", "is not known", "leave it out, or move it to 'plugin_args:'")
+        usage_problem(
+            f"{path}: {key}", "is not known", "leave it out, or move it to 'plugin_args:'"
+        )
         for key in values
         if key not in ("plugin", "plugin_args")
     ]
     problems += _name_problems(path, name)
     if not isinstance(given, dict):
-        problems.append(_usage(f"{path}: plugin_args", "is no table", "write 'NAME: VALUE' lines"))
+        problems.append(
+            usage_problem(f"{path}: plugin_args", "is no table", "write 'NAME: VALUE' lines")
+        )
     elif name in ARGUMENTS:
         problems += _argument_problems(path, name, given)
     if problems:
@@ -91,14 +97,16 @@ def _name_problems(path: Path, name: str) -> Iterator[Problem]:
     where = f"{path}: plugin"
     if name in REFUSED:
         why, remedy = REFUSED[name]
-        yield _usage(where, f"'{name}' cannot be used: {why}", remedy)
+        yield usage_problem(where, f"'{name}' cannot be used: {why}", remedy)
     elif name not in ARGUMENTS:
         hint = did_you_mean(name, ARGUMENTS)
         known = listed(list(ARGUMENTS))
-        yield _usage(where, f"nipype has no plugin '{name}'", hint or f"write one of {known}")
+        yield usage_problem(
+            where, f"nipype has no plugin '{name}'", hint or f"write one of {known}"
+        )
     elif name in SCHEDULERS and shutil.which(SCHEDULERS[name].submit) is None:
         program = SCHEDULERS[name].submit
-        yield _usage(
+        yield usage_problem(
             where,
             f"'{name}' starts jobs by {program}, which is not here",
             f"run where {program} is, {_INSTEAD}: containers have no schedulers",
@@ -114,9 +122,9 @@ def _argument_problems(path: Path, name: str, given: Mapping[Any, Any]) -> Itera
         if key not in known:
             if not (may_be_moot and key in SETTLED):
                 hint = did_you_mean(str(key), known) or f"{name} has {listed(list(known))}"
-                yield _usage(where, f"is no argument of {name}", hint)
+                yield usage_problem(where, f"is no argument of {name}", hint)
         elif problem := _value_problem(value, known[key]):
-            yield _usage(where, f"is '{value}'", f"write {problem}")
+            yield usage_problem(where, f"is '{value}'", f"write {problem}")
         elif key == "template":
             yield from _template_problems(where, value)
         elif isinstance(value, str) and key.endswith("_args"):
@@ -149,9 +157,4 @@ def _quoting_problems(where: str, value: str) -> Iterator[Problem]:
     try:
         shlex.split(value)
     except ValueError as error:
-        yield _usage(where, f"{value!r} cannot be read ({error})", "close what is quoted")
-
-
-def _usage(where: object, found: str, remedy: str) -> Problem:
-    """Return a problem of the plugin file."""
-    return Problem(where=str(where), found=found, remedy=remedy, code=ExitCode.USAGE)
+        yield usage_problem(where, f"{value!r} cannot be read ({error})", "close what is quoted")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +10,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.parser import asks_for_json, parse
+from bids_fx.cli.parser import parse, told_as_asked
 from bids_fx.cli.planning import Planner
+from bids_fx.cli.program import run_program
 from bids_fx.cli.resources import keep_libraries_single
-from bids_fx.cli.streams import open_closed_streams, show_result, show_text
+from bids_fx.cli.streams import show_result, show_text
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.logs import fields, is_json, log_end, log_problems, start_logging
+from bids_fx.logs import fields, log_problems, start_logging
 
 if TYPE_CHECKING:
     from bids_fx.records import Plan
@@ -41,23 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code, see `ExitCode`.
     """
-    open_closed_streams()
+    return run_program("bids_fx", call, argv)
+
+
+def call(words: list[str], interruption: Interruption) -> ExitCode:
+    """Do what the command line says, as `run` does."""
     keep_libraries_single()
-    interruption = Interruption()
-    interruption.install()
-    words = sys.argv[1:] if argv is None else argv
-    try:
-        code = int(run(parse(words), interruption))
-    except BIDSFXError as error:
-        if not is_json() and asks_for_json(words):
-            start_logging(0, as_json=True)
-        log_problems("bids_fx", error.problems)
-        code = int(error.exit_code)
-    except SystemExit as ended:
-        log_end(int(ended.code or 0))
-        raise
-    log_end(code)
-    return code
+    with told_as_asked(words):
+        invocation = parse(words)
+    return run(invocation, interruption)
 
 
 def run(invocation: Invocation, interruption: Interruption) -> ExitCode:

@@ -189,6 +189,34 @@ def test_all_that_is_wrong_with_the_command_line_is_told_at_once(
         assert f"  - {name}: " in told
 
 
+def told_in_json(tree: Tree, *options: str) -> tuple[int, list[dict]]:
+    """Return the exit code of a call of its own, and the lines of its log."""
+    code = "import sys; from bids_fx.cli.cluster import main; sys.exit(main())"
+    folders = ["slurm", str(tree.raw), str(tree.root / "out"), "-d", str(tree.preproc)]
+    command = [sys.executable, "-c", code, *folders, *PLAIN, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_problems_and_the_end_are_told_in_json(tree: Tree) -> None:
+    code, lines = told_in_json(tree, "--log-json", "--cpus", "0")
+    assert code == 2
+    assert [(line.get("where"), line.get("exit_code")) for line in lines] == [
+        *(("--cpus", None), (None, 2))
+    ]
+
+
+def test_success_is_told_in_json(tree: Tree) -> None:
+    code, lines = told_in_json(tree, "--log_json")
+    assert (code, lines[-1]["exit_code"]) == (0, 0)
+
+
+def test_config_file_can_ask_for_json(tree: Tree, tmp_path: Path) -> None:
+    (tmp_path / "presets.toml").write_text("log-json = true\n")
+    code, lines = told_in_json(tree, "--config-file", str(tmp_path / "presets.toml"), "--time=x")
+    assert (code, lines[0]["where"], lines[-1]["exit_code"]) == (2, "--time", 2)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -69,18 +70,39 @@ def test_nothing_to_do_imports_nothing_that_fits_or_draws(tree: Tree) -> None:
     assert imported(DRAWING | RUNNING, *call(tree)) == set()
 
 
-def test_signals_are_handled_before_the_program_is_imported() -> None:
+@pytest.mark.parametrize(
+    ("entry", "slow"),
+    [
+        ("bids_fx.__main__", "bids_fx.cli.run"),
+        ("bids_fx.cli.cluster", "bids_fx.cluster.templates"),
+        ("bids_fx.cli.explain_model", "bids_fx.stats_models.analysis"),
+    ],
+)
+def test_signals_are_handled_before_the_program_is_imported(entry: str, slow: str) -> None:
     code = """
-import signal, sys, types, bids_fx.cli, bids_fx.__main__
+import importlib, signal, sys
+entry, slow, *sys.argv[1:] = sys.argv[1:]
+main = importlib.import_module(entry).main
 print(*(name for name in sys.modules if "bids_fx" in name))
-bids_fx.cli.run = types.SimpleNamespace(main=lambda: print(signal.getsignal(signal.SIGTERM)))
-bids_fx.__main__.main()
+class Finder:
+    def find_spec(self, name, *_):
+        if name == slow:
+            signal.raise_signal(signal.SIGTERM)
+sys.meta_path.insert(0, Finder())
+main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported_first, handler = done.stdout.splitlines()
-    parts = {"cli", "cli.interruption", "errors", "__main__"}
-    assert set(imported_first.split()) == {"bids_fx"} | {f"bids_fx.{part}" for part in parts}
-    assert "Interruption._handle" in handler
+    command = [sys.executable, "-c", code, entry, slow, "slurm", "--log-json"]
+    command[-1:] = [] if "model" in entry else command[-1:]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    parts = {"cli", *(f"cli.{name}" for name in ("interruption", "program", "streams"))}
+    expected = {"bids_fx", entry} | {f"bids_fx.{part}" for part in {*parts, "errors", "logs"}}
+    assert set(done.stdout.split()) == expected
+    assert done.returncode == 143
+    assert "Ended by a signal" in done.stderr
+    if "model" not in entry:
+        assert [json.loads(line).get("exit_code") for line in done.stderr.splitlines()] == [
+            *(None, 143)
+        ]
 
 
 def test_the_version_is_looked_up_only_when_it_is_asked_for() -> None:
