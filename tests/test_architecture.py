@@ -44,7 +44,7 @@ MAY_IMPORT = {
         *("contrasts", "settings", "report_settings", "entities", "suggest", "values"),
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "cli", ""),
-        *("standing", "threads", "cluster", "logs", "usage", "archive"),
+        *("standing", "threads", "cluster", "logs", "usage", "archive", "container"),
     ),
     "cluster": (
         *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
@@ -84,7 +84,7 @@ MAY_IMPORT = {
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
-        *("glm.carpet", "traces", "usage"),
+        *("glm.carpet", "traces", "usage", "container"),
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
@@ -165,6 +165,7 @@ MAY_IMPORT = {
     "values": ("entities", "quality", "report_settings", "suggest"),
     "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
     "archive": (),
+    "container": (),
     "logs": (),
     "usage": (),
     "suggest": (),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from bids_fx.cli.cluster_options import Split
 from bids_fx.cli.parser import parse
+from bids_fx.cluster.templates import VARIABLE
+from bids_fx.container import image_around, tag_around
 from bids_fx.errors import BIDSFXError, ExitCode, Problem, usage_problem
 
 if TYPE_CHECKING:
     from bids_fx.settings import Invocation
 
-#: What an engine says of the image that this process runs in.
-INSIDE = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
 #: Options that mean nothing for a job, by field of the settings, and why.
 FOREIGN = {
     "dry_run": ("--dry-run", "the job computes", "ask `bids_fx … --dry-run` instead"),
@@ -114,7 +113,7 @@ def find_container(values: Mapping[str, object]) -> str | None:
     BIDSFXError
         If there is none, or none was given where one is needed.
     """
-    around = next((os.environ[name] for name in INSIDE if os.environ.get(name)), None)
+    around = image_around()
     container = value_of(values, "--container", str)
     if container is not None:
         # From inside a container the image itself may be out of sight.
@@ -122,7 +121,7 @@ def find_container(values: Mapping[str, object]) -> str | None:
             found, remedy = "it is not there", "give the image's file"
             raise BIDSFXError.single(container, found, remedy, ExitCode.MISSING_INPUT)
         return container
-    if around is None and "BIDS_FX_DOCKER_TAG" in os.environ:
+    if around is None and tag_around() is not None:
         raise BIDSFXError.single(
             "--container",
             "it is missing: the tasks cannot run the program of the container that runs this",
@@ -130,3 +129,42 @@ def find_container(values: Mapping[str, object]) -> str | None:
             ExitCode.USAGE,
         )
     return around
+
+
+def check_named(values: Mapping[str, object], image: str | None, sites: Path | None) -> None:
+    """See that what was named for the job is there, and of use.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Values of the options.
+    image : str or None
+        That of the tasks.
+    sites : Path or None
+        Folder with a site's templates.
+
+    Raises
+    ------
+    BIDSFXError
+        If there is an option ``--bind`` without an image, or a path is not there.
+    """
+    binds = values_of(values, "--bind")
+    problems = [
+        Problem(
+            where=f"--bind {path}",
+            found="there is no such file or folder",
+            remedy="name one that this machine sees too, or leave it out",
+            code=ExitCode.MISSING_INPUT,
+        )
+        for path in binds
+        if not Path(path).exists()
+    ]
+    if binds and image is None:
+        found = "it means nothing without a container"
+        problems.append(usage_problem("--bind", found, "say --container, or leave it out"))
+    if sites is not None and not sites.is_dir():
+        found, remedy = "there is no such folder", "name one that is there, or unset the variable"
+        where, code = f"{VARIABLE}={sites}", ExitCode.MISSING_INPUT
+        problems.append(Problem(where=where, found=found, remedy=remedy, code=code))
+    if problems:
+        raise BIDSFXError(problems)

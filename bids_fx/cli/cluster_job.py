@@ -12,10 +12,11 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from bids_fx.archive import HOME_VARIABLE
-from bids_fx.cli.cluster_call import INSIDE, find_container, parsed, value_of, values_of
+from bids_fx.cli.cluster_call import check_named, find_container, parsed, value_of, values_of
 from bids_fx.cli.cluster_options import Split
 from bids_fx.cli.streams import show_text
 from bids_fx.cluster.quoting import words
+from bids_fx.container import image_around
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
     invocation = parsed(scheduler, given)
     start_logging(invocation.execution.verbosity, as_json=invocation.execution.log_json)
     image = find_container(given.values)
+    sites = Path(named) if (named := os.environ.get(VARIABLE)) else None
+    check_named(given.values, image, sites)
     cpus = value_of(given.values, "--cpus", int) or invocation.execution.n_procs or CPUS
     planned = _plan(invocation, cpus)
     asked = request(
@@ -97,7 +100,7 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
             options=tuple(values_of(given.values, "--option")),
             scratch=value_of(given.values, "--scratch", str) or "",
             template=value_of(given.values, "--template", Path),
-            templates=Path(sites) if (sites := os.environ.get(VARIABLE)) else None,
+            templates=sites,
         )
         write_job(folder, job, _write_options(folder, invocation))
     except BaseException:
@@ -208,7 +211,7 @@ def _container(
     environment = {}
     templates = os.environ.get(HOME_VARIABLE)
     # Inside an image it is the image's own.
-    if templates and not any(name in os.environ for name in INSIDE):
+    if templates and image_around() is None:
         environment[HOME_VARIABLE] = templates
         read.append(Path(templates))
     binds = find_binds(read, written, files)

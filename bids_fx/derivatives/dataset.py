@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from bids_fx import __version__
+from bids_fx.container import image_around, tag_around
 from bids_fx.derivatives.write import locked, to_json, write_json, write_text
 from bids_fx.settings import WORK_AREA, DataSelection
 from bids_fx.usage import Taken
@@ -78,10 +78,9 @@ def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, 
         "Version": __version__,
         "Description": "First-level models of BOLD runs and fixed effects over runs",
     }
-    tag = os.environ.get("BIDS_FX_DOCKER_TAG")
-    if tag:
-        # Set by Apptainer and Singularity, whose images are made of docker's.
-        kind = "singularity" if "SINGULARITY_CONTAINER" in os.environ else "docker"
+    tag = tag_around()
+    if tag is not None:
+        kind = "singularity" if image_around() is not None else "docker"
         generated["Container"] = {"Type": kind, "Tag": tag}
     folders = {"raw": data.bids_dir, **dict(data.derivatives)}
     if data.design_dir is not None:

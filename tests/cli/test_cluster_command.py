@@ -281,6 +281,21 @@ def test_container_sees_the_data_and_the_output(tree: Tree) -> None:
         assert f"--bind {path}:{path}{ending} " in task
 
 
+def test_path_to_bind_that_is_not_there_is_refused(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree.root / "fx.sif").touch()
+    assert call(tree, "--container", f"{tree.root}/fx.sif", "--bind", f"{tree.root}/none") == 66
+    assert f"--bind {tree.root}/none: " in capsys.readouterr().err
+    assert not (tree.root / "out").exists()
+
+
+def test_path_to_bind_needs_a_container(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tree, "--bind", str(tree.raw)) == 2
+    assert "--bind: it means nothing without a container" in capsys.readouterr().err
+    assert not (tree.root / "out").exists()
+
+
 def test_path_that_no_container_can_see_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,6 +313,15 @@ def test_sites_templates_are_taken(tree: Tree, monkeypatch: pytest.MonkeyPatch) 
     assert call(tree) == 0
     array = tree.root / "out" / "jobs" / "job-1" / "array.sh"
     assert array.read_text() == "#!/bin/sh\n# ours\n"
+
+
+def test_sites_templates_that_are_not_there_are_refused(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BIDS_FX_TEMPLATES", str(tree.root / "none"))
+    assert call(tree) == 66
+    assert f"BIDS_FX_TEMPLATES={tree.root / 'none'}: " in capsys.readouterr().err
+    assert not (tree.root / "out").exists()
 
 
 def test_job_whose_template_is_wrong_leaves_nothing(tree: Tree) -> None:

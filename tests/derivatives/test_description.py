@@ -20,9 +20,13 @@ from bids_fx.settings import DataSelection
             {"BIDS_FX_DOCKER_TAG": "bids_fx:1", "SINGULARITY_CONTAINER": "/images/bids_fx.sif"},
             {"Type": "singularity", "Tag": "bids_fx:1"},
         ),
+        (
+            {"BIDS_FX_DOCKER_TAG": "bids_fx:1", "APPTAINER_CONTAINER": "/images/bids_fx.sif"},
+            {"Type": "singularity", "Tag": "bids_fx:1"},
+        ),
         ({"SINGULARITY_CONTAINER": "/images/another.sif"}, None),
     ],
-    ids=["none", "docker", "apptainer", "an image of someone else's"],
+    ids=["none", "docker", "singularity", "apptainer", "an image of someone else's"],
 )
 def test_the_description_names_the_container(
     variables: dict[str, str],
@@ -30,7 +34,8 @@ def test_the_description_names_the_container(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("SINGULARITY_CONTAINER", raising=False)
+    for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     write_dataset_files(tmp_path, DataSelection(bids_dir=tmp_path / "data"))
