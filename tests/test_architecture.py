@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "cluster": (
         *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
         *("cluster", ""),
+        "workflows.plugins",  # how long a job's name may be
     ),
     "cluster.jobs": (),  # a copy of it runs where the package is not
     "workflows": ("interfaces", "logs", "memory", "records", "usage", "workflows"),

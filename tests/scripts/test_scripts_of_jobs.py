@@ -59,6 +59,7 @@ class Site:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         self.record = root / "record"
+        self.out = root / "out"
         self.tmp = root / "tmp"
         self.tmp.mkdir(parents=True)
         self.program = root / "our program"
@@ -72,7 +73,7 @@ class Site:
             level="participant",
             data=DataSelection(bids_dir=self.root / "in"),
             analysis=AnalysisSettings(),
-            execution=ExecutionSettings(out_dir=self.root / "out"),
+            execution=ExecutionSettings(out_dir=self.out),
             report=report,
         )
         folder = make_folder(invocation.execution.out_dir)
@@ -471,4 +472,13 @@ def test_commands_that_submit_a_job(job: Job, commands: list[str]) -> None:
 
 
 def test_name_of_a_job_is_plain() -> None:
-    assert job_name(Path("/a/mÿ %A;out")) == "bids_fx-m---A-out"
+    assert job_name(Path("/a/mÿ %A;out"), "slurm") == "bids_fx-m---A-out"
+
+
+def test_name_of_a_job_is_as_short_as_pbs_takes_it(site: Site) -> None:
+    site.out = site.root / "a-long-name-of-a-study"
+    folder = site.write(replace(JOB, scheduler="pbs"))
+    name = "bids_fx-a-long-"
+    for script in ("array.sh", "group.sh"):
+        assert f"#PBS -N {name}" in (folder / script).read_text().splitlines()
+    assert json.loads((folder / "job.json").read_text())["name"] == name
