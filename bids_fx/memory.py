@@ -23,7 +23,7 @@ from bids_fx.threads import held_at_once
 
 #: The main process, which also does the work if there is no other; the one from which those of
 #: the nodes are forked; and a node's before it reads anything.
-MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.217, 0.135, 0.13
+MAIN_GB, MAIN_ALONE_GB, SERVER_GB, NODE_GB = 0.15, 0.207, 0.135, 0.13
 #: A run's part of the plans, which the main process holds.
 PLANNED_RUN_GB = 0.0003
 #: What each thread takes beside its data: the C library keeps freed memory for each.
@@ -381,4 +381,4 @@ def contrast_figure_gb(plan: Plan, group: GroupPlan) -> float:
     n_voxels = max(run.source.grid.n_voxels for run in plan.group_runs(group))
     n_rows = len(group.input_keys) + 1
     finished = max(n_rows - BAND_ROWS, 0)
-    return 0.04 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished
+    return 0.045 + 16e-9 * n_voxels + 0.005 * (n_rows - finished) + 0.0006 * finished

@@ -119,7 +119,7 @@ def test_in_the_end_all_are_done(gathered):
     told = summary(gathered.out)
     assert {one["state"] for one in told["participants"].values()} == {"done"}
     assert told["totals"]["runs"] == 6
-    assert told["totals"]["outputs_missing"] == 0
+    assert told["totals"]["outputs"]["missing"] == 0
 
 
 def test_each_run_has_the_measures_that_were_published(gathered):
