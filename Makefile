@@ -43,6 +43,8 @@ APART := image or apptainer or cluster
 # Nothing is published without the viewer of the maps.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 RELEASE ?= $(CIRCLE_TAG)
+SEE_TO_RELEASE = test '$(RELEASE)' = 'v$(VERSION)' || { \
+	echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
 
 # Settings, state and logs of the Slurm that is tested with.
 SLURM ?= /run/bids_fx-slurm
@@ -182,8 +184,7 @@ package: $(PUBLISH) viewer ## build what pip installs, and check it
 	$(BIN)/twine check --strict $(DIST)/*
 
 publish-image: ## build a release's image and push it (RELEASE=v1.2.3; see the top of this file)
-	@test '$(RELEASE)' = 'v$(VERSION)' || { \
-		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
+	@$(SEE_TO_RELEASE)
 	@for name in DOCKER_REPOSITORY DOCKER_USER DOCKER_PASSWORD; do \
 		test -n "$$(printenv "$$name")" || { echo "$$name is not set." >&2; exit 1; }; done
 	$(MAKE) image IMAGE="$$DOCKER_REPOSITORY:$(VERSION)" \
@@ -193,8 +194,7 @@ publish-image: ## build a release's image and push it (RELEASE=v1.2.3; see the t
 	$(ENGINE) push "$$DOCKER_REPOSITORY:$(VERSION)"
 
 publish-package: ## build a release's package and upload it (RELEASE=v1.2.3, TWINE_PASSWORD)
-	@test '$(RELEASE)' = 'v$(VERSION)' || { \
-		echo 'RELEASE is "$(RELEASE)", but this is v$(VERSION).' >&2; exit 1; }
+	@$(SEE_TO_RELEASE)
 	@test -n "$$TWINE_PASSWORD" || { echo 'TWINE_PASSWORD is not set.' >&2; exit 1; }
 	$(MAKE) tools TOOLS=npm
 	BIDS_FX_VIEWER=require $(MAKE) package

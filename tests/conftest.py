@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -96,6 +97,19 @@ def real_data() -> Path:
 def oneback(real_data: Path) -> Path:
     """Return the small real dataset: events, sidecars and derivatives; never written to."""
     return real_data / "oneback"
+
+
+@pytest.fixture
+def template_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where the user says that TemplateFlow's archive is; any connection is an error."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("something asks for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+    return tmp_path / "templateflow"
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from bids_fx.derivatives.dataset import read_state
+from tests.nodes_as_jobs import command, outputs
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
 pytestmark = pytest.mark.cluster
@@ -49,24 +50,16 @@ class Calls(NamedTuple):
 
 
 def run(truth: Truth, out: Path, *options: str) -> Call:
-    command = [
-        *(sys.executable, "-m", "bids_fx", str(truth.bids_dir), str(out), "participant"),
-        *("--nprocs", "2", "--contrast", "face", "--skip-bids-validation", *options),
-    ]
     environment = {name: value for name, value in os.environ.items() if name != "LOGNAME"}
     done = subprocess.run(
-        command, stderr=subprocess.PIPE, text=True, env=environment, timeout=PATIENCE, check=False
+        command(truth, out, *options),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        timeout=PATIENCE,
+        check=False,
     )
     return Call(done.returncode, done.stderr)
-
-
-def outputs(out: Path) -> dict[str, bytes]:
-    """Return what was written of the participants."""
-    return {
-        str(file.relative_to(out)): file.read_bytes()
-        for file in sorted(out.glob("sub-*/**/*"))
-        if file.is_file() and file.name != "calls.json"
-    }
 
 
 @pytest.fixture(scope="module")

@@ -9,27 +9,19 @@ from pathlib import Path
 import pytest
 
 from bids_fx.derivatives.write import sha256
-from bigdata import SPACE, BigDataset, DataSpec, make_big_dataset
+from bigdata import SPACE, BigDataset, make_big_dataset
 from processes import Measurement, measure
+from tests.long_series import LONG
 
 pytestmark = pytest.mark.e2e
 
-#: Half of the voxels are in the mask: a series of 190 MB.
-SPEC = DataSpec(
-    name="long",
-    shape=(49, 58, 49),
-    voxel_mm=(3.96, 3.97, 3.96),
-    n_scans=900,
-    n_runs=2,
-    n_distinct=1,
-)
 #: MB: less than the program and one series, more than the program and what is not on disk.
 LITTLE_MB = 330
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> BigDataset:
-    return make_big_dataset(tmp_path_factory.mktemp("data"), SPEC)
+    return make_big_dataset(tmp_path_factory.mktemp("data"), LONG)
 
 
 def call(dataset: BigDataset, out: Path, *options: str) -> Measurement:
@@ -53,7 +45,7 @@ def unlimited(dataset: BigDataset, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_dry_run_says_what_is_kept_on_disk(dataset: BigDataset, tmp_path: Path) -> None:
     limit = ("--mem-mb", str(LITTLE_MB))
     told = call(dataset, tmp_path / "out", *limit, "--dry-run").output
-    assert told.count("its series kept on disk") == SPEC.n_runs
+    assert told.count("its series kept on disk") == LONG.n_runs
     assert "kept on disk" not in call(dataset, tmp_path / "out", "--dry-run").output
 
 

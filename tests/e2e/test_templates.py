@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,12 @@ IMAGE = f"tpl-{SPACE}/tpl-{SPACE}_res-02_T1w.nii.gz"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a TemplateFlow archive that the user names, of which nothing was downloaded."""
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("something asks for the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
-    image = tmp_path / "templateflow" / IMAGE
+def home(template_home: Path) -> Path:
+    """Return a TemplateFlow archive of which nothing was downloaded."""
+    image = template_home / IMAGE
     image.parent.mkdir(parents=True)
     image.touch()
-    return tmp_path / "templateflow"
+    return template_home
 
 
 def report(tmp_path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from bids_fx.derivatives.dataset import read_state
 from tests import fake_schedulers as fake
+from tests.nodes_as_jobs import command, outputs
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
 pytestmark = pytest.mark.e2e
@@ -22,13 +22,10 @@ PATIENCE = 240
 
 
 def start(truth: Truth, out: Path, *options: str, path: Path | None = None) -> subprocess.Popen:
-    command = [
-        *(sys.executable, "-m", "bids_fx", str(truth.bids_dir), str(out), "participant"),
-        *("--nprocs", "2", "--contrast", "face", "--skip-bids-validation", *options),
-    ]
     found = os.environ["PATH"] if path is None else f"{path}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": found}
     return subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PATH": found}
+        command(truth, out, *options), stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -36,15 +33,6 @@ def run(truth: Truth, out: Path, *options: str, path: Path | None = None) -> tup
     process = start(truth, out, *options, path=path)
     _, log = process.communicate(timeout=PATIENCE)
     return process.returncode, log
-
-
-def outputs(out: Path) -> dict[str, bytes]:
-    """Return what was written of the participants."""
-    return {
-        str(file.relative_to(out)): file.read_bytes()
-        for file in sorted(out.glob("sub-*/**/*"))
-        if file.is_file() and file.name != "calls.json"
-    }
 
 
 @pytest.fixture(scope="module")

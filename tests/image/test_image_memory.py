@@ -8,27 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from bigdata import SPACE, BigDataset, DataSpec, make_big_dataset
+from bigdata import SPACE, BigDataset, make_big_dataset
 from tests.containers import Image
+from tests.long_series import LONG
 
 pytestmark = pytest.mark.image
 
-#: Half of the voxels are in the mask: a series of 190 MB.
-SPEC = DataSpec(
-    name="long",
-    shape=(49, 58, 49),
-    voxel_mm=(3.96, 3.97, 3.96),
-    n_scans=900,
-    n_runs=2,
-    n_distinct=1,
-)
 #: Enough for the program, not for two series on top of it.
 LIMIT = ("--memory", "350m", "--memory-swap", "350m")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> BigDataset:
-    return make_big_dataset(tmp_path_factory.mktemp("data"), SPEC)
+    return make_big_dataset(tmp_path_factory.mktemp("data"), LONG)
 
 
 def call(
@@ -43,7 +35,7 @@ def test_the_plan_keeps_the_limit_of_the_container(
     image: Image, dataset: BigDataset, tmp_path: Path
 ) -> None:
     told = call(image, dataset, tmp_path / "out", "--dry-run")
-    assert told.stdout.count("its series kept on disk") == SPEC.n_runs
+    assert told.stdout.count("its series kept on disk") == LONG.n_runs
     more = call(image, dataset, tmp_path / "out", "--dry-run", "--mem-mb", "8000")
     assert "kept on disk" not in more.stdout
 

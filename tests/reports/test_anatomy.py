@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,25 +27,12 @@ def save_image(path: Path, voxels: int = 4) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty TemplateFlow archive that the user names; any connection is an error."""
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("something asks for the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
-    return tmp_path / "templateflow"
-
-
-@pytest.fixture
-def folder(home: Path) -> Path:
+def folder(template_home: Path) -> Path:
     """Return the folder of a template of which nothing was downloaded yet."""
-    (home / f"tpl-{SPACE}").mkdir(parents=True)
+    (template_home / f"tpl-{SPACE}").mkdir(parents=True)
     for name in ("res-01_T1w", "res-02_T1w", "res-02_desc-brain_mask"):
-        (home / f"tpl-{SPACE}" / f"tpl-{SPACE}_{name}.nii.gz").touch()
-    return home / f"tpl-{SPACE}"
+        (template_home / f"tpl-{SPACE}" / f"tpl-{SPACE}_{name}.nii.gz").touch()
+    return template_home / f"tpl-{SPACE}"
 
 
 def notices(run: RunPlan = IN_SPACE) -> list[str]:
@@ -55,10 +41,10 @@ def notices(run: RunPlan = IN_SPACE) -> list[str]:
     return [notice.text for notice in template_notices(plan)]
 
 
-def test_an_archive_without_the_space_has_no_template(home: Path) -> None:
-    home.mkdir()
+def test_an_archive_without_the_space_has_no_template(template_home: Path) -> None:
+    template_home.mkdir()
     assert find_template(IN_SPACE) is None
-    assert list(home.iterdir()) == []
+    assert list(template_home.iterdir()) == []
 
 
 def test_the_coarsest_template_is_found_that_was_downloaded_before(folder: Path) -> None:
