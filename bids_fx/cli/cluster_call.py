@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from bids_fx.cli.cluster_options import Split
 from bids_fx.cli.parser import parse
+from bids_fx.cluster.options import own_options
 from bids_fx.cluster.templates import VARIABLE
 from bids_fx.container import image_around, tag_around
 from bids_fx.errors import BIDSFXError, ExitCode, Problem, usage_problem
@@ -71,7 +72,8 @@ def parsed(scheduler: str, given: Split) -> Invocation:
         invocation = parse(rest)
     except BIDSFXError as error:
         raise BIDSFXError((*given.problems, *error.problems)) from None
-    problems = [*given.problems, *_foreign(invocation)]
+    options = values_of(given.values, "--option")
+    problems = [*given.problems, *_foreign(invocation), *own_options(scheduler, options)]
     if "--cpus" in given.values and invocation.execution.n_procs is not None:
         problems.append(usage_problem("--cpus and --nprocs", "they say the same", "leave one out"))
     if "--submit" in given.values and scheduler != "slurm":

@@ -241,6 +241,59 @@ def test_option_that_means_nothing_for_a_job_is_refused(
     assert not (tree.root / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "option", "remedy"),
+    [
+        ("slurm", "--mem=1500M", "--mem-mb"),
+        ("slurm", "--mem-per-cpu=1G", "--mem-mb"),
+        ("slurm", "-t10", "--time"),
+        ("slurm", "--time 10", "--time"),
+        ("slurm", "-c 4", "--cpus"),
+        ("slurm", "-a1-3", "--throttle"),
+        ("slurm", "--dependency=afterok:1", "leave it out"),
+        ("slurm", "-o/dev/null", "leave it out"),
+        ("pbs", "-l walltime=1:00:00", "--time"),
+        ("pbs", "-lselect=1:mem=4gb", "--mem-mb"),
+        ("pbs", "-W depend=afterok:1", "leave it out"),
+        ("pbs", "-v A=1", "template"),
+        ("sge", "-l mem_free=2G", "--mem-mb"),
+        ("sge", "-tc 5", "--throttle"),
+        ("sge", "-pe mpi 4", "--cpus"),
+        ("lsf", "-M 2GB", "--mem-mb"),
+        ("lsf", "-R rusage[mem=2GB]", "--mem-mb"),
+        ("lsf", "-W 10", "--time"),
+    ],
+)
+def test_option_that_the_job_sets_itself_is_refused(
+    tree: Tree, scheduler: str, option: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tree, f"--option={option}", scheduler=scheduler) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("  - ")]
+    assert f"--option={option}: the job sets " in line
+    assert remedy in line.partition(" itself; ")[2]
+    assert not (tree.root / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "option"),
+    [
+        ("slurm", "--partition=long"),
+        ("slurm", "--time-min=10"),
+        ("slurm", "-A me"),
+        ("pbs", "-l place=scatter"),
+        ("pbs", "-W group_list=me"),
+        ("sge", "-l h_vmem=2G"),
+        ("sge", "-P mem_free"),
+        ("lsf", "-R select[type==any]"),
+    ],
+)
+def test_option_that_the_job_does_not_set_is_taken(
+    tree: Tree, scheduler: str, option: str
+) -> None:
+    assert call(tree, f"--option={option}", scheduler=scheduler) == 0
+    assert job(tree)["options"] == [option]
+
+
 def test_level_group_is_not_a_job(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["slurm", str(tree.raw), str(tree.root / "out"), "group"]) == 2
     assert "LEVEL" in capsys.readouterr().err

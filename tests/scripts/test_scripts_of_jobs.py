@@ -178,6 +178,15 @@ def test_task_has_the_processors_and_the_memory_that_it_was_given(site: Site) ->
     assert words[words.index("--mem-mb") + 1] == "2800"
 
 
+@pytest.mark.parametrize("mem_mb", ["0", "200"])
+def test_task_without_memory_for_the_program_is_refused(
+    site: Site, mem_mb: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert site.run(site.write() / "task.sh", "1", BIDS_FX_MEM_MB=mem_mb) == 2
+    assert f"{mem_mb} MB of memory leave nothing for the program" in capfd.readouterr().err
+    assert not site.record.exists()
+
+
 def test_task_of_slurm_uses_what_slurm_gave_it(site: Site) -> None:
     given = {"SLURM_CPUS_PER_TASK": "7", "SLURM_MEM_PER_NODE": "3000"}
     assert site.run(site.write() / "array.sh", SLURM_ARRAY_TASK_ID="3", **given) == 0
@@ -386,6 +395,17 @@ def test_option_of_the_scheduler_is_a_directive_of_its_own(site: Site) -> None:
     assert [line for line in lines if "long" in line or "me" in line.split()] == [
         *("#PBS -q long", "#PBS -A me")
     ]
+
+
+@pytest.mark.parametrize("scheduler", ["pbs", "sge", "lsf"])
+@pytest.mark.parametrize("script", ["array.sh", "group.sh"])
+def test_options_come_before_what_the_job_sets_itself(
+    site: Site, scheduler: str, script: str
+) -> None:
+    folder = site.write(replace(JOB, scheduler=scheduler, options=("-x",)))
+    lines = (folder / script).read_text().splitlines()
+    sign = {"pbs": "#PBS", "sge": "#$", "lsf": "#BSUB"}[scheduler]
+    assert next(line for line in lines if line.startswith(f"{sign} ")) == f"{sign} -x"
 
 
 def test_no_placeholder_is_left_in_any_script(site: Site) -> None:

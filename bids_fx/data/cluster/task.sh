@@ -28,6 +28,8 @@ group) ;;
 *)
     participant=$(sed -n "${task}p" "$job/participants.txt")
     [ -n "$participant" ] || fail "there is no task $task: there are @N_TASKS@." 2
+    [ "$mem_mb" -gt 0 ] || fail "$((mem_mb + @MARGIN_MB@)) MB of memory leave nothing for the \
+program: @MARGIN_MB@ MB are for what is not the program." 2
     ;;
 esac
 
