@@ -23,6 +23,7 @@ _ACTIONS = {
     "sbatch": """n=$(($(cat next) + 1)); echo $n >next
 case $* in *"$(cat refused)"*) echo "sbatch: error: $(cat refused) is refused" >&2; exit 1 ;; esac
 echo $n""",
+    "scancel": "",
     "sacct": "cat sacct.answer",
     "scontrol": f"""if ! cat "scontrol.${{4:-$2}}" 2>/dev/null; then
 echo '{FORGOTTEN}' >&2; exit 1; fi""",
@@ -125,9 +126,9 @@ class JobFolder:
         (self.path / "ended").mkdir()
         (self.path / "logs").mkdir()
 
-    def end(self, task: int | str, code: int) -> None:
+    def end(self, task: int | str, code: int, job: str = "1") -> None:
         """Let a task have ended by itself."""
-        (self.path / "ended" / f"{task}.json").write_text(json.dumps({"code": code, "job": "1"}))
+        (self.path / "ended" / f"{task}.json").write_text(json.dumps({"code": code, "job": job}))
 
     def tell(self, participant: str, state: str, reason: str = "") -> Path:
         """Let the program have written a participant's state."""

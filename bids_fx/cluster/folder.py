@@ -10,6 +10,7 @@ from shlex import quote
 
 from bids_fx import __version__
 from bids_fx.cluster.binds import Bind
+from bids_fx.cluster.jobs import Need, commands
 from bids_fx.cluster.needs import MARGIN_MB, Request
 from bids_fx.cluster.quoting import slurm_file, with_variables
 from bids_fx.cluster.templates import fill, find_template
@@ -246,24 +247,8 @@ def _program(job: Job) -> str:
 
 def submission(folder: Path, job: Job) -> list[str]:
     """Return the commands that submit a job; some schedulers come in two kinds."""
-    array, group = (quote(str(folder / name)) for name in ("array.sh", "group.sh"))
-    last = len(job.participants)
-    at_once = f"%{job.throttle}" if job.throttle is not None else ""
     if job.scheduler == "slurm":
         return [f"python3 {quote(str(folder / 'cluster_jobs.py'))} submit"]
-    if job.scheduler == "sge":
-        at_once = f" -tc {job.throttle}" if job.throttle is not None else ""
-        first = f"qsub -terse -t 1-{last}{at_once} {array}"
-        return [f'job=$({first}) && qsub -hold_jid "${{job%%.*}}" {group}']
-    if job.scheduler == "lsf":
-        name = f"{job_name(folder.parent.parent, job.scheduler)}-{folder.name}"
-        first = f"bsub -J '{name}[1-{last}]{at_once}' <{array}"
-        return [f"{first} && bsub -J {name}-group -w 'ended({name})' <{group}"]
-    # PBS Professional knows no array of one task.
-    tasks = f"-J 1-{last}{at_once}" if last > 1 else "-v BIDS_FX_TASK=1"
-    torque = f"-t 1-{last}{at_once}"
-    return [
-        f'job=$(qsub {tasks} {array}) && qsub -W depend=afterany:"$job" {group}',
-        "or, of Torque,",
-        f'job=$(qsub {torque} {array}) && qsub -W depend=afteranyarray:"$job" {group}',
-    ]
+    need = Need(job.request.mem_mb, job.request.minutes)
+    spec = _record(job, job_name(folder.parent.parent, job.scheduler))
+    return commands(folder, spec, {need: list(range(1, len(job.participants) + 1))})

@@ -21,7 +21,18 @@ import time
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    TextIO,
+    Tuple,
+)
 
 #: Exit codes: all are done; somebody is not; no such job; somebody is queued or at work.
 DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
@@ -41,7 +52,7 @@ LIVE = dict.fromkeys(_WAITING.split(), "pending")
 LIVE.update(dict.fromkeys(_AT_WORK.split(), "running"))
 
 #: How a participant may stand, in the order in which they are counted.
-STATES = ("done", "running", "pending", "failed", "vanished", "unsent", "refused")
+STATES = ("done", "running", "pending", "failed", "vanished", "unsent", "refused", "superseded")
 
 #: How tasks end other than by themselves, by Slurm's word: what helps, and what it means.
 FATES = {
@@ -74,15 +85,18 @@ CODES = {
 #: In the reasons that the program gives, if memory is one: that it had, or that it was allowed.
 MEMORY_SIGNS = ("memory runs out", "--mem-mb: ")
 
-#: How other schedulers are told tasks, memory and time: of a range, and of one task.
-COMMANDS = {
-    "pbs": (
-        "qsub -J {tasks} -l mem={mem_mb}mb,walltime={hours} {script}",
-        "qsub -v BIDS_FX_TASK={tasks} -l mem={mem_mb}mb,walltime={hours} {script}",
-    ),
-    "sge": ("qsub -t {tasks} -l mem_free={mem_cpu_mb}M,h_rt={hours} {script}",) * 2,
-    "lsf": ("bsub -J '{name}[{tasks}]' -M {mem_mb}MB -W {minutes} < {script}",) * 2,
-}
+#: How other schedulers are told tasks, memory and time, and to do the level ``group`` after them;
+#: PBS Professional, which knows no array of one task, and Torque are two kinds of one.
+_PBS = "{tasks} -v BIDS_FX_MEM_MB={mem_mb} -l mem={mem_mb}mb,walltime={hours} {array}"
+_SGE = "{tasks} -v BIDS_FX_MEM_MB={mem_mb} -l mem_free={mem_cpu_mb}M,h_rt={hours} {array}"
+_LSF = "-M {mem_mb}MB -R 'span[hosts=1] rusage[mem={mem_mb}MB]' -W {minutes} <{array}"
+_LSF = "BIDS_FX_MEM_MB={mem_mb} bsub -J '{name}{tasks}' " + _LSF
+COMMANDS = (
+    ("pbs", "qsub -J " + _PBS, 'job=$({first}) && qsub -W depend=afterany:"$job" {group}'),
+    ("pbs", "qsub -t " + _PBS, 'job=$({first}) && qsub -W depend=afteranyarray:"$job" {group}'),
+    ("sge", "qsub -terse -t " + _SGE, 'job=$({first}) && qsub -hold_jid "${{job%%.*}}" {group}'),
+    ("lsf", _LSF, "{first} && bsub -J {name}-group -w 'ended({name})' <{group}"),
+)
 
 
 class JobsError(Exception):
@@ -107,6 +121,12 @@ class Seen(NamedTuple):
     code: int = 0
     detail: str = ""
     had: Tuple[int, int] = (0, 0)
+
+
+#: What was seen by name, and who can be asked for it; what was submitted.
+Records = Dict[str, Seen]
+Asking = Callable[["Job", Sequence[str]], Records]
+Line = Dict[str, Any]
 
 
 class Standing(NamedTuple):
@@ -154,18 +174,7 @@ class Found(NamedTuple):
 
 
 class Job:
-    """A job's folder, as ``bids_fx-cluster`` writes it.
-
-    Parameters
-    ----------
-    folder : Path
-        With ``job.json``.
-
-    Raises
-    ------
-    JobsError
-        If it is no such folder.
-    """
+    """A job's folder, as ``bids_fx-cluster`` writes it; JobsError if it is none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -180,20 +189,16 @@ class Job:
         self._log = self.folder / "submissions.jsonl"
         self._lock = self.folder / "submissions.lock"
 
-    def submissions(self) -> List[Dict[str, Any]]:
+    def submissions(self) -> List[Line]:
         """Return what was submitted, earliest first; each an array or the level ``group``."""
-        if not self._log.exists():
-            return []
-        return [self._read(text) for text in self._log.read_text(encoding="utf-8").splitlines()]
-
-    def _read(self, text: str) -> Dict[str, Any]:
-        """Return a line of what was submitted."""
+        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
         try:
-            return dict(json.loads(text))
-        except (ValueError, TypeError):
-            raise JobsError(f"{self._log}: mend or remove this line: {text}") from None
+            return [dict(json.loads(line)) for line in text.splitlines()]
+        except (ValueError, TypeError) as error:
+            line = getattr(error, "doc", error)
+            raise JobsError(f"{self._log}: mend or remove this line: {line}") from None
 
-    def append(self, line: Dict[str, Any]) -> None:
+    def append(self, line: Line) -> None:
         """Write down a submission, with the file server's time, by which states are told old."""
         os.utime(str(self._lock))
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._lock.stat().st_mtime))
@@ -216,7 +221,7 @@ class Job:
                 fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
-    def told(self, participant: str, line: Optional[Dict[str, Any]]) -> Tuple[str, str]:
+    def told(self, participant: str, line: Optional[Line]) -> Tuple[str, str]:
         """Return state and reason as the program wrote them down since a submission."""
         path = self.folder.parent.parent / ".bids_fx_work" / "states" / f"sub-{participant}.json"
         since = (self.folder / "job.json").stat().st_mtime
@@ -232,7 +237,7 @@ class Job:
         return self.folder / "ended" / f"{task}.json"
 
 
-def _read_json(path: Path) -> Dict[str, Any]:
+def _read_json(path: Path) -> Line:
     """Return what a JSON file holds; nothing where it is absent or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -265,8 +270,7 @@ def _run(program: str, arguments: Sequence[str], folder: Path) -> str:
             universal_newlines=True,
             errors="replace",
             cwd=str(folder),
-            # By default long lists of tasks are cut short.
-            env=dict(os.environ, SLURM_BITSTR_LEN="0"),
+            env=dict(os.environ, SLURM_BITSTR_LEN="0"),  # else long lists of tasks are cut short
             # A submission that was given up may have been taken.
             timeout=None if program == "sbatch" else PATIENCE_S,
             check=False,
@@ -310,61 +314,50 @@ def ranges(tasks: Sequence[int]) -> List[str]:
     return [f"{a}" if a == b else f"{a}-{b}" for a, b in found]
 
 
-def _records(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
-    """Return what Slurm says of arrays' tasks (``ID_N``) and of jobs (``ID``).
+def _records(job: Job, ids: Sequence[str]) -> Tuple[Optional[Records], str]:
+    """Return what Slurm says of arrays' tasks (``ID_N``) and of jobs (``ID``), or why it does not.
 
     The accounting may lag by seconds and the controller forgets what ended minutes ago, so that
     what only the accounting calls live is lost. Either will do where the other does not answer.
     """
-    try:
-        found = _accounted(job, ids)
-    except JobsError as refusal:
-        try:
-            return _current(job, ids)
-        except JobsError as error:
-            raise JobsError(f"{refusal}\n{error}") from None
-    try:
-        now = _current(job, ids)
-    except JobsError:
-        return found
+    found, trouble = _asked(_accounted, job, ids)
+    now, more = _asked(_current, job, ids)
+    if found is None or now is None:
+        return now if found is None else found, f"{trouble}\n{more}" if trouble and more else ""
     found = {name: seen for name, seen in found.items() if seen.state not in LIVE or name in now}
     for name, seen in now.items():
         old = found.get(name, seen)
         detail = seen.detail if seen.state in LIVE else old.detail
         found[name] = seen._replace(had=old.had, detail=detail)
-    return found
+    return found, ""
 
 
-def _accounted(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
+def _asked(ask: Asking, job: Job, ids: Sequence[str]) -> Tuple[Optional[Records], str]:
+    """Return what a part of Slurm answers, or why it does not."""
+    try:
+        return ask(job, ids) if ids else {}, ""
+    except JobsError as error:
+        return None, str(error)
+
+
+def _accounted(job: Job, ids: Sequence[str]) -> Records:
     """Return what Slurm's accounting tells; the detail is the number of who cancelled."""
     options = ["--allusers", "--noheader", "--parsable2", "--allocations", "--units=M"]
     columns = "--format=JobID,State,ExitCode,ReqMem,TimelimitRaw"
-    found: Dict[str, Seen] = {}
+    found: Records = {}
     text = _run("sacct", [*options, columns, "--jobs=" + ",".join(ids)], job.folder)
-    for line in text.splitlines():
-        name, state, code, memory, limit = line.split("|")
-        word, _, by = state.partition(" by ")
-        minutes = int(limit) if limit.isdigit() else 0
-        seen = Seen(word, _code(code), by, (_megabytes(memory, job.spec["cpus"]), minutes))
+    # A site's wrapper may say more. Older versions tell the memory of each processor ("750Mc").
+    line = r"^(\d[^|\s]*)\|([A-Z_]+)(?: by (.*?))?\|(\d+:\d+)\|([\d.]*)[^|c]*(c?)\|(\d*)[^|]*$"
+    for name, word, by, code, memory, per_cpu, limit in re.findall(line, text, re.MULTILINE):
+        mem_mb = round(float(memory or 0) * (job.spec["cpus"] if per_cpu else 1))
+        seen = Seen(word, _code(code), by, (mem_mb, int(limit or 0)))
         found.update(dict.fromkeys(_names(name), seen))
     return found
 
 
-def _megabytes(text: str, cpus: int) -> int:
-    """Return what memory was asked for; 0 if it is not told.
-
-    Examples
-    --------
-    >>> _megabytes("1500M", 2), _megabytes("750.00Mc", 2), _megabytes("", 2)
-    (1500, 1500, 0)
-    """
-    per_task = cpus if text.endswith("c") else 1  # older versions tell that of each processor
-    return round(float(text.rstrip("Mcn") or 0) * per_task)
-
-
-def _current(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
+def _current(job: Job, ids: Sequence[str]) -> Records:
     """Return what Slurm's controller tells; the detail is why something waits."""
-    found: Dict[str, Seen] = {}
+    found: Records = {}
     for number in ids:
         try:
             text = _run("scontrol", ["--oneliner", "show", "job", number], job.folder)
@@ -374,6 +367,8 @@ def _current(job: Job, ids: Sequence[str]) -> Dict[str, Seen]:
             continue
         for line in text.splitlines():
             told = dict(re.findall(r"(?<!\S)(\w+)=(\S*)", line))
+            if not {"JobId", "JobState", "ExitCode", "Reason"} <= set(told):
+                continue  # said by somebody else
             name = told["JobId"]
             if "ArrayTaskId" in told:
                 name = "{ArrayJobId}_[{ArrayTaskId}]".format(**told)
@@ -394,37 +389,43 @@ def _code(text: str) -> int:
     return 128 + int(by) if int(by or 0) else int(code)
 
 
-def find(job: Job) -> Found:
-    """Return how a job's participants stand, by task."""
-    sent: Dict[int, Dict[str, Any]] = {}
-    group = ""
-    for line in job.submissions():
-        group = line.get("group", group)
+def find(job: Job, newest: Dict[str, Job]) -> Found:
+    """Return how a job's participants stand, by task, if no newer job has one for them."""
+    sent: Dict[int, Line] = {}
+    lines = job.submissions()
+    for line in lines:
         sent.update(dict.fromkeys(line.get("tasks", ()), line))
-    ids = sorted({line["id"] for line in sent.values()} | ({group} - {""}), key=int)
-    trouble = ""
-    try:
-        records: Optional[Dict[str, Seen]] = _records(job, ids) if ids else {}
-    except JobsError as error:
-        records, trouble = None, str(error)
+    groups = [line["group"] for line in lines[-1:] if "group" in line]
+    ids = sorted({line["id"] for line in sent.values()}.union(groups), key=int)
+    records, trouble = _records(job, ids)
     standings = [_standing(job, task, sent.get(task), records) for task in job.tasks]
     for participant, problems in sorted(job.spec.get("refused", {}).items()):
         reason = "; ".join(problems)
         standings.append(Standing(participant, 0, "refused", job.need, reason, helps="input"))
-    return Found(job, standings, _group_state(job, group, records), trouble)
+    standings = [_judged(job, one, newest) for one in standings]
+    return Found(job, standings, _group_state(job, lines, records), trouble)
 
 
-def _group_state(job: Job, number: str, records: Optional[Dict[str, Seen]]) -> str:
+def _judged(job: Job, one: Standing, newest: Dict[str, Job]) -> Standing:
+    """Return how one stands, or that a newer job has a task; the job is kept as the newest."""
+    by = newest.setdefault(one.participant, job) if one.task else newest.get(one.participant, job)
+    if by is job or one.state == "done" or (one.is_live and job.is_slurm):
+        return one
+    return one._replace(state="superseded", reason=f"has a task in {by.folder.name}", again=None)
+
+
+def _group_state(job: Job, lines: List[Line], records: Optional[Records]) -> str:
     """Return how the level ``group`` stands, in Slurm's words; empty if nobody can tell."""
-    ended = _read_json(job.ended("group")).get("code")
-    if ended is not None:
-        return "FAILED" if ended else "COMPLETED"
-    return records.get(number, Seen("LOST")).state if number and records is not None else ""
+    ended = _read_json(job.ended("group"))
+    # One that was submitted before others did not wait for them.
+    if "code" in ended and ended.get("job") not in {line.get("group") for line in lines[:-1]}:
+        return "FAILED" if ended["code"] else "COMPLETED"
+    if not lines or records is None:
+        return ""
+    return records.get(lines[-1].get("group", ""), Seen("LOST")).state
 
 
-def _standing(
-    job: Job, task: int, line: Optional[Dict[str, Any]], records: Optional[Dict[str, Seen]]
-) -> Standing:
+def _standing(job: Job, task: int, line: Optional[Line], records: Optional[Records]) -> Standing:
     """Return how one participant stands; records are None where Slurm does not answer."""
     name = f"{line['id']}_{task - line.get('offset', 0)}" if line else ""
     seen = (records or {}).get(name, Seen())
@@ -454,7 +455,9 @@ def _failed(job: Job, one: Standing, seen: Seen, code: int, why: str) -> Standin
     """Return a participant with the reason of a failure, and what helps against it."""
     if seen.state in FATES:
         helps, text = FATES[seen.state]
-        by = f" by {_user(int(seen.detail))}" if seen.detail.isdigit() else ""
+        by = f" by user {seen.detail}" if seen.detail.isdigit() else ""
+        with contextlib.suppress(KeyError, ValueError):  # not of this machine; not told
+            by = f" by {pwd.getpwuid(int(seen.detail)).pw_name}"
         reason = f"{seen.state}: {text.format(by=by, **one.had._asdict())}"
     else:
         helps, text = CODES.get(code, ("look", _meaning(code)))
@@ -478,14 +481,6 @@ def _meaning(code: int) -> str:
     if code - 128 in set(signal.Signals):
         return f"was ended by {signal.Signals(code - 128).name}"
     return "not a code of the program"
-
-
-def _user(number: int) -> str:
-    """Return a user's name; the number where this machine has no such user."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
 
 
 def _untold(job: Job, one: Standing, state: str, *, can_tell: bool) -> Standing:
@@ -518,37 +513,23 @@ def _again(job: Job, one: Standing) -> Optional[Need]:
 
 
 def submit(job: Job) -> None:
-    """Submit all tasks of a job, and after them the level ``group``.
-
-    Raises
-    ------
-    JobsError
-        If the job was submitted before, or the scheduler does not take it.
-    """
+    """Submit all tasks of a job, then the level ``group``; JobsError if it was before."""
     with job.locked():
         if job.submissions():
             raise JobsError(f"{job.folder}: was submitted already; see `status` and `resubmit`.")
-        _send(job, {job.need: list(job.tasks)}, [])
+        _send(job, {job.need: list(job.tasks)}, [], "")
 
 
 def resubmit(job: Job, *, all_failed: bool) -> None:
     """Send again what is missing and can be had by sending it again.
 
-    Parameters
-    ----------
-    job : Job
-        The job.
-    all_failed : bool
-        Whether to send also what failed for a reason of its own, when that has been mended; of
-        other schedulers than Slurm, whatever left no result.
+    With `all_failed` also what failed for a reason of its own, when that has been mended; of other
+    schedulers than Slurm, whatever left no result.
 
-    Raises
-    ------
-    JobsError
-        If the scheduler does not take it, or does not say what is still there.
+    JobsError if the scheduler does not take it, or does not say what is still there.
     """
     with job.locked():
-        found = find(job)
+        found = find(job, {})
         if found.trouble:
             raise JobsError(f"What is queued or at work cannot be told:\n{found.trouble}")
         wanted: Dict[Need, List[int]] = {}
@@ -560,15 +541,17 @@ def resubmit(job: Job, *, all_failed: bool) -> None:
         live = {one.slurm_id.partition("_")[0] for one in found.standings if one.is_live}
         # A group that ended by itself wrote its index; it fails if anybody did.
         if wanted or (job.is_slurm and found.group not in {"COMPLETED", "FAILED", *LIVE}):
-            _send(job, wanted, sorted(live - {""}, key=int))
+            old = job.submissions()[-1:] if LIVE.get(found.group) == "pending" else []
+            _send(job, wanted, sorted(live - {""}, key=int), "".join(x["group"] for x in old))
         else:
             _say(f"{job.folder}: nothing to send.")
 
 
-def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str]) -> None:
+def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str], old: str) -> None:
     """Submit arrays for each need, then the group's job, which waits for live arrays too."""
     if not job.is_slurm:
-        _tell_commands(job, wanted)
+        _write(sys.stdout, "\n".join(commands(job.folder, job.spec, wanted)))
+        _say("Submit these.")
         return
     ids, refusals = list(live), []
     (job.folder / "logs").mkdir(exist_ok=True)
@@ -592,7 +575,11 @@ def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str]) -> None:
         refusals.append(f"{error}\n{text}")
     else:
         job.append({"group": number, "after": ids})
-        _say(f"job {number}: the level group, after them")
+        _say(f"job {number}: the level group, after them" + (f", not {old}" if old else ""))
+        try:  # the earlier one, which would not wait for all
+            _run("scancel", ["--state=PENDING", old], job.folder) if old else None
+        except JobsError as error:
+            _say(f"job {old} is not cancelled, and what it says does not count: {error}")
     if refusals:
         raise JobsError("\n".join(refusals))
 
@@ -641,28 +628,40 @@ def _sbatch(job: Job, options: List[str], after: List[str], call: str, tasks: Li
             job.ended(task).unlink()
     waiting = ["--dependency=afterany:" + ":".join(after)] if after else []
     script, *rest = call.split()
-    words = [*options, *waiting, *job.spec["options"], str(job.folder / script), *rest]
-    told = _run("sbatch", ["--parsable", *words], job.folder).partition(";")[0].strip()
-    if not told.isdigit():
+    words = [*job.spec["options"], *options, *waiting, str(job.folder / script), *rest]
+    told = _run("sbatch", ["--parsable", *words], job.folder)
+    ids = re.findall(r"^(\d+)(?:;.*)?$", told, re.MULTILINE)
+    if not ids:
         raise JobsError(f"sbatch gave no job id but {told!r}.")
-    return told
+    return str(ids[-1])
 
 
-def _tell_commands(job: Job, wanted: Dict[Need, List[int]]) -> None:
-    """Print what submits tasks to another scheduler than Slurm."""
-    script = shlex.quote(str(job.folder / "array.sh"))
-    for need, tasks in sorted(wanted.items()):
-        for part in ranges(tasks):
-            command = COMMANDS[job.spec["scheduler"]]["-" not in part].format(
-                tasks=part,
-                name=job.name,
-                script=script,
+def commands(folder: Path, spec: Line, wanted: Dict[Need, List[int]]) -> List[str]:
+    """Return what submits a job's tasks and the level ``group`` to a scheduler but Slurm."""
+    own, throttle = spec["scheduler"], spec["throttle"]
+    array, group = (shlex.quote(str(folder / name)) for name in ("array.sh", "group.sh"))
+    name = "{}-{}".format(spec["name"], folder.name)
+    most = "" if not throttle else f" -tc {throttle}" if own == "sge" else f"%{throttle}"
+    parts = [(need, part) for need in sorted(wanted) for part in ranges(wanted[need])]
+    told: List[str] = []
+    for pattern, after in (kind[1:] for kind in COMMANDS if kind[0] == own):
+        lines = []
+        for need, part in parts:
+            one = "-J {tasks} -v " if "-" not in part else "nothing"
+            line = pattern.replace(one, f"-v BIDS_FX_TASK={part},").format(
+                name=name,
+                tasks=(f"[{part}]" if own == "lsf" else part) + most,
+                array=array,
                 hours="{}:{:02}:00".format(*divmod(need.minutes, 60)),
-                mem_cpu_mb=-(-need.mem_mb // job.spec["cpus"]),
+                mem_cpu_mb=-(-need.mem_mb // spec["cpus"]),
                 **need._asdict(),
             )
-            _write(sys.stdout, command)
-    _say(f"Submit these, and {job.folder / 'group.sh'} when they have ended.")
+            lines.append(line)
+        last = ("bsub <" if own == "lsf" else "qsub ") + group + "  # when these have ended"
+        if len(lines) == 1:
+            lines, last = [], after.format(first=lines[0], name=name, group=group)
+        told += [*(["or, of Torque,"] if told else []), *lines, last]
+    return told
 
 
 def as_text(found: Sequence[Found], *, everyone: bool) -> str:
@@ -675,7 +674,7 @@ def as_text(found: Sequence[Found], *, everyone: bool) -> str:
         lines.append(f"{job.folder} ({job.name}): {told}{end}")
         width = max(len(one.participant) for one in standings)
         for one in standings:
-            if one.state != "done" or everyone:
+            if one.state not in ("done", "superseded") or everyone:
                 log = one.log if one.state == "failed" else ""
                 text = "; ".join(part for part in (one.reason, one.remedy(), log) if part)
                 lines.append(f"  sub-{one.participant:{width}}  {one.state:8}  {text}".rstrip())
@@ -696,13 +695,10 @@ def as_json(found: Sequence[Found]) -> str:
     return json.dumps({"format": 1, "jobs": jobs}, indent=2, sort_keys=True)
 
 
-def find_jobs(folder: Optional[str]) -> List[Job]:
-    """Return a folder's job, or those that an output folder holds.
+def find_jobs(folder: Optional[str], *, one: bool) -> List[Job]:
+    """Return a folder's job, or those that an output folder holds, of which there may be one only.
 
-    Raises
-    ------
-    JobsError
-        If there is none.
+    JobsError if there is none, or more.
     """
     path = Path(folder) if folder else Path(__file__).resolve().parent
     if (path / "job.json").exists():
@@ -712,15 +708,10 @@ def find_jobs(folder: Optional[str]) -> List[Job]:
     if not jobs:
         text = f"{path}: no job; name a job's folder, or an output folder that has jobs/job-1."
         raise JobsError(text, NO_JOB)
-    return sorted(jobs, key=lambda job: int(job.folder.name[4:]))
-
-
-def _only(jobs: Sequence[Job]) -> Job:
-    """Return the one job that is meant."""
-    if len(jobs) > 1:
+    if one and len(jobs) > 1:
         names = ", ".join(str(job.folder) for job in jobs)
         raise JobsError(f"There are several jobs: name the folder of one: {names}.", USAGE)
-    return jobs[0]
+    return sorted(jobs, key=lambda job: int(job.folder.name[4:]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -751,48 +742,50 @@ def _say(text: str) -> None:
     _write(sys.stderr, text)
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """Write lines; what an old terminal has no letters for as numbers."""
+def _write(stream: Optional[TextIO], text: str) -> None:
+    """Write lines, what an old terminal has no letters for as numbers; in vain if nobody reads."""
+    if stream is None:  # closed by the caller
+        return
     letters = stream.encoding or "ascii"
-    stream.write(text.encode(letters, "backslashreplace").decode(letters) + "\n")
+    try:
+        stream.write(text.encode(letters, "backslashreplace").decode(letters) + "\n")
+        stream.flush()
+    except OSError as error:
+        # What is left in its buffer would be tried again at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            _say(f"Standard output cannot be written: {error}")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run a command.
+    """Run a command, with the arguments of this process or others; return the exit code.
 
-    Parameters
-    ----------
-    argv : sequence of str or None
-        Arguments without the program's name; None means those of this process.
-
-    Returns
-    -------
-    int
-        Of `status` and `resubmit` 0 if all are done, 1 if somebody is not, 75 while somebody is
-        queued or at work; of `submit` 0; of all 1 if the scheduler refuses, 2 for wrong
-        arguments, 66 if there is no job, 73 if its folder cannot be written to.
+    Of `status` and `resubmit` 0 if all are done, 1 if somebody or the level ``group`` is not, 75
+    while any of them is queued or at work; of `submit` 0; of all 1 if the scheduler refuses, 2 for
+    wrong arguments, 66 if there is no job, 73 if its folder cannot be written to.
     """
     given = _parser().parse_args(argv)
     try:
-        jobs = find_jobs(given.folder)
+        is_again = given.command == "resubmit" or (given.command == "status" and given.resubmit)
+        jobs = find_jobs(given.folder, one=is_again or given.command == "submit")
         if given.command == "submit":
-            submit(_only(jobs))
+            submit(jobs[0])
             return DONE
-        if given.command == "resubmit" or given.resubmit:
-            resubmit(_only(jobs), all_failed=given.all_failed)
-        found = [find(job) for job in jobs]
+        if is_again:
+            resubmit(jobs[0], all_failed=given.all_failed)
+        newest: Dict[str, Job] = {}
+        found = [find(job, newest) for job in reversed(jobs)][::-1]
     except (JobsError, OSError) as error:
         _say(str(error))
         return error.code if isinstance(error, JobsError) else CANNOT_CREATE
-    for one in found:
-        if one.trouble:
-            _say(one.trouble)
-    text = as_json(found) if given.json else as_text(found, everyone=given.all)
-    _write(sys.stdout, text)
+    for text in filter(None, (one.trouble for one in found)):
+        _say(text)
+    _write(sys.stdout, as_json(found) if given.json else as_text(found, everyone=given.all))
     standings = [one for job in found for one in job.standings]
-    if any(one.is_live for one in standings):
+    if any(one.is_live for one in standings) or any(job.group in LIVE for job in found):
         return UNFINISHED
-    return DONE if all(one.state == "done" for one in standings) else FAILED
+    is_done = all(one.state in ("done", "superseded") for one in standings)
+    return DONE if is_done and found[-1].group in ("", "COMPLETED") else FAILED
 
 
 if __name__ == "__main__":

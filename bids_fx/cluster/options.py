@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bids_fx.errors import ExitCode, Problem
+from bids_fx.errors import Problem, usage_problem
 
 MEMORY, TIME, CPUS, THROTTLE = "say --mem-mb", "say --time", "say --cpus", "say --throttle"
 KEPT = "leave it out: the job needs its own"
@@ -66,14 +66,8 @@ def own_options(scheduler: str, options: Iterable[str]) -> list[Problem]:
         for remedy, own in OWN[scheduler].items():
             name = next((one for one in own if one in names), None)
             if name is not None:
-                problems.append(
-                    Problem(
-                        where=f"--option={option}",
-                        found=f"the job sets {name} itself",
-                        remedy=remedy,
-                        code=ExitCode.USAGE,
-                    )
-                )
+                found = f"the job sets {name} itself"
+                problems.append(usage_problem(f"--option={option}", found, remedy))
                 break
     return problems
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bids_fx.cluster import jobs
 from tests.fake_slurm import JobFolder
 
@@ -85,3 +87,47 @@ def test_letters_that_the_terminal_lacks_do_not_end_it(job: JobFolder) -> None:
     (job.path / "job.json").write_text(json.dumps(values | {"refused": {"99": ["Übung fehlt"]}}))
     done = run_alone(job, "status", option="-s", PYTHONIOENCODING="ascii")
     assert "\\xdcbung fehlt" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", ["status --all", "status --all --json"])
+def test_reader_that_wants_no_more_changes_nothing(job: JobFolder, arguments: str) -> None:
+    shutil.copy(FILE, job.path / "cluster_jobs.py")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", job.path / "cluster_jobs.py", *arguments.split()],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "2>/dev/full"])
+def test_stream_that_takes_nothing_changes_nothing(job: JobFolder, redirection: str) -> None:
+    shutil.copy(FILE, job.path / "cluster_jobs.py")
+    command = f"{sys.executable} -I -S '{job.path}/cluster_jobs.py'"
+    (job.path / "job.json").replace(job.path / "kept")
+    for expected, name in ((66, "nothing"), (1, "job.json")):
+        if name == "job.json":
+            (job.path / "kept").replace(job.path / name)
+        call = ["sh", "-c", f"{command} status --all {redirection}"]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == expected
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_full_disk_behind_standard_output_is_told(job: JobFolder) -> None:
+    with Path("/dev/full").open("w") as stream:
+        shutil.copy(FILE, job.path / "cluster_jobs.py")
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", job.path / "cluster_jobs.py", "status"],
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "Standard output cannot be written: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1

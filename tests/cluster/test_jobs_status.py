@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bids_fx.cluster import jobs
+from bids_fx.errors import ExitCode
 from tests.fake_slurm import NO_ACCOUNTING, FakeSlurm, JobFolder
 
 
@@ -314,7 +316,8 @@ def test_job_that_was_not_submitted_says_so(
 @pytest.mark.parametrize(
     ("codes", "line", "expected"),
     [
-        ((0, 0, 0), "101_3|COMPLETED|0:0|1500M|20", 0),
+        ((0, 0, 0), "102|COMPLETED|0:0|1500M|20", 0),
+        ((0, 0, 0), "102|CANCELLED by 0|0:0|1500M|20", 1),
         ((0, 0, None), "101_3|TIMEOUT|0:0|1500M|20", 1),
         ((0, 65, None), "101_3|PENDING|0:0|1500M|20", 75),
     ],
@@ -365,6 +368,111 @@ def test_output_folder_tells_of_all_its_jobs(
     assert jobs.main(["status", str(sent.out_dir), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)["jobs"]
     assert [Path(one["folder"]).name for one in told] == ["job-1", "job-2", "job-10"]
+
+
+def test_exit_code_tells_that_the_level_group_waits(slurm: FakeSlurm, sent: JobFolder) -> None:
+    for task in (1, 2, 3):
+        sent.end(task, 0)
+    (slurm.folder / "scontrol.102").write_text(
+        "JobId=102 JobName=a JobState=PENDING Reason=Dependency ExitCode=0:0\n"
+    )
+    assert jobs.main(["status", str(sent.path)]) == 75
+
+
+def test_participant_is_judged_by_the_newest_job_that_has_a_task(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads((sent.path / "job.json").read_text())
+    (sent.path / "job.json").write_text(json.dumps(values | {"refused": {"04": ["a: empty."]}}))
+    for task, code in ((1, 0), (2, 0), (3, 65)):
+        sent.end(task, code)
+    sent.end("group", 1)
+    newest = JobFolder(sent.path.with_name("job-2"))
+    newest.write(["01", "02", "03", "04"])
+    for task in (1, 2, 3, 4):
+        newest.end(task, 0)
+    newest.end("group", 0)
+    capsys.readouterr()
+    assert jobs.main(["status", str(sent.out_dir)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{sent.path} (bids_fx-faces): 2 done, 2 superseded; level group: FAILED",
+        f"{newest.path} (bids_fx-faces): 4 done; level group: COMPLETED",
+    ]
+    jobs.main(["status", str(sent.out_dir), "--all"])
+    assert "  sub-03  superseded  has a task in job-2" in capsys.readouterr().out.splitlines()
+    newest.end(3, 65)
+    assert jobs.main(["status", str(sent.out_dir)]) == 1
+
+
+def test_participant_who_runs_in_an_earlier_job_is_not_superseded(
+    slurm: FakeSlurm, sent: JobFolder
+) -> None:
+    slurm.control(101, ("1-3", "RUNNING", "None"))
+    newest = JobFolder(sent.path.with_name("job-2"))
+    newest.write()
+    for task in (1, 2, 3):
+        newest.end(task, 0)
+    assert jobs.main(["status", str(sent.out_dir)]) == 75
+
+
+def test_participant_whom_a_newer_job_refused_is_still_refused(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in (1, 2, 3):
+        sent.end(task, 0)
+    newest = JobFolder(sent.path.with_name("job-2"))
+    newest.write(["01", "02"], refused={"03": ["a: empty."]})
+    for task in (1, 2):
+        newest.end(task, 0)
+    capsys.readouterr()
+    assert jobs.main(["status", str(sent.out_dir)]) == 1
+    assert "sub-03  refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line", ["Welcome to the cluster!", "a|b|c", "a|b|c|d|e", "||||", "101_1|FAILED|?|1500M|20"]
+)
+def test_other_lines_of_the_accounting_are_passed_over(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    slurm.account(line, "101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    assert look(sent, capsys)["01"]["slurm_state"] == "OUT_OF_MEMORY"
+
+
+def test_other_lines_of_the_controller_are_passed_over(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.control(101, ("1", "RUNNING", "None"))
+    path = slurm.folder / "scontrol.101"
+    path.write_text("Welcome to the cluster, USER=me!\n" + path.read_text())
+    assert look(sent, capsys)["01"]["state"] == "running"
+
+
+def test_time_limit_that_is_no_number_is_that_of_the_submission(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.account("101_1|TIMEOUT|0:0||Partition_Limit")
+    assert look(sent, capsys)["01"]["had"] == {"mem_mb": 1500, "minutes": 20}
+
+
+def test_exit_codes_are_those_of_the_program() -> None:
+    assert set(jobs.CODES) - {137} == set(ExitCode) - {ExitCode.OK}  # 137 is the kernel's
+    kinds = {code.name: jobs.CODES[code][0] for code in ExitCode if code}
+    assert {name for name, kind in kinds.items() if kind == "input"} == {
+        *("USAGE", "INVALID_BIDS", "UNKNOWN_LEVEL", "NOTHING_SELECTED"),
+        *("BAD_DATA", "MISSING_INPUT"),
+    }
+    assert (
+        *(ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE),
+        *(ExitCode.MISSING_INPUT, ExitCode.CANNOT_CREATE),
+    ) == (jobs.DONE, jobs.FAILED, jobs.USAGE, jobs.NO_JOB, jobs.CANNOT_CREATE)
+
+
+def test_readme_tells_every_state_and_exit_code() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    table = text.partition("| state | what it means | `resubmit` |")[2].partition("\n\n")[0]
+    words = set(re.findall(r"\w+", table))
+    assert {*jobs.STATES, *jobs.FATES, *map(str, jobs.CODES)} - words == {"137"}
 
 
 def test_folder_without_a_job_is_an_input_that_is_missing(

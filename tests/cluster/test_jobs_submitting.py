@@ -13,6 +13,9 @@ import pytest
 from bids_fx.cluster import jobs
 from tests.fake_slurm import NO_ACCOUNTING, FakeSlurm, JobFolder
 
+#: How LSF is told 1500 MB and 65 min.
+LSF_NEED = "-M 1500MB -R 'span[hosts=1] rusage[mem=1500MB]' -W 65"
+
 
 def submit(
     job: JobFolder, participants: Sequence[str] = ("01", "02", "03"), **changes: object
@@ -48,16 +51,16 @@ def arrays(slurm: FakeSlurm) -> list[str]:
 def test_array_asks_for_what_the_job_needs(slurm: FakeSlurm, other: JobFolder) -> None:
     submit(other, throttle=50, options=["--partition=long", "--account=me"])
     assert slurm.calls("sbatch")[0] == (
-        "--parsable --job-name=bids_fx-faces --array=1-3%50 --mem=1500M --time=20 "
-        f"--cpus-per-task=2 --partition=long --account=me {other.path}/array.sh 0"
+        "--parsable --partition=long --account=me --job-name=bids_fx-faces --array=1-3%50 "
+        f"--mem=1500M --time=20 --cpus-per-task=2 {other.path}/array.sh 0"
     )
 
 
 def test_group_waits_for_the_array_however_it_ends(slurm: FakeSlurm, other: JobFolder) -> None:
     submit(other, options=["--partition=long"])
     assert slurm.calls("sbatch")[1] == (
-        "--parsable --job-name=bids_fx-faces-group --dependency=afterany:101 "
-        f"--partition=long {other.path}/group.sh"
+        "--parsable --partition=long --job-name=bids_fx-faces-group "
+        f"--dependency=afterany:101 {other.path}/group.sh"
     )
 
 
@@ -350,7 +353,7 @@ def test_group_that_was_lost_is_sent_alone(slurm: FakeSlurm, sent: JobFolder) ->
     for task in (1, 2, 3):
         sent.end(task, 0)
     slurm.account("102|CANCELLED by 0|0:0|1500M|30")
-    assert jobs.main(["resubmit", str(sent.path)]) == 0
+    assert jobs.main(["resubmit", str(sent.path)]) == 1  # nobody answers for the new one yet
     assert slurm.calls("sbatch")[2:] == [
         f"--parsable --job-name=bids_fx-faces-group {sent.path}/group.sh"
     ]
@@ -434,22 +437,29 @@ def test_submission_that_cannot_be_written_down_is_to_be_cancelled(
         (
             "pbs",
             [
-                "qsub -v BIDS_FX_TASK=1 -l mem=1500mb,walltime=1:05:00 {}",
-                "qsub -J 3-4 -l mem=1500mb,walltime=1:05:00 {}",
+                "qsub -v BIDS_FX_TASK=1,BIDS_FX_MEM_MB=1500 -l mem=1500mb,walltime=1:05:00 ARRAY",
+                "qsub -J 3-4 -v BIDS_FX_MEM_MB=1500 -l mem=1500mb,walltime=1:05:00 ARRAY",
+                "qsub GROUP  # when these have ended",
+                "or, of Torque,",
+                "qsub -t 1 -v BIDS_FX_MEM_MB=1500 -l mem=1500mb,walltime=1:05:00 ARRAY",
+                "qsub -t 3-4 -v BIDS_FX_MEM_MB=1500 -l mem=1500mb,walltime=1:05:00 ARRAY",
+                "qsub GROUP  # when these have ended",
             ],
         ),
         (
             "sge",
             [
-                "qsub -t 1 -l mem_free=750M,h_rt=1:05:00 {}",
-                "qsub -t 3-4 -l mem_free=750M,h_rt=1:05:00 {}",
+                "qsub -terse -t 1 -v BIDS_FX_MEM_MB=1500 -l mem_free=750M,h_rt=1:05:00 ARRAY",
+                "qsub -terse -t 3-4 -v BIDS_FX_MEM_MB=1500 -l mem_free=750M,h_rt=1:05:00 ARRAY",
+                "qsub GROUP  # when these have ended",
             ],
         ),
         (
             "lsf",
             [
-                "bsub -J 'bids_fx-faces[1]' -M 1500MB -W 65 < {}",
-                "bsub -J 'bids_fx-faces[3-4]' -M 1500MB -W 65 < {}",
+                f"BIDS_FX_MEM_MB=1500 bsub -J 'bids_fx-faces-job-1[1]' {LSF_NEED} <ARRAY",
+                f"BIDS_FX_MEM_MB=1500 bsub -J 'bids_fx-faces-job-1[3-4]' {LSF_NEED} <ARRAY",
+                "bsub <GROUP  # when these have ended",
             ],
         ),
     ],
@@ -461,5 +471,104 @@ def test_other_schedulers_commands_are_told(
     for task, code in ((1, 143), (2, 65), (3, 74), (4, 73)):
         other.end(task, code)
     jobs.main(["resubmit", str(other.path)])
-    told = capsys.readouterr().out.splitlines()
-    assert told[:2] == [text.format(other.path / "array.sh") for text in expected]
+    told = capsys.readouterr().out
+    told = told.replace(f"{other.path}/array.sh", "ARRAY").replace(
+        f"{other.path}/group.sh", "GROUP"
+    )
+    assert told.splitlines()[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("scheduler", ["pbs", "sge", "lsf"])
+def test_memory_that_was_short_is_raised_for_the_program_too(
+    other: JobFolder, capsys: pytest.CaptureFixture[str], scheduler: str
+) -> None:
+    other.write(["01", "02"], scheduler=scheduler)
+    other.end(1, 0)
+    other.end(2, 137)
+    jobs.main(["resubmit", str(other.path)])
+    commands = [line for line in capsys.readouterr().out.splitlines() if "array.sh" in line]
+    assert commands
+    assert all("BIDS_FX_MEM_MB=3000" in command for command in commands)
+
+
+@pytest.fixture
+def sent_twice(slurm: FakeSlurm, sent: JobFolder) -> JobFolder:
+    """Return a job whose first task was sent again, as 103, while the first array runs.
+
+    The first level group, 102, waits for 101 alone; that of the second submission is 104.
+    """
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20", "101_[2-3]|RUNNING|0:0|1500M|20")
+    slurm.control(101, ("2-3", "RUNNING", "None"))
+    (slurm.folder / "scontrol.102").write_text(
+        "JobId=102 JobName=a JobState=PENDING Reason=Dependency ExitCode=0:0\n"
+    )
+    assert jobs.main(["resubmit", str(sent.path)]) == 75
+    (slurm.folder / "scontrol.102").unlink()
+    (slurm.folder / "scontrol.101").unlink()
+    return sent
+
+
+def test_level_group_that_does_not_wait_for_all_is_cancelled(
+    slurm: FakeSlurm, sent_twice: JobFolder
+) -> None:
+    assert "--dependency=afterany:101:103 " in slurm.calls("sbatch")[-1]
+    assert slurm.calls("scancel") == ["--state=PENDING 102"]
+
+
+def test_level_group_that_has_ended_is_not_cancelled(slurm: FakeSlurm, sent: JobFolder) -> None:
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    sent.end("group", 1)
+    jobs.main(["resubmit", str(sent.path)])
+    assert slurm.calls("scancel") == []
+
+
+def test_level_group_that_cannot_be_cancelled_is_named(
+    slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.refuse("scancel", "Access/permission denied")
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20", "102|PENDING|0:0|1500M|30")
+    (slurm.folder / "scontrol.102").write_text(
+        "JobId=102 JobName=a JobState=PENDING Reason=Dependency ExitCode=0:0\n"
+    )
+    jobs.main(["resubmit", str(sent.path)])
+    told = capsys.readouterr().err
+    assert "job 102 is not cancelled" in told
+    assert "permission denied" in told
+
+
+def test_end_of_an_earlier_level_group_does_not_count(
+    slurm: FakeSlurm, sent_twice: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in (1, 2, 3):
+        sent_twice.end(task, 0)
+    sent_twice.end("group", 0, job="102")
+    slurm.account("104|CANCELLED by 0|0:0|1500M|30")
+    assert jobs.main(["status", str(sent_twice.path)]) == 1
+    assert "3 done; level group: CANCELLED" in capsys.readouterr().out
+    jobs.main(["resubmit", str(sent_twice.path)])
+    assert slurm.calls("sbatch")[-1].endswith("-group " + f"{sent_twice.path}/group.sh")
+    sent_twice.end("group", 0, job="105")
+    assert jobs.main(["status", str(sent_twice.path)]) == 0
+
+
+def test_end_of_a_level_group_does_not_count_for_what_was_sent_without_one(
+    slurm: FakeSlurm, sent: JobFolder
+) -> None:
+    slurm.account("101_1|OUT_OF_MEMORY|0:125|1500M|20")
+    slurm.refuse_submissions("-group")
+    for task in (2, 3):
+        sent.end(task, 0)
+    jobs.main(["resubmit", str(sent.path)])
+    sent.end(1, 0)
+    sent.end("group", 0, job="102")
+    slurm.refuse_submissions("nothing")
+    assert jobs.main(["status", str(sent.path)]) == 1
+    jobs.main(["resubmit", str(sent.path)])
+    assert [line.get("group") for line in sent.submissions()] == [None, "102", None, "105"]
+
+
+def test_id_is_found_below_a_banner(slurm: FakeSlurm, job: JobFolder) -> None:
+    program = slurm.folder / "sbatch"
+    program.write_text(program.read_text().replace("echo $n\n", 'echo "Welcome!"; echo $n\n'))
+    assert jobs.main(["submit", str(job.path)]) == 0
+    assert job.submissions()[0]["id"] == "101"

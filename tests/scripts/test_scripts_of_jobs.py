@@ -51,6 +51,8 @@ JOB = Job(
 REPORT = ReportSettings()
 #: Seconds after which a script counts as hanging.
 PATIENCE = 30
+#: How LSF is told what its tasks ask for.
+LSF_NEED = "-M 1500MB -R 'span[hosts=1] rusage[mem=1500MB]' -W 75"
 
 
 class Site:
@@ -457,38 +459,56 @@ def test_every_placeholder_is_told_in_the_templates_readme(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("job", "commands"),
+    ("job", "submitting", "then"),
     [
-        (JOB, ["python3 /o/jobs/job-1/cluster_jobs.py submit"]),
         (
             replace(JOB, scheduler="sge", throttle=5),
-            [
-                'job=$(qsub -terse -t 1-3 -tc 5 ARRAY) && qsub -hold_jid "${job%%.*}" GROUP',
-            ],
+            "job=$(qsub -terse -t 1-3 -tc 5 -v MEMORY -l mem_free=750M,h_rt=1:15:00 ARRAY)",
+            'qsub -hold_jid "${job%%.*}" GROUP',
         ),
         (
             replace(JOB, scheduler="lsf", throttle=5),
-            [
-                "bsub -J 'NAME[1-3]%5' <ARRAY && bsub -J NAME-group -w 'ended(NAME)' <GROUP",
-            ],
+            f"MEMORY bsub -J 'NAME[1-3]%5' {LSF_NEED} <ARRAY",
+            "bsub -J NAME-group -w 'ended(NAME)' <GROUP",
         ),
         (
             replace(JOB, scheduler="pbs", participants=("01",)),
-            [
-                'job=$(qsub -v BIDS_FX_TASK=1 ARRAY) && qsub -W depend=afterany:"$job" GROUP',
-                "or, of Torque,",
-                'job=$(qsub -t 1-1 ARRAY) && qsub -W depend=afteranyarray:"$job" GROUP',
-            ],
+            "job=$(qsub -v BIDS_FX_TASK=1,MEMORY -l mem=1500mb,walltime=1:15:00 ARRAY)",
+            'qsub -W depend=afterany:"$job" GROUP',
+        ),
+        (
+            replace(JOB, scheduler="pbs", throttle=5),
+            "job=$(qsub -J 1-3%5 -v MEMORY -l mem=1500mb,walltime=1:15:00 ARRAY)",
+            'qsub -W depend=afterany:"$job" GROUP',
         ),
     ],
 )
-def test_commands_that_submit_a_job(job: Job, commands: list[str]) -> None:
-    short = {"/o/jobs/job-1/array.sh": "ARRAY", "/o/jobs/job-1/group.sh": "GROUP"}
-    short["bids_fx-o-job-1"] = "NAME"
-    found = submission(Path("/o/jobs/job-1"), job)
-    for name, letters in short.items():
-        found = [line.replace(name, letters) for line in found]
-    assert found == commands
+def test_command_that_submits_a_job(job: Job, submitting: str, then: str) -> None:
+    assert short(submission(Path("/o/jobs/job-1"), job)[0]) == f"{submitting} && {then}"
+
+
+def test_torque_has_a_command_of_its_own() -> None:
+    job = replace(JOB, scheduler="pbs", participants=("01",))
+    _, said, command = submission(Path("/o/jobs/job-1"), job)
+    assert said == "or, of Torque,"
+    assert short(command) == (
+        "job=$(qsub -t 1 -v MEMORY -l mem=1500mb,walltime=1:15:00 ARRAY) "
+        '&& qsub -W depend=afteranyarray:"$job" GROUP'
+    )
+
+
+def test_job_of_slurm_is_submitted_by_the_file_in_its_folder() -> None:
+    command = submission(Path("/o/jobs/job-1"), JOB)
+    assert command == ["python3 /o/jobs/job-1/cluster_jobs.py submit"]
+
+
+def short(command: str) -> str:
+    """Return a command with words in the place of what is long."""
+    words = {"/o/jobs/job-1/array.sh": "ARRAY", "/o/jobs/job-1/group.sh": "GROUP"}
+    words |= {"bids_fx-o-job-1": "NAME", "BIDS_FX_MEM_MB=1500": "MEMORY"}
+    for name, word in words.items():
+        command = command.replace(name, word)
+    return command
 
 
 def test_name_of_a_job_is_plain() -> None:
