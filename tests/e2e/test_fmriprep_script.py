@@ -147,6 +147,32 @@ def test_what_would_stop_all_others_stops_the_script(script, truth, monkeypatch,
     assert calls[-1] == f"docker {step} 01"
 
 
+@pytest.mark.parametrize("words", [[], ["/bids"], ["/bids", "/out"]])
+def test_too_few_arguments_get_the_usage_line(script, words):
+    done = subprocess.run([str(script), *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"usage: {script} BIDS_DIR OUT LABEL ...\n")
+
+
+@pytest.mark.parametrize("wrong", ["BIDS_DIR", "OUT", "FS_LICENSE"])
+def test_relative_path_is_refused_in_one_line_before_anything_is_made(
+    script, tmp_path, monkeypatch, wrong
+):
+    paths = {name: str(tmp_path / name) for name in ("BIDS_DIR", "OUT", "FS_LICENSE")}
+    paths[wrong] = wrong
+    monkeypatch.setenv("FS_LICENSE", paths["FS_LICENSE"])
+    before = sorted(tmp_path.iterdir())
+    done = subprocess.run(
+        [str(script), paths["BIDS_DIR"], paths["OUT"], "01"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = f"{wrong}: give the whole path, from / on\n"
+    assert (done.returncode, done.stderr) == (2, told)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_shellcheck_finds_nothing(script):
     program = Path(sys.executable).with_name("shellcheck")
     done = subprocess.run([program, str(script)], capture_output=True, text=True, check=False)
