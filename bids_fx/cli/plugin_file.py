@@ -55,14 +55,7 @@ def read_plugin(path: Path) -> PluginChoice:
     BIDSFXError
         If the file cannot be read, or with all that is wrong in it.
     """
-    import yaml
-
-    try:
-        values: Any = yaml.safe_load(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise BIDSFXError.single(
-            str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
-        ) from error
+    values = _read_yaml(path)
     if not isinstance(values, dict) or not isinstance(values.get("plugin"), str):
         raise BIDSFXError(
             [usage_problem(str(path), "names no nipype plugin", "write 'plugin: NAME'")]
@@ -90,6 +83,32 @@ def read_plugin(path: Path) -> PluginChoice:
             "%s: not needed, since each node has its own process: %s", path, listed(moot)
         )
     return PluginChoice(name=name, arguments={key: given[key] for key in given if key not in moot})
+
+
+def _read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises
+    ------
+    BIDSFXError
+        If there is no such file, or no YAML in it.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise BIDSFXError.single(
+            str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
+        ) from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            mark = error.problem_mark
+            reason = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        raise BIDSFXError(
+            [usage_problem(str(path), f"is not YAML ({reason})", "mend it")]
+        ) from error
 
 
 def _name_problems(path: Path, name: str) -> Iterator[Problem]:

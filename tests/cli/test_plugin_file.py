@@ -36,6 +36,22 @@ def test_plugin_is_read_with_its_arguments(path: Path) -> None:
     assert read_plugin(path) == PluginChoice(name="SLURM", arguments=expected)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"plugin: [", "line 1, column 10"), (b"plugin: \0", "#x0000"), (b"\xff\xfe", "byte 0xff")],
+)
+def test_what_is_not_yaml_is_a_wrong_option_told_in_one_line(
+    path: Path, content: bytes, reason: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(BIDSFXError) as caught:
+        read_plugin(path)
+    (problem,) = caught.value.problems
+    assert problem.code == ExitCode.USAGE
+    assert reason in problem.found
+    assert "\n" not in str(problem)
+
+
 @pytest.mark.parametrize("more", ["", "plugin_args:\n"])
 def test_arguments_may_be_missing(path: Path, more: str) -> None:
     path.write_text(f"plugin: Linear\n{more}")
@@ -120,12 +136,7 @@ def test_file_without_a_plugin_is_refused(path: Path, text: str) -> None:
     assert problem.remedy == "write 'plugin: NAME'"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"plugin: [", None])
-def test_file_that_cannot_be_read_is_an_input_that_is_missing(
-    path: Path, content: bytes | None
-) -> None:
-    if content is not None:
-        path.write_bytes(content)
+def test_file_that_is_not_there_is_an_input_that_is_missing(path: Path) -> None:
     with pytest.raises(BIDSFXError) as caught:
         read_plugin(path)
     assert caught.value.exit_code == ExitCode.MISSING_INPUT
