@@ -6,15 +6,17 @@ early, it does so meanwhile.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing as mp
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 #: What nodes import; after these neither their start, a fit nor a figure imports anything.
 PRELOADED = [
@@ -40,7 +42,12 @@ _SHORT_FOLDER = str(Path("/", "tmp"))
 
 
 def start_server() -> ForkServerContext:
-    """Start the process, unless it runs, and return the context of those that it forks."""
+    """Start the process, unless it runs, and return the context of those that it forks.
+
+    It ends before this one does, and before what this one removes at its end.
+    """
+    atexit.unregister(_end_server)
+    atexit.register(_end_server)
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     # It is started by ``python -c``, which would import from the folder that the caller is in.
@@ -53,6 +60,21 @@ def start_server() -> ForkServerContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+def _end_server() -> None:
+    """Kill the process and wait for its end.
+
+    By itself it would end as soon as it has imported all: too late where bad input ends the
+    program at once, since matplotlib would miss the folder of its font cache, or make it again.
+    """
+    started: Any = forkserver.ensure_running  # a method of what alone knows the process
+    pid: int | None = getattr(started.__self__, "_forkserver_pid", None)
+    if pid is not None:
+        # A process that has ended by itself, and was waited for, is not there any more.
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 @contextmanager

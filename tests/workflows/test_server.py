@@ -56,3 +56,24 @@ def test_it_imports_nothing_from_the_folder_that_the_caller_is_in(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert list(folder.glob("__pycache__")) == []
+
+
+def test_it_makes_nothing_after_the_program_has_removed_what_it_shares(tmp_path: Path) -> None:
+    shared, late = tmp_path / "shared", tmp_path / "late.py"
+    late.write_text(f"import os, time\ntime.sleep(1)\nos.makedirs({str(shared)!r})\n")
+    code = (
+        f"import atexit, os; shared = {str(shared)!r}\n"
+        "os.mkdir(shared); atexit.register(os.rmdir, shared)\n"
+        "from bids_fx.workflows import server\n"
+        "server.PRELOADED[:] = ['late']\n"
+        "server.start_server()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{tmp_path}"},
+        capture_output=True,  # ends when all who may write have ended
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not shared.exists()
