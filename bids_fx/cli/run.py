@@ -16,7 +16,7 @@ from bids_fx.cli.program import run_program
 from bids_fx.cli.resources import keep_libraries_single
 from bids_fx.cli.streams import show_result, show_text
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
-from bids_fx.logs import fields, log_problems, start_logging
+from bids_fx.logs import fields, is_json, log_problems, start_logging
 
 if TYPE_CHECKING:
     from bids_fx.records import Plan
@@ -178,13 +178,23 @@ def choose_runnable(plans: Sequence[Plan], invocation: Invocation) -> list[Plan]
     if problems and invocation.execution.stop_on_first_crash:
         raise BIDSFXError(problems)
     log_problems("bids_fx", problems)
-    _log_notices(dict.fromkeys(notice for plan in runnable for notice in plan.notices))
+    _log_notices(notice for plan in runnable for notice in plan.notices)
     return runnable
 
 
 def _log_notices(notices: Iterable[Notice]) -> None:
-    """Log what was decided or left out, each as the warning or the information that it is."""
-    for notice in notices:
-        level = logging.WARNING if notice.warning else logging.INFO
-        who = {} if notice.participant is None else {"participant": notice.participant}
-        logger.log(level, "%s", notice.text, extra=fields(**who))
+    """Log what was decided or left out, each as the warning or the information that it is.
+
+    What holds of several participants is told to people once, with their number.
+    """
+    same: dict[tuple[str, bool], list[Notice]] = {}
+    for notice in dict.fromkeys(notices):
+        same.setdefault((notice.text, notice.warning), []).append(notice)
+    for (text, is_warning), those in same.items():
+        level = logging.WARNING if is_warning else logging.INFO
+        if len(those) > 1 and not is_json():
+            logger.log(level, "%s (%d participants)", text, len(those))
+            continue
+        for notice in those:
+            who = {} if notice.participant is None else {"participant": notice.participant}
+            logger.log(level, "%s", text, extra=fields(**who))

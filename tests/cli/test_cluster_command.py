@@ -189,6 +189,16 @@ def test_all_that_is_wrong_with_the_command_line_is_told_at_once(
         assert f"  - {name}: " in told
 
 
+def test_what_is_left_out_of_all_is_told_once_with_their_number(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for participant in ("01", "02"):
+        tree.run(f"sub-{participant}_task-rest", events=False)
+    assert call(tree) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "task-rest" in line]
+    assert line.endswith("(2 participants)")
+
+
 def told_in_json(tree: Tree, *options: str) -> tuple[int, list[dict]]:
     """Return the exit code of a call of its own, and the lines of its log."""
     code = "import sys; from bids_fx.cli.cluster import main; sys.exit(main())"
