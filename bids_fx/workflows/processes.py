@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
@@ -131,7 +132,13 @@ def _run_task(
     start_logging(0, as_json=log_json)
     keep_freed_memory()
     gc.freeze()  # what the libraries hold is no garbage: each look at it would copy its pages
-    result = function(*arguments)
+    try:
+        result = function(*arguments)
+    # The reader is told whatever it is. nipype raises that a node's result file is missing while
+    # it handles what kept the file from being written.
+    except Exception as error:  # noqa: BLE001 - a node may raise anything
+        told = traceback.format_exception(error.__context__ or error)
+        result = {"result": None, "traceback": told, "taskid": arguments[-1]}
     sender.send((result, gauge.read(parent=os.getppid())))
 
 

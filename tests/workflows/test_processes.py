@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -155,6 +156,24 @@ class Unpicklable:
 
 def fail_to_load():
     raise RuntimeError("no such class here")
+
+
+def fail_to_write():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def miss_what_could_not_be_written(node, updatehash, taskid):
+    try:
+        fail_to_write()
+    except OSError:
+        raise FileNotFoundError("result_fit_run.pklz") from None
+
+
+def test_a_task_that_raises_says_what_came_first(capfd):
+    result = submit(miss_what_could_not_be_written).result(PATIENCE)
+    assert (result["result"], result["taskid"]) == (None, 7)
+    assert result["traceback"][-1] == "OSError: [Errno 28] No space left on device\n"
+    assert capfd.readouterr().err == ""
 
 
 def answer_strangely(node, updatehash, taskid):
