@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,10 @@ class ExitCode(IntEnum):
     WRITE_FAILED = 74
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+#: What nothing but writing ends with: no space, no quota, a file too large.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +142,23 @@ class BIDSFXError(Exception):
 
 def output_error(path: Path, error: OSError) -> BIDSFXError:
     """Return the error that tells what could not be written, and why."""
-    is_writing = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+    is_writing = error.errno in {*_FULL, errno.EIO}
     return BIDSFXError.single(
         str(path),
         f"cannot be written ({error.strerror or error})",
         "see that the folder exists, is writable for this user and has space left",
         ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
     )
+
+
+def tells_of_full_disk(message: str) -> bool:
+    """Tell whether an error of another process was that there is no room for what it wrote.
+
+    Examples
+    --------
+    >>> tells_of_full_disk("OSError: [Errno 28] No space left on device: 'a'")
+    True
+    >>> tells_of_full_disk("OSError: [Errno 5] Input/output error")
+    False
+    """
+    return any(os.strerror(code) in message for code in _FULL)

@@ -21,7 +21,7 @@ from bids_fx.derivatives.holdings import (
 )
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
 from bids_fx.derivatives.status import HashCache, is_outdated
-from bids_fx.errors import Notice
+from bids_fx.errors import Notice, tells_of_full_disk
 from bids_fx.logs import fields
 from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
@@ -54,6 +54,8 @@ class Outcome:
         The worst value over runs of some quality measures.
     taken : Taken
         Time and memory.
+    is_disk_full : bool
+        True if there was no room for what was written, and nothing else failed.
     """
 
     participant: str
@@ -64,6 +66,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     worst: Mapping[str, float | None] = field(default_factory=dict)
     taken: Taken
+    is_disk_full: bool = False
 
 
 def refuse(plan: Plan, out_dir: Path, machine: Machine, meter: Meter) -> Outcome:
@@ -115,6 +118,8 @@ def conclude(
     """
     stale = [key for key in sorted(left.runs | left.groups) if not _lacks(plan, key, out_dir)]
     message = "its maps in the output folder are of other settings or data"
+    failures = tuple(failures)
+    is_disk_full = bool(failures) and all(tells_of_full_disk(one.message) for one in failures)
     told = (*failures, *(Failure(record=key, message=message) for key in stale))
     missing = missing_outputs(plan, out_dir)
     reasons = failure_reasons(told, missing)
@@ -126,7 +131,8 @@ def conclude(
         software=_software(),
     )
     taken = tell(joined(call, out_dir), out_dir, machine, meter).taken
-    return _outcome((call,), out_dir, taken, missing)
+    outcome = _outcome((call,), out_dir, taken, missing)
+    return replace(outcome, is_disk_full=is_disk_full and set(outcome.reasons) == set(reasons))
 
 
 def tell(calls: Sequence[Call], out_dir: Path, machine: Machine, meter: Meter) -> Outcome:

@@ -98,8 +98,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
         return ExitCode.OK
     refused = [plan for plan in plans if plan.problems]
     session.write_models(planner.models)
-    succeeded = session.work_through(runnable, refused)
-    return ExitCode.OK if succeeded else ExitCode.FAILED
+    return session.work_through(runnable, refused)
 
 
 def _rebuilt(invocation: Invocation, interruption: Interruption) -> ExitCode:

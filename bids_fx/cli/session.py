@@ -36,7 +36,7 @@ from bids_fx.derivatives.write import (
     remove_unfinished,
     write_text,
 )
-from bids_fx.errors import output_error
+from bids_fx.errors import ExitCode, output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import Invocation, digest
@@ -101,7 +101,7 @@ class Session:
         for name, text in models.items():
             write_text(self.out_dir / paths.MODELS / name, text)
 
-    def work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> bool:
+    def work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> ExitCode:
         """Run all participants and write what is known of each.
 
         Parameters
@@ -113,8 +113,8 @@ class Session:
 
         Returns
         -------
-        bool
-            Whether every planned output of every participant exists.
+        ExitCode
+            OK if every planned output of every participant exists.
         """
         self.begin(sum(len(plan.runs) for plan in (*plans, *refused)))
         write_dataset_files(self.out_dir, self.invocation.data)
@@ -133,8 +133,11 @@ class Session:
                 outcomes += self._run_batch(plans[start : start + BATCH])
                 if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
                     break
-        is_all = len(outcomes) == len(plans) + len(refused)
-        return self.summarize(outcomes) and is_all
+        if self.summarize(outcomes) and len(outcomes) == len(plans) + len(refused):
+            return ExitCode.OK
+        failed = [item for item in outcomes if item.state != "done"]
+        is_disk_full = all(item.is_disk_full for item in failed)
+        return ExitCode.WRITE_FAILED if is_disk_full else ExitCode.FAILED
 
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""

@@ -191,6 +191,17 @@ def test_combined_maps_that_no_longer_fit_their_run_maps_are_told(done):
     assert "other run maps than are there now" in (out / "sub-01.html").read_text()
 
 
+def leave_no_room_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def fails(source: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+
+
 GROUP = "sub-01_task-main_space-MNI152NLin2009cAsym"
 
 
@@ -205,17 +216,10 @@ def test_a_group_of_which_a_part_cannot_be_written_is_done_again(
     tmp_path, monkeypatch, name, task
 ):
     truth = make_dataset(tmp_path / "data", DatasetSpec(n_volumes=50))
-    replace = Path.replace
-
-    def fails(source: Path, target: Path) -> Path:
-        if target.name == name:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return replace(source, target)
-
     out, whole = tmp_path / "out", tmp_path / "whole"
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", fails)
-        assert run(truth, out, "--contrast", "house") == 1
+        leave_no_room_for(name, patched)
+        assert run(truth, out, "--contrast", "house") == 74
     assert task in read_state(out, "01")["reason"]
     assert "No space left on device" in (out / "sub-01.html").read_text()
     # The other contrast is combined and drawn all the same.
@@ -228,6 +232,13 @@ def test_a_group_of_which_a_part_cannot_be_written_is_done_again(
     assert any(path.name == name for path in written)
     for path in written:
         assert (out / path.relative_to(whole)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(("more", "code"), [((), 74), (("--qc-fail", "n_scans>3"), 1)])
+def test_a_full_disk_is_told_by_its_code_where_nothing_else_failed(done, monkeypatch, more, code):
+    truth, out = done
+    leave_no_room_for(f"{GROUP}_contrast-house_stat-t_statmap.nii.gz", monkeypatch)
+    assert run(truth, out, "--contrast", "house", *more) == code
 
 
 def test_a_run_that_breaks_a_limit_of_quality_fails_its_participant_and_keeps_its_maps(
