@@ -93,7 +93,8 @@ def _foreign(invocation: Invocation) -> list[Problem]:
         for field, (name, reason, remedy) in FOREIGN.items()
         if getattr(invocation.execution, field) not in (None, False)
     ]
-    if not str(invocation.execution.out_dir).isprintable():
+    out_dir = str(invocation.execution.out_dir)
+    if "\\" in out_dir or not out_dir.isprintable():
         found = "its name holds characters that schedulers cannot read in a script"
         problems.append(usage_problem("OUTPUT_DIR", found, "choose another name"))
     if invocation.level != "participant":

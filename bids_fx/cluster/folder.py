@@ -11,7 +11,7 @@ from shlex import quote
 from bids_fx import __version__
 from bids_fx.cluster.binds import Bind
 from bids_fx.cluster.jobs import Need, commands
-from bids_fx.cluster.needs import MARGIN_MB, Request
+from bids_fx.cluster.needs import LEAST_MB, MARGIN_MB, Request
 from bids_fx.cluster.quoting import slurm_file, with_variables
 from bids_fx.cluster.templates import fill, find_template
 from bids_fx.derivatives.write import write_json, write_text
@@ -142,7 +142,7 @@ def write_job(folder: Path, job: Job, invocation: Invocation) -> None:
         write_text(folder / file, text)
         (folder / file).chmod(0o755)
     # The last: a folder with it is whole.
-    write_json(folder / "job.json", _record(job, name))
+    write_json(folder / "job.json", {"folder": str(folder), **_record(job, name)})
 
 
 def job_name(out_dir: Path, scheduler: str) -> str:
@@ -208,6 +208,7 @@ def _task_values(folder: Path, job: Job, invocation: Invocation) -> dict[str, st
         "CPUS": str(job.request.cpus),
         "MEM_MB": str(job.request.mem_mb),
         "MARGIN_MB": str(MARGIN_MB),
+        "LEAST_MB": str(LEAST_MB),
         "N_TASKS": str(len(job.participants)),
         "SCRATCH": with_variables(job.scratch),
         "PROGRAM": _program(job),

@@ -77,9 +77,11 @@ CODES = {
     66: ("input", "an input is missing"),
     73: ("again", "the output could not be created"),
     74: ("again", "writing failed"),
+    127: ("look", "the program, or what runs its container, is not on the node"),
     130: ("again", "was interrupted"),
     137: ("memory", "was killed, as happens when memory runs out; it had {mem_mb} MB"),
     143: ("again", "was terminated"),
+    255: ("look", "the container could not be started"),
 }
 
 #: In the reasons that the program gives, if memory is one: that it had, or that it was allowed.
@@ -216,7 +218,19 @@ class Job:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Let nobody else submit meanwhile; in vain on file systems that have no locks."""
-        with self._lock.open("w") as stream:
+        home = Path(self.spec.get("folder", self.folder))
+        if not (home.exists() and home.samefile(self.folder)):
+            raise JobsError(
+                f"{self.folder}: moved or copied from {home}; make another job.", NO_JOB
+            )
+        try:
+            stream = self._lock.open("w")
+        except PermissionError as error:
+            owner = f"user {self.folder.stat().st_uid}"
+            with contextlib.suppress(KeyError):  # not a user of this machine
+                owner = self.folder.owner()
+            raise JobsError(f"{error}; the job belongs to {owner}.", CANNOT_CREATE) from None
+        with stream:
             with contextlib.suppress(OSError):
                 fcntl.flock(stream, fcntl.LOCK_EX)
             yield
@@ -247,12 +261,13 @@ def _read_json(path: Path) -> Line:
 
 
 def _problems(log: Path) -> str:
-    """Return what a task that had nothing to do but refuse listed as problems in its log."""
+    """Return what a task's log lists as problems; else how it could not start."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     found = [line[4:] for line in lines if line.startswith("  - ")]
+    found = found or [line for line in lines if line.startswith(("task.sh: ", "FATAL:"))][-1:]
     return "".join(found[:1]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
 
 
@@ -471,13 +486,7 @@ def _failed(job: Job, one: Standing, seen: Seen, code: int, why: str) -> Standin
 
 
 def _meaning(code: int) -> str:
-    """Say what an exit code means that is not the program's own.
-
-    Examples
-    --------
-    >>> _meaning(139), _meaning(3)
-    ('was ended by SIGSEGV', 'not a code of the program')
-    """
+    """Say what an exit code means that is not the program's own."""
     if code - 128 in set(signal.Signals):
         return f"was ended by {signal.Signals(code - 128).name}"
     return "not a code of the program"
@@ -525,7 +534,6 @@ def resubmit(job: Job, *, all_failed: bool) -> None:
 
     With `all_failed` also what failed for a reason of its own, when that has been mended; of other
     schedulers than Slurm, whatever left no result.
-
     JobsError if the scheduler does not take it, or does not say what is still there.
     """
     with job.locked():

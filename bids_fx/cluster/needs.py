@@ -14,6 +14,8 @@ from bids_fx.records import Plan
 #: Of the memory that is requested, what is not the program's: the shell, the container's
 #: processes, and what the kernel counts to a job beside the pages of its processes.
 MARGIN_MB = 200
+#: With less the program does not start.
+LEAST_MB = 100
 #: A node of a cluster may be slower than the machine that the seconds were measured on, and all
 #: tasks read one file system. What is requested and not used costs waiting, what is missing costs
 #: the whole task.

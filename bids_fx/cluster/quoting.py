@@ -10,20 +10,21 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*
 
 
 def with_variables(text: str) -> str:
-    """Return a text for the shell that fills variables in, and nothing else.
+    r"""Return a text for the shell that fills variables in, and nothing else.
 
     A variable that is not set ends the script with its name.
 
     Examples
     --------
     >>> with_variables("/scratch/$USER/my jobs"), with_variables("/tmp/$(id)")
-    ("'/scratch/'${USER:?}'/my jobs'", "'/tmp/$(id)'")
+    ('/scratch/"${USER:?USER is not set}"\'/my jobs\'', "'/tmp/$(id)'")
     """
     words = []
     end = 0
     for found in _VARIABLE.finditer(text):
+        name = found[1] or found[2]
         words += [quote(text[end : found.start()])] if found.start() > end else []
-        words.append(f"${{{found[1] or found[2]}:?}}")
+        words.append(f'"${{{name}:?{name} is not set}}"')
         end = found.end()
     return "".join([*words, quote(text[end:])] if text[end:] or not words else words)
 
@@ -34,7 +35,8 @@ def slurm_file(folder: str, name: str) -> str:
     Parameters
     ----------
     folder : str
-        In which per cent signs are meant as they are.
+        In which per cent signs are meant as they are; without backslashes: Slurm would
+        fill in nothing.
     name : str
         In which they stand for what Slurm fills in.
 
@@ -44,7 +46,7 @@ def slurm_file(folder: str, name: str) -> str:
     '"/my 5%%/%A_%a.log"'
     """
     path = f"{folder.replace('%', '%%')}/{name}"
-    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + path.replace('"', '\\"') + '"'
 
 
 def words(arguments: list[str]) -> str:

@@ -304,6 +304,13 @@ def test_option_that_the_job_does_not_set_is_taken(
     assert job(tree)["options"] == [option]
 
 
+def test_output_folder_with_a_backslash_is_refused(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["slurm", str(tree.raw), str(tree.root / "o\\b"), "-d", str(tree.preproc)]) == 2
+    assert "  - OUTPUT_DIR: its name holds characters that" in capsys.readouterr().err
+
+
 def test_level_group_is_not_a_job(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["slurm", str(tree.raw), str(tree.root / "out"), "group"]) == 2
     assert "LEVEL" in capsys.readouterr().err

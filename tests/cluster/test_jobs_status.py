@@ -221,6 +221,32 @@ def test_worker_that_was_killed_ran_out_of_memory(
     assert (told["helps"], told["again"]) == ("memory", {"mem_mb": 3000, "minutes": 20})
 
 
+@pytest.mark.parametrize(
+    ("code", "line", "meaning"),
+    [
+        (
+            127,
+            "task.sh: neither apptainer nor singularity is there: load its module first.",
+            "the program, or what runs its container, is not on the node",
+        ),
+        (255, "FATAL:   could not open image /x.sif", "the container could not be started"),
+    ],
+)
+def test_task_that_could_not_start_says_why(
+    slurm: FakeSlurm,
+    sent: JobFolder,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    line: str,
+    meaning: str,
+) -> None:
+    slurm.account(f"101_1|FAILED|{code}:0|1500M|20")
+    (sent.path / "logs" / "101_1.log").write_text(f"FATAL: once\ntask.sh: once\n{line}\nend\n")
+    one = look(sent, capsys)["01"]
+    assert one["reason"] == f"exit code {code}: {meaning}: {line}"
+    assert one["again"] is None
+
+
 def test_what_was_refused_before_any_work_is_told_from_the_log(
     slurm: FakeSlurm, sent: JobFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -456,7 +482,8 @@ def test_time_limit_that_is_no_number_is_that_of_the_submission(
 
 
 def test_exit_codes_are_those_of_the_program() -> None:
-    assert set(jobs.CODES) - {137} == set(ExitCode) - {ExitCode.OK}  # 137 is the kernel's
+    # 137 is the kernel's, 127 the shell's, 255 that of the engine of containers
+    assert set(jobs.CODES) - {127, 137, 255} == set(ExitCode) - {ExitCode.OK}
     kinds = {code.name: jobs.CODES[code][0] for code in ExitCode if code}
     assert {name for name, kind in kinds.items() if kind == "input"} == {
         *("USAGE", "INVALID_BIDS", "UNKNOWN_LEVEL", "NOTHING_SELECTED"),

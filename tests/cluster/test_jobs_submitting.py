@@ -422,6 +422,51 @@ def test_folder_that_cannot_be_written_to_is_named(
     assert "submissions.lock" in capsys.readouterr().err
 
 
+def test_job_of_somebody_else_says_whose_it_is(
+    slurm: FakeSlurm,
+    job: JobFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    locked = jobs.Job(job.path).locked()
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(jobs.JobsError) as caught, locked:
+        pass
+    assert str(caught.value).endswith(f"submissions.lock'; the job belongs to {job.path.owner()}.")
+    assert caught.value.code == 73
+
+
+@pytest.mark.parametrize("command", ["submit", "resubmit"])
+@pytest.mark.parametrize("is_copied", [True, False])
+def test_job_that_was_moved_is_not_submitted(
+    slurm: FakeSlurm,
+    other: JobFolder,
+    command: str,
+    *,
+    is_copied: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = other.path.with_name("job-7")
+    other.write(folder=str(old))
+    if is_copied:
+        old.mkdir()
+    assert jobs.main([command, str(other.path)]) == 66
+    assert f"moved or copied from {old}; make another job" in capsys.readouterr().err
+    assert slurm.calls("sbatch") == []
+    assert not (other.path / "submissions.lock").exists()
+
+
+def test_job_is_the_same_by_another_path_to_it(
+    slurm: FakeSlurm, other: JobFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "mount").symlink_to(other.out_dir)
+    submit(other, folder=str(tmp_path / "mount" / "jobs" / "job-1"))
+    assert len(slurm.calls("sbatch")) == 2
+
+
 def test_submission_that_cannot_be_written_down_is_to_be_cancelled(
     slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,10 +118,12 @@ def test_job_has_every_file_of_its_folder(site: Site) -> None:
 def test_record_of_a_job_says_what_is_submitted(site: Site) -> None:
     refused = {"03": ("a: b; c.",)}
     job = replace(JOB, throttle=50, options=("--partition=long",), refused=refused)
-    assert json.loads((site.write(job) / "job.json").read_text()) | {"version": "1"} == {
+    folder = site.write(job)
+    assert json.loads((folder / "job.json").read_text()) | {"version": "1"} == {
         "format": 1,
         "scheduler": "slurm",
         "name": "bids_fx-out",
+        "folder": str(folder),
         "version": "1",
         "container": None,
         "cpus": 2,
@@ -178,15 +180,6 @@ def test_task_has_the_processors_and_the_memory_that_it_was_given(site: Site) ->
     words = site.arguments()
     assert words[words.index("--nprocs") + 1] == "7"
     assert words[words.index("--mem-mb") + 1] == "2800"
-
-
-@pytest.mark.parametrize("mem_mb", ["0", "200"])
-def test_task_without_memory_for_the_program_is_refused(
-    site: Site, mem_mb: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert site.run(site.write() / "task.sh", "1", BIDS_FX_MEM_MB=mem_mb) == 2
-    assert f"{mem_mb} MB of memory leave nothing for the program" in capfd.readouterr().err
-    assert not site.record.exists()
 
 
 def test_task_of_slurm_uses_what_slurm_gave_it(site: Site) -> None:
@@ -277,7 +270,42 @@ def test_schedulers_number_of_a_task_is_kept(
     assert json.loads((folder / "ended" / "1.json").read_text())["job"] == name
 
 
-@pytest.mark.parametrize("task", ["", "0", "4", "x", "1;id", "01x"])
+@pytest.mark.parametrize("task", ["1", "group"])
+def test_task_of_a_folder_that_was_moved_leaves_nothing_at_the_old_place(
+    site: Site, task: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = site.write()
+    (site.root / "out").rename(site.root / "moved")
+    moved = site.root / "moved" / "jobs" / folder.name
+    assert site.run(moved / "task.sh", task) == 66
+    assert "folder was moved: make another job" in capfd.readouterr().err
+    assert not (site.root / "out").exists()
+    assert not site.record.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("0", "0 MB are too little: 200 MB are for what is not the program"),
+        ("299", "299 MB are too little: 200 MB are for what is not the program, which is to have"),
+        ("3G", "BIDS_FX_MEM_MB is '3G': say a whole number of MB."),
+    ],
+)
+def test_memory_that_leaves_none_for_the_program_is_refused(
+    site: Site, given: str, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert site.run(site.write() / "task.sh", "1", BIDS_FX_MEM_MB=given) == 2
+    assert f"task.sh: {told}" in capfd.readouterr().err
+    assert not site.record.exists()
+
+
+def test_least_memory_for_the_program_will_do(site: Site) -> None:
+    assert site.run(site.write() / "task.sh", "1", BIDS_FX_MEM_MB="300") == 0
+    words = site.arguments()
+    assert words[words.index("--mem-mb") + 1] == "100"
+
+
+@pytest.mark.parametrize("task", ["", "0", "4", "x", "1;id", "01x", "01"])
 def test_task_that_there_is_not_is_refused(site: Site, task: str) -> None:
     assert site.run(site.write() / "task.sh", task) == 2
     assert not site.record.exists()
@@ -299,9 +327,13 @@ def test_scratch_of_the_job_is_filled_in_on_the_node(site: Site) -> None:
     assert not work.exists()
 
 
-def test_scratch_with_a_variable_that_is_not_set_ends_the_task(site: Site) -> None:
-    assert site.run(site.write(replace(JOB, scratch="$NOBODY/x")) / "task.sh", "1") != 0
+def test_scratch_with_a_variable_that_is_not_set_cannot_be_made(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert site.run(site.write(replace(JOB, scratch="$NOBODY/x")) / "task.sh", "1") == 73
     assert not site.record.exists()
+    told = "task.sh: --scratch: NOBODY is not set on this machine.\n"
+    assert capfd.readouterr().err == told
 
 
 def test_scratch_of_the_caller_beats_that_of_the_job(site: Site) -> None:

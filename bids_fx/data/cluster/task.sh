@@ -15,27 +15,36 @@ set -u
 job=@JOB@
 task=${1-}
 cpus=${BIDS_FX_CPUS:-@CPUS@}
-mem_mb=$((${BIDS_FX_MEM_MB:-@MEM_MB@} - @MARGIN_MB@)) # the rest is for what is not the program
+given_mb=${BIDS_FX_MEM_MB:-@MEM_MB@}
 
 fail() {
     echo "task.sh: $1" >&2
     exit "$2"
 }
 
+[ -f "$job/job.json" ] || fail "the job's folder was moved: make another job ($job is gone)." 66
 case $task in
 group) ;;
-'' | 0 | *[!0-9]*) fail "which task? Say a number from 1 to @N_TASKS@, or 'group'." 2 ;;
+'' | 0* | *[!0-9]*) fail "which task? Say a number from 1 to @N_TASKS@, or 'group'." 2 ;;
 *)
     participant=$(sed -n "${task}p" "$job/participants.txt")
     [ -n "$participant" ] || fail "there is no task $task: there are @N_TASKS@." 2
-    [ "$mem_mb" -gt 0 ] || fail "$((mem_mb + @MARGIN_MB@)) MB of memory leave nothing for the \
-program: @MARGIN_MB@ MB are for what is not the program." 2
+    case $given_mb in
+    '' | 0?* | *[!0-9]*) fail "BIDS_FX_MEM_MB is '$given_mb': say a whole number of MB." 2 ;;
+    esac
+    mem_mb=$((given_mb - @MARGIN_MB@)) # the rest is for what is not the program
+    [ "$mem_mb" -ge @LEAST_MB@ ] || fail "$given_mb MB are too little: @MARGIN_MB@ MB are for what \
+is not the program, which is to have @LEAST_MB@ MB at least." 2
     ;;
 esac
 
 # The node's own disk: where the caller, the job or the scheduler says.
 scratch=${BIDS_FX_SCRATCH-}
-[ -n "$scratch" ] || scratch=@SCRATCH@
+if [ -z "$scratch" ]; then
+    # A variable that is not set ends the subshell, which says so.
+    scratch=$(exec 2>&1 && printf '%s' @SCRATCH@) ||
+        fail "--scratch: ${scratch##*: } on this machine." 73
+fi
 if [ -n "$scratch" ]; then
     mkdir -p -- "$scratch" || fail "the scratch folder $scratch cannot be made." 73
 else
