@@ -9,8 +9,7 @@ from bids_fx.cli.table import IMMEDIATE, LEVELS, options_by_name
 from bids_fx.errors import ExitCode, Problem, usage_problem
 from bids_fx.suggest import did_you_mean
 
-#: What every message about the positional arguments ends with.
-ORDER = "put BIDS_DIR OUTPUT_DIR LEVEL first, or -- before them"
+NAMES = ("BIDS_DIR", "OUTPUT_DIR", "LEVEL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +72,17 @@ def _is_name(name: str) -> bool:
     return name in options_by_name() or name in IMMEDIATE
 
 
-def split_extras(extras: Sequence[str]) -> tuple[list[str], list[Problem]]:
+def split_extras(
+    extras: Sequence[str], others: Sequence[str] = ()
+) -> tuple[list[str], list[Problem]]:
     """Take apart what argparse did not take for an option or its value.
 
     Parameters
     ----------
     extras : sequence of str
         Positional arguments and unknown options, in their order.
+    others : sequence of str
+        Further options that may have been meant, of a program that takes them out itself.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def split_extras(extras: Sequence[str]) -> tuple[list[str], list[Problem]]:
         One for each unknown option.
     """
     unknown = [extra for extra in extras if extra.startswith("-") and len(extra) > 1]
-    names = [name for name in (*options_by_name(), *IMMEDIATE) if name.startswith("--")]
+    names = [*(name for name in (*options_by_name(), *IMMEDIATE) if name[:2] == "--"), *others]
     problems = []
     for extra in unknown:
         name = "--" + extra.partition("=")[0].lstrip("-").replace("_", "-")
@@ -99,7 +102,11 @@ def split_extras(extras: Sequence[str]) -> tuple[list[str], list[Problem]]:
 
 
 def check_positionals(
-    positionals: Sequence[str], arguments: Arguments, *, is_certain: bool
+    positionals: Sequence[str],
+    arguments: Arguments,
+    *,
+    is_certain: bool,
+    names: Sequence[str] = NAMES,
 ) -> list[Problem]:
     """Return what is wrong with the positional arguments.
 
@@ -111,20 +118,22 @@ def check_positionals(
         The command line that they are from.
     is_certain : bool
         False where an unknown option may have left its values among them.
+    names : sequence of str
+        Those that have to be there.
     """
-    names = ("BIDS_DIR", "OUTPUT_DIR", "LEVEL")
     problems = []
     if len(positionals) < len(names):
         missing = ", ".join(names[len(positionals) :])
+        order = f"put {' '.join(names)} first, or -- before them"
         taker, values = _greedy(arguments.options, len(names) - len(positionals))
         if taker is None:
-            problems.append(usage_problem("the command line", f"{missing} missing", ORDER))
+            problems.append(usage_problem("the command line", f"{missing} missing", order))
         else:
             found = f"{missing} missing, and it took {', '.join(values)} as its values"
-            problems.append(usage_problem(taker, found, ORDER))
+            problems.append(usage_problem(taker, found, order))
         return problems
-    if len(positionals) > len(names) and is_certain:
-        more = " ".join(positionals[len(names) :])
+    if len(positionals) > len(NAMES) and is_certain:
+        more = " ".join(positionals[len(NAMES) :])
         problems.append(
             usage_problem(more, "stands behind BIDS_DIR OUTPUT_DIR LEVEL", "leave it out")
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from bids_fx.cli.cluster_options import Split
+from bids_fx.cli.cluster_options import CLUSTER_OPTIONS, Split
 from bids_fx.cli.parser import parse
 from bids_fx.cluster.options import own_options
 from bids_fx.cluster.templates import VARIABLE
@@ -64,12 +64,9 @@ def parsed(scheduler: str, given: Split) -> Invocation:
     BIDSFXError
         With all that is wrong with either.
     """
-    rest = list(given.rest)
-    are_first = len(rest) > 1 and not any(one.startswith("-") for one in rest[:2])
-    if are_first and (len(rest) == 2 or rest[2].startswith("-")):
-        rest.insert(2, "participant")
+    names = [option.name for option in CLUSTER_OPTIONS]
     try:
-        invocation = parse(rest)
+        invocation = parse(given.rest, level="participant", others=names)
     except BIDSFXError as error:
         raise BIDSFXError((*given.problems, *error.problems)) from None
     options = values_of(given.values, "--option")

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from bids_fx import __doc__ as description
 from bids_fx import __version__
-from bids_fx.cli.argv import check_positionals, rewrite, split_extras
+from bids_fx.cli.argv import NAMES, check_positionals, rewrite, split_extras
 from bids_fx.cli.checks import contradictions, out_of_place, overlaps
 from bids_fx.cli.files import read_filters, read_presets
 from bids_fx.cli.options import Option
@@ -46,13 +46,19 @@ Options may be written with '_' for '-'. BIDS_DIR OUTPUT_DIR LEVEL come first, o
 T = TypeVar("T")
 
 
-def parse(argv: Sequence[str]) -> Invocation:
+def parse(
+    argv: Sequence[str], *, level: str | None = None, others: Sequence[str] = ()
+) -> Invocation:
     """Read a command line.
 
     Parameters
     ----------
     argv : sequence of str
         Arguments without the program's name.
+    level : str or None
+        That of a command line that may leave it out.
+    others : sequence of str
+        Options that were taken out before, to be proposed where one is misspelt.
 
     Returns
     -------
@@ -68,9 +74,12 @@ def parse(argv: Sequence[str]) -> Invocation:
     """
     arguments = rewrite(argv)
     namespace, extras = _parser(with_positionals=False).parse_known_args(arguments.options)
-    positionals, problems = split_extras(extras)
+    positionals, problems = split_extras(extras, others)
     positionals += arguments.positionals
-    problems += check_positionals(positionals, arguments, is_certain=not problems)
+    names: Sequence[str] = NAMES if level is None else NAMES[:-1]
+    if level is not None and len(positionals) == len(names):
+        positionals.append(level)
+    problems += check_positionals(positionals, arguments, is_certain=not problems, names=names)
     given, places, preset_problems = _with_presets(vars(namespace))
     values, value_problems = _convert(given, places)
     problems += [*preset_problems, *value_problems, *contradictions(values)]

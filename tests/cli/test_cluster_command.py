@@ -311,6 +311,53 @@ def test_output_folder_with_a_backslash_is_refused(
     assert "  - OUTPUT_DIR: its name holds characters that" in capsys.readouterr().err
 
 
+def test_misspelt_option_of_the_job_is_known(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tree, "--submti") == 2
+    told = "  - --submti: there is no such option (did you mean '--submit'?)"
+    assert told in capsys.readouterr().err
+
+
+def test_misspelt_option_of_the_program_is_known_too(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(tree, "--smothing") == 2
+    assert "did you mean '--smoothing'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "missing"),
+    [
+        ([], "the command line", "BIDS_DIR, OUTPUT_DIR missing"),
+        (["in"], "the command line", "OUTPUT_DIR missing"),
+        (
+            ["--task-id", "x", "in", "out"],
+            "--task-id",
+            "BIDS_DIR, OUTPUT_DIR missing, and it took x, in, out as its values",
+        ),
+    ],
+)
+def test_missing_folders_are_asked_for_without_the_level(
+    words: list[str], where: str, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["slurm", *words]) == 2
+    told = capsys.readouterr().err
+    assert f"{where}: {missing}; put BIDS_DIR OUTPUT_DIR first, or -- before them" in told
+
+
+def test_folders_may_stand_behind_two_hyphens(tree: Tree) -> None:
+    options = ["-d", str(tree.preproc), *PLAIN]
+    assert main(["slurm", *options, "--", str(tree.raw), str(tree.root / "out")]) == 0
+    assert len(job(tree)["tasks"]) == 3
+
+
+def test_level_participant_may_be_named(tree: Tree) -> None:
+    folders = [str(tree.raw), str(tree.root / "out")]
+    assert main(["slurm", *folders, "participant", "-d", str(tree.preproc), *PLAIN]) == 0
+    assert len(job(tree)["tasks"]) == 3
+
+
 def test_level_group_is_not_a_job(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["slurm", str(tree.raw), str(tree.root / "out"), "group"]) == 2
     assert "LEVEL" in capsys.readouterr().err
