@@ -136,7 +136,7 @@ class Session:
         if self.summarize(outcomes) and len(outcomes) == len(plans) + len(refused):
             return ExitCode.OK
         failed = [item for item in outcomes if item.state != "done"]
-        is_disk_full = all(item.is_disk_full for item in failed)
+        is_disk_full = bool(failed) and all(item.is_disk_full for item in failed)
         return ExitCode.WRITE_FAILED if is_disk_full else ExitCode.FAILED
 
     def begin(self, n_runs: int) -> None:
