@@ -50,12 +50,10 @@ def start_server() -> ForkServerContext:
     atexit.register(_end_server)
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    # It is started by ``python -c``, which would import from the folder that the caller is in.
-    os.environ["PYTHONSAFEPATH"] = "1"
     # Ctrl-C is for the main process to handle; the server, which inherits this, ends with it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _room_for_a_socket():
+        with _room_for_a_socket(), _own_imports():
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -75,6 +73,22 @@ def _end_server() -> None:
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+@contextmanager
+def _own_imports() -> Iterator[None]:
+    """Keep a process from importing what lies in the folder of the call, as ``python -c`` does."""
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        # Scripts that others start from here may have their modules beside them.
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

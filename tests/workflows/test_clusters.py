@@ -157,8 +157,12 @@ def test_node_that_raises_tells_its_error(slurm: Cluster) -> None:
     assert failures["a"].message == "ValueError: -3 is negative"
 
 
-def test_node_that_cannot_be_read_tells_why(slurm: Cluster) -> None:
-    failures = slurm.run({"a": 3}, template="#!/bin/bash\ncd /\nunset PYTHONPATH")
+def test_node_that_cannot_be_read_tells_why(slurm: Cluster, tmp_path: Path) -> None:
+    others = tmp_path / "others" / "tests"
+    others.mkdir(parents=True)
+    (others / "__init__.py").touch()
+    template = f"#!/bin/bash\ncd /\nexport PYTHONPATH='{others.parent}':$PYTHONPATH"
+    failures = slurm.run({"a": 3}, template=template)
     assert failures["a"].message.startswith("ModuleNotFoundError: No module named 'tests")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bids_fx.workflows.server import start_server
+
 START = """
 import tempfile, time
 from bids_fx.workflows import server
@@ -56,6 +58,17 @@ def test_it_imports_nothing_from_the_folder_that_the_caller_is_in(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert list(folder.glob("__pycache__")) == []
+
+
+@pytest.mark.parametrize("before", [None, "yes"])
+def test_what_else_is_started_imports_as_before(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    if before is not None:
+        monkeypatch.setenv("PYTHONSAFEPATH", before)
+    start_server()
+    assert os.environ.get("PYTHONSAFEPATH") == before
 
 
 def test_it_makes_nothing_after_the_program_has_removed_what_it_shares(tmp_path: Path) -> None:
