@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import suppress
 from types import FrameType
 
 from bids_fx.errors import ExitCode
@@ -32,7 +33,11 @@ class Interruption:
     def _handle(self, number: int, _: FrameType | None) -> None:
         """Raise SystemExit with the signal's exit code."""
         self._code = _CODES[signal.Signals(number)]
-        logger.warning("Ended by a signal; the same command goes on with what is not done yet.")
+        # A line may be being written just now, and Python refuses another one in the midst of it.
+        with suppress(RuntimeError):
+            logger.warning(
+                "Ended by a signal; the same command goes on with what is not done yet."
+            )
         raise SystemExit(int(self._code))
 
     def check(self) -> None:

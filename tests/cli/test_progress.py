@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pty
@@ -87,3 +88,23 @@ def test_the_end_of_the_program_is_raised_again_between_two_tasks(log):
         interruption._handle(signal.SIGTERM, None)
     with Progress(interruption) as progress, pytest.raises(SystemExit, match="143"):
         progress("01", "fitting task-x_run-1", "exception")
+
+
+def test_a_signal_in_the_midst_of_a_line_ends_the_program_with_its_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Busy(io.StringIO):
+        def write(self, text: str) -> int:
+            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+    start_logging(0, as_json=False)
+    monkeypatch.setattr("sys.stderr", Busy())
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        Interruption().install()
+        with pytest.raises(SystemExit) as ended:
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 143
