@@ -42,7 +42,7 @@ class StandIn:
     fullname = "wf.fit_run"
 
     def output_dir(self) -> str:
-        return "/work/fit_run"
+        return "/folder/of/fit_run"
 
 
 NODE = StandIn()
@@ -101,9 +101,9 @@ def fill(node, updatehash, taskid):
 def test_what_a_process_took_is_known_by_the_folder_of_its_node():
     processes = NodeProcesses()
     processes.submit(answer, NODE, False, 1).result(PATIENCE)
-    before = processes.used.pop("/work/fit_run")
+    before = processes.used.pop("/folder/of/fit_run")
     processes.submit(fill, NODE, False, 2).result(PATIENCE)
-    after = processes.used["/work/fit_run"]
+    after = processes.used["/folder/of/fit_run"]
     assert after.peak_mb - before.peak_mb == pytest.approx(FILLED, abs=20)
     assert after.parent_mb == before.parent_mb > 0
     assert 0 < after.seconds < PATIENCE
