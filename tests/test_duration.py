@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_fx.duration import CALL_S, group_seconds, run_seconds, seconds
+from bids_fx.duration import CALL_S, FIGURE_S, ROW_S, group_seconds, run_seconds, seconds
 from bids_fx.inputs import BoldRun
 from bids_fx.records import RunPlan
 from tests.small_plans import make_group, make_plan, make_run, make_run_maps
@@ -48,6 +48,14 @@ def test_each_contrast_of_a_group_takes_time() -> None:
     fewer = replace(group, contrasts=group.contrasts[:-1])
     assert len(group.estimable) == len(fewer.estimable) + 1
     assert group_seconds(plan, fewer) < group_seconds(plan, group)
+
+
+def test_figure_has_a_row_for_each_run_and_one_for_the_combined_map() -> None:
+    runs = [make_run(f"sub-01_task-x_run-{number}") for number in (1, 2)]
+    group = replace(make_group("sub-01_task-x", runs), not_written="some runs are left out")
+    plan = replace(make_plan(), runs=tuple(runs), groups=(group,))
+    figures = len(group.estimable) * (FIGURE_S + 3 * ROW_S)
+    assert group_seconds(plan, group) == pytest.approx(figures)
 
 
 def test_maps_made_beforehand_are_not_fitted(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def test_what_a_process_took_is_known_by_the_folder_of_its_node():
     processes.submit(fill, NODE, False, 2).result(PATIENCE)
     after = processes.used["/folder/of/fit_run"]
     assert after.peak_mb - before.peak_mb == pytest.approx(FILLED, abs=20)
-    assert after.parent_mb == before.parent_mb > 0
+    # The highest memory of the process that forks may grow by some pages, and never falls.
+    assert 0 < before.parent_mb <= after.parent_mb < before.parent_mb + 1
     assert 0 < after.seconds < PATIENCE
 
 
