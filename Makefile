@@ -35,8 +35,8 @@ INSTALL := $(PIP) install --quiet --require-hashes --no-build-isolation
 # One module's tests stay in one process: they share what they made. The modules are begun in
 # the order that tests/conftest.py gives them, not by their number of tests.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-# What has a target of its own, since it needs an engine or a scheduler.
-APART := image or apptainer or cluster
+# What has a target of its own, since it needs an engine, a scheduler or time.
+APART := image or apptainer or cluster or soak
 
 # A release is a tag v and the version. Where its image goes, as registry/owner/name, is
 # DOCKER_REPOSITORY; DOCKER_USER and DOCKER_PASSWORD may push there, TWINE_PASSWORD to PyPI.
@@ -76,7 +76,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest coverage unit oracle e2e calibration bench \
-	agreement tools viewer install image test-image sif test-apptainer test-cluster package \
+	agreement soak tools viewer install image test-image sif test-apptainer test-cluster package \
 	publish-image publish-package pins check-pins clean
 
 help: ## list the targets
@@ -118,6 +118,9 @@ oracle: $(DEV) tools viewer ## the comparisons with other programs
 
 e2e: $(DEV) tools viewer ## the tests that run the program on files, or open its reports
 	$(PYTEST) -m '(e2e or browser) and not ($(APART))'
+
+soak: $(DEV) tools viewer ## the tests against faults at length: more kills, cases, participants
+	SOAK=1 $(PYTEST) -m 'soak or not soak' tests/faults
 
 calibration: $(DEV) ## false positives of our tests and nilearn's (real noise: DATA=FOLDER)
 	$(BIN)/python benchmarks/calibration.py --jobs $(WORKERS) $(if $(DATA),--data '$(DATA)')
