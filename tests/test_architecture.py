@@ -85,7 +85,7 @@ MAY_IMPORT = {
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
-        *("glm.carpet", "traces", "usage", "container"),
+        *("glm.carpet", "traces", "usage", "container", "logs"),
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),

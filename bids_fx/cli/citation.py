@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bids_fx.derivatives.write import locked, write_text
+from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.write import remove_temporaries, write_text
 from bids_fx.methods import citation_files
 from bids_fx.records import MethodsText
 from bids_fx.reports.markdown import methods_html
@@ -66,6 +67,7 @@ def write_citation(out_dir: Path, text: MethodsText) -> Path:
     folder = out_dir / "logs"
     formatted = format_citation(text)
     with locked(out_dir, "citation"):
+        remove_temporaries(folder)
         for name, content in (citation_files(text) | formatted).items():
             write_text(folder / name, content)
         for name in FORMATTED:

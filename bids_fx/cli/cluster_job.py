@@ -235,7 +235,7 @@ def _tell_refused(refused: Sequence[Plan], invocation: Invocation) -> None:
     from bids_fx.cli.outcomes import refuse
     from bids_fx.cli.resources import this_machine
     from bids_fx.derivatives.dataset import write_dataset_files
-    from bids_fx.derivatives.write import locked
+    from bids_fx.derivatives.locks import locked
     from bids_fx.usage import Meter
 
     out_dir = invocation.execution.out_dir

@@ -11,8 +11,9 @@ from bids_fx.cli.resources import available_processors
 from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.across import write_tables
+from bids_fx.derivatives.locks import locked
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
-from bids_fx.derivatives.write import locked, write_text
+from bids_fx.derivatives.write import remove_temporaries, write_text
 from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
 from bids_fx.logs import fields, log_problems
@@ -54,7 +55,9 @@ def gather(invocation: Invocation) -> ExitCode:
     """
     out_dir = invocation.execution.out_dir
     labels, waiting = _chosen(invocation)
+    written = (paths.QUALITY_TABLE, paths.sidecar(paths.QUALITY_TABLE), paths.SUMMARY, paths.INDEX)
     with locked(out_dir, "group"):
+        remove_temporaries(out_dir, *(path.name for path in written))
         overview = Overview(
             standings=_standings(invocation, labels, waiting),
             limits=invocation.report.quality_limits,

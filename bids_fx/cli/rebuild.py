@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import fields, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -17,8 +16,9 @@ from bids_fx.cli.summary import Stamps
 from bids_fx.derivatives.calls import read_calls, restored
 from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.holdings import failure_reasons, missing_outputs, refreshed
+from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.states import under_way
 from bids_fx.derivatives.status import drawable
-from bids_fx.derivatives.write import locked
 from bids_fx.entities import same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 from bids_fx.records import Plan, Todo
@@ -113,6 +113,12 @@ def rebuild(session: Session, participants: Sequence[str]) -> bool:
     bool
         Whether all that earlier calls planned is there, and could be drawn.
     """
+    with under_way(session.log_dir):
+        return _rebuild(session, participants)
+
+
+def _rebuild(session: Session, participants: Sequence[str]) -> bool:
+    """Rebuild all batches of participants, with what is written before and after them."""
     session.begin(len(participants))
     newest = [analyses(read_calls(session.out_dir, name))[0] for name in participants]
     plans = [restored(call.plan, session.out_dir) for call in newest]
@@ -126,9 +132,8 @@ def rebuild(session: Session, participants: Sequence[str]) -> bool:
 def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcome]:
     """Draw and report some participants."""
     out_dir = session.out_dir
-    with ExitStack() as stack:
-        for name in participants:
-            stack.enter_context(locked(out_dir, f"sub-{name}"))
+    names = (f"sub-{name}" for name in participants)
+    with locked(out_dir, *names, on_loss=session.interruption.end):
         # Another call may have ended while this one waited for it.
         batch = {
             name: tuple(

@@ -6,7 +6,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_d
 from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources, write_summary
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
-from bids_fx.derivatives.states import planned
+from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.states import planned, under_way
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
@@ -31,11 +32,7 @@ from bids_fx.derivatives.status import (
     stamp_of,
     unfinished,
 )
-from bids_fx.derivatives.write import (
-    locked,
-    remove_unfinished,
-    write_text,
-)
+from bids_fx.derivatives.write import remove_temporaries, remove_unfinished, write_text
 from bids_fx.errors import ExitCode, output_error
 from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
@@ -98,8 +95,11 @@ class Session:
 
     def write_models(self, models: Mapping[str, str]) -> None:
         """Write models of the analysis, by the names of their files."""
-        for name, text in models.items():
-            write_text(self.out_dir / paths.MODELS / name, text)
+        folder = self.out_dir / paths.MODELS
+        with locked(self.out_dir, folder.name):
+            remove_temporaries(folder)
+            for name, text in models.items():
+                write_text(folder / name, text)
 
     def work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> ExitCode:
         """Run all participants and write what is known of each.
@@ -116,6 +116,18 @@ class Session:
         ExitCode
             OK if every planned output of every participant exists.
         """
+        participants = [plan.participant for plan in plans]
+        with under_way(self.log_dir) as call, planned(self.out_dir, call, participants):
+            outcomes = self._work_through(plans, refused)
+            is_done = self.summarize(outcomes) and len(outcomes) == len(plans) + len(refused)
+        if is_done:
+            return ExitCode.OK
+        failed = [item for item in outcomes if item.state != "done"]
+        is_disk_full = bool(failed) and all(item.is_disk_full for item in failed)
+        return ExitCode.WRITE_FAILED if is_disk_full else ExitCode.FAILED
+
+    def _work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> list[Outcome]:
+        """Write what is of all participants, then work through them; return how they ended."""
         self.begin(sum(len(plan.runs) for plan in (*plans, *refused)))
         write_dataset_files(self.out_dir, self.invocation.data)
         model = self.invocation.data.model_file
@@ -123,21 +135,21 @@ class Session:
             write_text(self.log_dir / "model_smdl.json", model.read_text("utf-8-sig"))
         self.write_citation(plans)
         outcomes = []
-        with planned(self.out_dir, [plan.participant for plan in plans]):
-            for plan in refused:
-                with locked(self.out_dir, f"sub-{plan.participant}"):
-                    stamps = Stamps.of([bare(plan)], self.out_dir)
-                    with self.at_work_on(plan.participant, stamps):
-                        outcomes.append(refuse(plan, self.out_dir, self.machine, self.meter))
-            for start in range(0, len(plans), BATCH):
-                outcomes += self._run_batch(plans[start : start + BATCH])
-                if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
-                    break
-        if self.summarize(outcomes) and len(outcomes) == len(plans) + len(refused):
-            return ExitCode.OK
-        failed = [item for item in outcomes if item.state != "done"]
-        is_disk_full = bool(failed) and all(item.is_disk_full for item in failed)
-        return ExitCode.WRITE_FAILED if is_disk_full else ExitCode.FAILED
+        for plan in refused:
+            with self._locked(plan):
+                stamps = Stamps.of([bare(plan)], self.out_dir)
+                with self.at_work_on(plan.participant, stamps):
+                    outcomes.append(refuse(plan, self.out_dir, self.machine, self.meter))
+        for start in range(0, len(plans), BATCH):
+            outcomes += self._run_batch(plans[start : start + BATCH])
+            if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
+                break
+        return outcomes
+
+    def _locked(self, *plans: Plan) -> AbstractContextManager[None]:
+        """Return what holds the locks of participants; a lost one ends the call."""
+        names = (f"sub-{plan.participant}" for plan in plans)
+        return locked(self.out_dir, *names, on_loss=self.interruption.end)
 
     def begin(self, n_runs: int) -> None:
         """Look at the machine, for a number of runs, and keep the call's options."""
@@ -165,12 +177,11 @@ class Session:
     def _run_batch(self, plans: Sequence[Plan]) -> list[Outcome]:
         """Run some participants in one workflow and conclude each."""
         execution = self.invocation.execution
-        with ExitStack() as stack:
+        with self._locked(*plans):
             work: list[tuple[Plan, Todo]] = []
             caches: list[HashCache] = []
             stamps: list[Stamps] = []
             for plan in plans:
-                stack.enter_context(locked(self.out_dir, f"sub-{plan.participant}"))
                 write_state(self.out_dir, plan.participant, "running")
                 remove_unfinished(self.out_dir, plan.participant)
                 stamps.append(Stamps.of([plan], self.out_dir))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bids_fx import __version__
 from bids_fx.container import image_around, tag_around
-from bids_fx.derivatives.write import locked, to_json, write_json, write_text
+from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.write import remove_temporaries, to_json, write_json, write_text
 from bids_fx.settings import WORK_AREA, DataSelection
 from bids_fx.usage import Taken
 
@@ -48,14 +50,14 @@ def write_dataset_files(out_dir: Path, data: DataSelection) -> None:
     data : DataSelection
         Where the inputs are; their folders become `DatasetLinks`, which stay from earlier calls.
     """
-    with locked(out_dir, "dataset_description"):
-        path = out_dir / "dataset_description.json"
+    path, ignore = out_dir / "dataset_description.json", out_dir / ".bidsignore"
+    with locked(out_dir, path.stem):
+        remove_temporaries(out_dir, path.name, ignore.name)
         old = _read_json(path)
         links = old.get("DatasetLinks")
         new = _description(data, links if isinstance(links, dict) else {})
         if to_json(new) != to_json(old):
             write_json(path, new)
-        ignore = out_dir / ".bidsignore"
         lines = ignore.read_text().splitlines() if ignore.exists() else []
         missing = [line for line in BIDSIGNORE if line not in lines]
         if missing:
@@ -109,7 +111,7 @@ def write_state(
     *,
     taken: Taken | None = None,
 ) -> None:
-    """Write down how far a participant is.
+    """Write down how far a participant is; the participant's lock must be held.
 
     Parameters
     ----------
@@ -127,7 +129,20 @@ def write_state(
     values: dict[str, object] = {"participant": participant, "state": state, "reason": reason}
     if taken is not None:
         values |= taken.to_json()
-    write_json(state_path(out_dir, participant), values)
+    with changing_states(out_dir):
+        write_json(state_path(out_dir, participant), values)
+
+
+@contextmanager
+def changing_states(out_dir: Path) -> Iterator[None]:
+    """Keep other processes from writing states meanwhile, for moments.
+
+    Those that plan to work on a participant write them too, and are not the ones that have the
+    participant's lock.
+    """
+    with locked(out_dir, "states"):
+        remove_temporaries(out_dir / WORK_AREA / "states")
+        yield
 
 
 def read_state(out_dir: Path, participant: str) -> dict[str, object]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_fx.derivatives.dataset import read_state, state_path
+from bids_fx.derivatives.dataset import changing_states, read_state, state_path
+from bids_fx.derivatives.locks import is_locked, locked, remove_abandoned
 from bids_fx.derivatives.quality import is_number
-from bids_fx.derivatives.write import is_locked, lock_path, locked, write_json
+from bids_fx.derivatives.write import remove_temporaries, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,43 @@ class Told:
     peak_mb: float | None = None
 
 
+#: Before a call's name, in the name of the lock that it has from its begin to its end.
+_CALL = "call-"
+
+
 @contextmanager
-def planned(out_dir: Path, participants: Iterable[str]) -> Iterator[None]:
+def under_way(log_dir: Path) -> Iterator[str]:
+    """Hold the lock of a call as long as it writes to its folder of logs.
+
+    What calls that were killed have left unfinished in theirs is removed.
+
+    Parameters
+    ----------
+    log_dir : Path
+        The call's own folder in ``logs`` of the output folder.
+
+    Yields
+    ------
+    str
+        The lock.
+    """
+    out_dir = log_dir.parent.parent
+    with locked(out_dir, f"{_CALL}{log_dir.name}", for_good=True):
+        for name in remove_abandoned(out_dir, _CALL):
+            remove_temporaries(log_dir.with_name(name.removeprefix(_CALL)))
+        yield f"{_CALL}{log_dir.name}"
+
+
+@contextmanager
+def planned(out_dir: Path, call: str, participants: Iterable[str]) -> Iterator[None]:
     """Have participants told as planned, until the call begins with them or ends.
 
     Parameters
     ----------
     out_dir : Path
         The output folder.
+    call : str
+        The lock that the call holds (`under_way`).
     participants : iterable of str
         Labels without ``sub-``.
 
@@ -53,17 +82,19 @@ def planned(out_dir: Path, participants: Iterable[str]) -> Iterator[None]:
     What was told before stays in the file: a call that ends early puts it back, and of one that
     was killed, whose lock is free, `told_of` takes it as it was.
     """
-    call = f"call-{uuid.uuid4()}"
     earlier: dict[str, Mapping[str, object]] = {}
-    with locked(out_dir, call):
-        try:
-            for participant in participants:
-                earlier[participant] = before = _without_plan(read_state(out_dir, participant))
+    try:
+        for participant in participants:
+            # One by one, so that other calls need not wait for all of them.
+            with changing_states(out_dir):
+                before = _without_plan(read_state(out_dir, participant))
                 told = {"participant": participant, "state": "planned", "call": call}
+                earlier[participant] = before
                 write_json(state_path(out_dir, participant), {**told, "before": before})
-            yield
-        finally:
-            for participant, before in earlier.items():
+        yield
+    finally:
+        for participant, before in earlier.items():
+            with changing_states(out_dir):
                 path = state_path(out_dir, participant)
                 # Another call may have begun with the participant, or this one has.
                 if read_state(out_dir, participant).get("call") != call:
@@ -72,7 +103,6 @@ def planned(out_dir: Path, participants: Iterable[str]) -> Iterator[None]:
                     write_json(path, before)
                 else:
                     path.unlink()
-            lock_path(out_dir, call).unlink()
 
 
 def told_of(out_dir: Path, participant: str) -> Told:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.derivatives.locks import confirm_locks, fitting
 from bids_fx.derivatives.paths import sidecar
 from bids_fx.errors import output_error
 from bids_fx.inputs import Grid
 from bids_fx.settings import WORK_AREA
 
 _CHUNK = 1 << 20
+
+#: How temporary files are opened: they are new, and no link that somebody put there.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 
 #: Follows the header of a NIfTI-1 file.
 _NO_EXTENSION = bytes(4)
@@ -40,19 +46,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises
     ------
     BIDSFXError
-        With code 73 where the folder or file cannot be created, 74 where writing fails.
+        With code 73 where the folder or file cannot be created, 74 where writing fails; with
+        code 1 where this process has lost a lock (see `confirm_locks`).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # By chance, since processes of two containers may have the same number.
+    temporary = path.with_name(f".{fitting(path.name)}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        try:
+            with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            confirm_locks()
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise output_error(path, error) from error
 
 
@@ -203,60 +215,30 @@ def remove_unfinished(out_dir: Path, participant: str) -> None:
     participant : str
         Label without ``sub-``; its lock must be held, so that no other process writes them.
     """
-    folder = out_dir / f"sub-{participant}"
-    for path in (*folder.rglob(".*.tmp"), *out_dir.glob(f".sub-{participant}.html.*.tmp")):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    for folder, _, _ in os.walk(out_dir / f"sub-{participant}"):
+        remove_temporaries(Path(folder))
+    remove_temporaries(out_dir, f"sub-{participant}.html")
+    remove_temporaries(out_dir / WORK_AREA / "hashes", f"sub-{participant}.json")
 
 
-@contextlib.contextmanager
-def locked(out_dir: Path, name: str) -> Iterator[None]:
-    """Hold an exclusive lock on a shared file of the output folder.
-
-    Parameters
-    ----------
-    out_dir : Path
-        The output folder.
-    name : str
-        What is locked; one lock file per name in the work area.
-    """
-    path = lock_path(out_dir, name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
-    except OSError as error:
-        raise output_error(path.parent, error) from error
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def is_locked(out_dir: Path, name: str) -> bool:
-    """Tell whether any process holds a lock, as far as this machine can see.
+def remove_temporaries(folder: Path, *names: str) -> None:
+    """Remove the temporary files that killed processes have left in a folder.
 
     Parameters
     ----------
-    out_dir : Path
-        The output folder, to which nothing is written.
-    name : str
-        What may be locked.
-
-    Returns
-    -------
-    bool
-        True also where it cannot be told. Some shared file systems do not tell one machine of
-        another's locks; there it may be False though the lock is held.
+    folder : Path
+        The folder, which need not be there.
+    *names : str
+        Names of the files that were to be written; none means all. The lock under which they are
+        written must be held.
     """
+    wanted = set(map(fitting, names))
     try:
-        with lock_path(out_dir, name).open("r") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def lock_path(out_dir: Path, name: str) -> Path:
-    """Return the path of a lock's file."""
-    return out_dir / WORK_AREA / "locks" / f"{name}.lock"
+        there = list(folder.iterdir())
+    except OSError:  # whoever needs the folder says what is wrong with it
+        return
+    for path in there:
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is not None and (not names or found[1] in wanted):
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -14,9 +14,10 @@ from bids_fx.calls import Call
 from bids_fx.derivatives import paths, standings
 from bids_fx.derivatives.calls import joined, read_calls, write_calls
 from bids_fx.derivatives.dataset import state_path, write_state
+from bids_fx.derivatives.locks import locked
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
-from bids_fx.derivatives.states import planned
-from bids_fx.derivatives.write import locked, write_json
+from bids_fx.derivatives.states import planned, under_way
+from bids_fx.derivatives.write import write_json
 from bids_fx.errors import Notice
 from bids_fx.inputs import Absence
 from bids_fx.quality import BY_NAME
@@ -108,7 +109,8 @@ def test_participant_who_was_refused_at_once_is_told_as_failed(tmp_path: Path) -
 def begin(out_dir: Path, state: str, stack: ExitStack) -> None:
     """Have a call plan to begin with a participant, or be at work on the participant."""
     if state == "planned":
-        stack.enter_context(planned(out_dir, ["01"]))
+        call = stack.enter_context(under_way(out_dir / "logs" / "one"))
+        stack.enter_context(planned(out_dir, call, ["01"]))
     else:
         stack.enter_context(locked(out_dir, "sub-01"))
         write_state(out_dir, "01", "running")
@@ -137,7 +139,7 @@ def test_call_that_was_ended_is_told_as_such_and_no_failure(tmp_path: Path) -> N
 
 def kill_a_call_that_planned(out_dir: Path) -> None:
     """Leave what a call leaves that is killed before it begins with a participant."""
-    with planned(out_dir, ["01"]):
+    with under_way(out_dir / "logs" / "one") as call, planned(out_dir, call, ["01"]):
         left = state_path(out_dir, "01").read_text()
     state_path(out_dir, "01").write_text(left)
 

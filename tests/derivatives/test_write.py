@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -105,24 +104,6 @@ def test_a_table_keeps_all_digits_and_marks_what_is_missing(tmp_path):
     assert path.read_text() == "x\ty\n0.30000000000000004\tn/a\nn/a\ta b c\n"
 
 
-def _append(out_dir: Path, file: Path) -> None:
-    for _ in range(20):
-        with write.locked(out_dir, "shared"):
-            write.write_text(file, str(int(file.read_text()) + 1))
-
-
-def test_a_locked_file_loses_no_update_of_other_processes(tmp_path):
-    file = tmp_path / "count"
-    file.write_text("0")
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_append, args=(tmp_path, file)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert file.read_text() == "80"
-
-
 def test_a_file_does_not_depend_on_a_whim_of_the_compressor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,23 +120,3 @@ def test_a_file_does_not_depend_on_a_whim_of_the_compressor(
     write_example(tmp_path / "b.nii.gz")
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     assert next(levels, None) is None
-
-
-def test_a_lock_is_seen_while_it_is_held_and_looking_writes_nothing(tmp_path):
-    assert not write.is_locked(tmp_path, "shared")
-    assert list(tmp_path.iterdir()) == []
-    with write.locked(tmp_path, "shared"):
-        assert write.is_locked(tmp_path, "shared")
-        assert not write.is_locked(tmp_path, "another")
-    assert not write.is_locked(tmp_path, "shared")
-
-
-def test_a_lock_that_cannot_be_asked_for_counts_as_held(tmp_path, monkeypatch):
-    with write.locked(tmp_path, "shared"):
-        pass
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "no locks here")
-
-    monkeypatch.setattr(write.fcntl, "flock", refuse)
-    assert write.is_locked(tmp_path, "shared")

@@ -205,7 +205,7 @@ def test_a_call_that_ends_while_reports_are_waited_for_is_not_lost(out, dataset,
     path.write_text(json.dumps(kept | {"Calls": kept["Calls"][:1]}))
 
     @contextmanager
-    def waited_for(out_dir, name):
+    def waited_for(out_dir, *names, on_loss):
         path.write_text(both)
         yield
 
