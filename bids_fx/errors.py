@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     MISSING_INPUT = 66
     CANNOT_CREATE = 73
     WRITE_FAILED = 74
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -154,7 +154,7 @@ class _Lines(io.TextIOBase):
         super().__init__()
         self.below = below
         self._rest = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come, and be told, while it is held
 
     def write(self, text: str) -> int:
         """Log the lines that are whole by now."""

@@ -27,6 +27,7 @@ _ERRORS = {
     ExitCode.MISSING_INPUT: "an input is missing",
     ExitCode.CANNOT_CREATE: "the output cannot be created",
     ExitCode.WRITE_FAILED: "writing failed",
+    ExitCode.HUNG_UP: "ended by the end of its terminal",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }

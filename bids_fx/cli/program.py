@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.streams import open_closed_streams
-from bids_fx.errors import BIDSFXError
+from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.logs import log_end, log_problems, start_logging
+
+logger = logging.getLogger("bids_fx")
 
 
 def run_program(
@@ -44,13 +47,35 @@ def run_program(
     interruption = Interruption()
     interruption.install()
     try:
+        return _worked(name, work, words, interruption)
+    finally:
+        if argv is not None:
+            interruption.uninstall()
+
+
+def _worked(
+    name: str,
+    work: Callable[[list[str], Interruption], int],
+    words: list[str],
+    interruption: Interruption,
+) -> int:
+    """Do the work, log how it ended and return the exit code."""
+    try:
         code = int(work(words, interruption))
     except BIDSFXError as error:
         log_problems(name, error.problems)
         code = int(error.exit_code)
     except SystemExit as ended:
-        log_end(int(ended.code or 0))
+        log_end(interruption.ended(int(ended.code or 0)))
         raise
+    except Exception as error:
+        if not interruption.has_come:
+            raise
+        # On a terminal that was closed even the end of its display fails.
+        logger.warning("While ending: %s: %s", type(error).__name__, error)
+        code = int(ExitCode.FAILED)
+    # What caught the end that a signal raised may have gone on to another one.
+    code = interruption.ended(code)
     log_end(code)
     return code
 

@@ -40,10 +40,9 @@ DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
 #: Seconds after which a program of the scheduler is taken not to answer.
 PATIENCE_S = 60
 
-#: Slurm's default; the numbers of an array's tasks are below it.
-MAX_ARRAY_SIZE = 1001
-#: Whatever Slurm allows: that a list of them fits into one argument, which has 128 KiB.
-MOST_TASKS = 10000
+#: Slurm's default, below which the numbers of an array's tasks are; whatever Slurm allows, so many
+#: that a list of them fits into one argument, which has 128 KiB.
+MAX_ARRAY_SIZE, MOST_TASKS = 1001, 10000
 
 #: What Slurm calls tasks that have not ended.
 _WAITING = "PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED SPECIAL_EXIT"
@@ -78,6 +77,7 @@ CODES = {
     73: ("again", "the output could not be created"),
     74: ("again", "writing failed"),
     127: ("look", "the program, or what runs its container, is not on the node"),
+    129: ("again", "was ended when its terminal closed"),
     130: ("again", "was interrupted"),
     137: ("memory", "was killed, as happens when memory runs out; it had {mem_mb} MB"),
     143: ("again", "was terminated"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
@@ -28,6 +30,9 @@ HARMLESS = {
 #: The validator's exit codes for a valid and for an invalid dataset; others are its own failures.
 _VALID, _INVALID = 0, 16
 _TIMEOUT_S = 600
+
+#: Linux: the signal that a process gets when the one that started it ends (prctl(2)).
+_PR_SET_PDEATHSIG = 1
 
 
 class Validation:
@@ -60,7 +65,11 @@ class Validation:
         try:
             # Without a shell: the validator that is installed, and the user's folder as one word.
             self._process = subprocess.Popen(  # noqa: S603 - no shell, the path is one word
-                command, stdout=self._output, stderr=subprocess.DEVNULL, text=True
+                command,
+                stdout=self._output,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                preexec_fn=_ending_with_this_process(),  # noqa: PLW1509 - no threads yet
             )
         except OSError as error:
             self._failure = _failed(str(error))
@@ -109,6 +118,15 @@ class Validation:
             for issue in issues.get("issues", [])
             if issue.get("severity") == "error" and issue["code"] not in HARMLESS
         ), ()
+
+
+def _ending_with_this_process() -> Callable[[], object] | None:
+    """Return what a process calls that is to end with this one, should this one be killed.
+
+    Elsewhere than on Linux nothing can be called; a validator only reads, and ends by itself.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return None if prctl is None else lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _is_derivative(bids_dir: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing as mp
 import os
 import signal
 import threading
@@ -54,7 +55,6 @@ class NodeProcesses:
 
     def __init__(self) -> None:
         self.used: dict[str, Usage] = {}
-        self._context = start_server()
         self._running: dict[BaseProcess, threading.Thread] = {}
         self._lock = threading.Lock()
 
@@ -64,8 +64,9 @@ class NodeProcesses:
         """Start a task and return the promise of its result; the last argument is its number."""
         future: Future[dict[str, Any]] = Future()
         taskid = arguments[-1]
-        receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(
+        context = start_server()  # again if it was killed
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(
             target=_run_task,
             args=(sender, function, node, *arguments),
             kwargs={"log_json": is_json()},
@@ -127,6 +128,7 @@ def _run_task(
 ) -> None:
     """Run a task in its process and send back its result and what it took."""
     gauge = Gauge()
+    threading.Thread(target=_end_with_the_program, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quieten_nipype()
     start_logging(0, as_json=log_json)
@@ -140,6 +142,18 @@ def _run_task(
         told = traceback.format_exception(error.__context__ or error)
         result = {"result": None, "traceback": told, "taskid": arguments[-1]}
     sender.send((result, gauge.read(parent=os.getppid())))
+
+
+def _end_with_the_program() -> None:
+    """Wait for the end of the main process, and end this one at once.
+
+    A main process that is killed cannot end its nodes. They must not go on: the same call, made
+    again, may be at work on what they would publish.
+    """
+    main = mp.parent_process()  # though it was forked from another
+    assert main is not None
+    main.join()
+    os._exit(1)
 
 
 def describe_exit(code: int | None) -> str:

@@ -50,8 +50,9 @@ def start_server() -> ForkServerContext:
     atexit.register(_end_server)
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    # Ctrl-C is for the main process to handle; the server, which inherits this, ends with it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # What a terminal sends to all is for the main process to handle; the server, which inherits
+    # this and hands it on, ends with it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGINT})
     try:
         with _room_for_a_socket(), _own_imports():
             forkserver.ensure_running()

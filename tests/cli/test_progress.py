@@ -82,29 +82,37 @@ def test_a_failed_task_is_an_error_in_the_log(log):
     assert log.records[-1].levelno == logging.ERROR
 
 
-def test_the_end_of_the_program_is_raised_again_between_two_tasks(log):
-    interruption = Interruption()
+@pytest.fixture
+def interruption():
+    """Return what handles signals in this process until the test ends."""
+    one = Interruption()
+    one.install()
+    yield one
+    one.uninstall()
+
+
+def test_the_end_of_the_program_is_raised_again_between_two_tasks(log, interruption):
     with pytest.raises(SystemExit, match="143"):
-        interruption._handle(signal.SIGTERM, None)
+        signal.raise_signal(signal.SIGTERM)
     with Progress(interruption) as progress, pytest.raises(SystemExit, match="143"):
         progress("01", "fitting task-x_run-1", "exception")
 
 
-def test_a_signal_in_the_midst_of_a_line_ends_the_program_with_its_code(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Busy(io.StringIO):
-        def write(self, text: str) -> int:
-            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+class Busy(io.StringIO):
+    """A stream to which somebody is just writing."""
 
+    def write(self, text: str) -> int:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+
+def test_a_signal_in_the_midst_of_a_line_ends_the_program_with_its_code_and_is_told_later(
+    interruption, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start_logging(0, as_json=False)
     monkeypatch.setattr("sys.stderr", Busy())
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        Interruption().install()
-        with pytest.raises(SystemExit) as ended:
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with pytest.raises(SystemExit) as ended:
+        signal.raise_signal(signal.SIGTERM)
     assert ended.value.code == 143
+    monkeypatch.setattr("sys.stderr", later := io.StringIO())
+    assert interruption.ended(1) == 143
+    assert later.getvalue().count("goes on with what is not done yet") == 1
