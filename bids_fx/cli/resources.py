@@ -9,6 +9,8 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
+from bids_fx.errors import BIDSFXError
+
 if TYPE_CHECKING:
     from bids_fx.memory import Machine
     from bids_fx.settings import ExecutionSettings
@@ -47,11 +49,14 @@ def give_matplotlib_a_folder(work_dir: Path) -> None:
 
     HOME may not be writable and is none of our business. Set to nothing, the variable names none.
     """
+    from bids_fx.workflows.private import private_folder
+
     if os.environ.get("MPLCONFIGDIR"):
         return
-    folder = str(work_dir / "matplotlib")
-    # A folder above it that is not ours says later, and better, what is wrong.
-    if not os.access(work_dir, os.W_OK | os.X_OK):
+    try:
+        folder = str(private_folder(work_dir) / "matplotlib")
+    except BIDSFXError:
+        # Whoever makes the work dir says later, and better, what is wrong.
         folder = mkdtemp(prefix="bids_fx-")
         atexit.register(rmtree, folder, ignore_errors=True)
     os.environ["MPLCONFIGDIR"] = folder

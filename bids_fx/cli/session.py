@@ -38,6 +38,7 @@ from bids_fx.memory import allow
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import Invocation, digest
 from bids_fx.usage import Meter
+from bids_fx.workflows.private import private_folder
 from bids_fx.workflows.server import start_server
 
 logger = logging.getLogger("bids_fx")
@@ -62,8 +63,6 @@ class Session:
         self.interruption = interruption
         self.out_dir = invocation.execution.out_dir
         self.work_dir = work_dir_of(invocation.execution)
-        # Scratch may be shared by calls with other output folders.
-        self.nipype_dir = self.work_dir / f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         plugin_file = invocation.execution.plugin_file
         self.plugin = read_plugin(plugin_file) if plugin_file is not None else None
         self.meter = Meter(forgets=invocation.execution.resource_monitor)
@@ -74,6 +73,9 @@ class Session:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise output_error(folder, error) from error
+        # Scratch may be shared by users, and by calls with other output folders.
+        name = f"out-{digest(str(self.out_dir.resolve()))[:12]}"
+        self.nipype_dir = private_folder(self.work_dir) / name
         give_matplotlib_a_folder(self.work_dir)
 
     def write_citation(

@@ -18,6 +18,7 @@ from bids_fx.records import Plan, Todo
 from bids_fx.usage import Gauge, Meter, NodeUsage, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
 from bids_fx.workflows.participant import init_participant_wf, node_name
+from bids_fx.workflows.pickles import guard_pickles
 from bids_fx.workflows.plugins import POLL_S, PluginChoice
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
 
@@ -141,6 +142,7 @@ def run_workflow(
     tuple of NodeFailure
         In the order of the crash files' names; empty where all went well.
     """
+    guard_pickles()
     _configure(workflow, crash_dir, resources)
     plugin, arguments = _plugin(resources, progress, meter)
     # nipype collects garbage whenever it looks for nodes to start. What is there now stays: to

@@ -13,6 +13,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from typing import Any
 
 from nipype.pipeline.engine.utils import load_resultfile
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
-from nipype.utils.filemanip import loadpkl
+from nipype.utils.filemanip import savepkl
 
+from bids_fx.workflows.job import CRASH, NODE
+from bids_fx.workflows.pickles import load_own
 from bids_fx.workflows.plugins import SCHEDULERS, Scheduler
 
 logger = logging.getLogger("bids_fx")
@@ -37,8 +40,8 @@ TRIES, RETRY_S = 2, 2.0
 #: Lines of a lost job's log that its crash file shows.
 LOG_LINES = 20
 
-#: What nipype puts before the name of a job's script.
-_SCRIPT = "batchscript_pyscript_"
+#: How the name of a job's script begins.
+_SCRIPT = "batchscript_"
 
 #: What a plugin hands over of a node that has ended.
 NodeResult = dict[str, Any]
@@ -96,17 +99,32 @@ class ClusterPlugin(SGELikeBatchManagerBase):
         if answer is None or answer.returncode:
             logger.warning("Jobs may still run; cancel them by: %s", shlex.join(command))
 
-    def _submit_job(self, node: Any, **options: Any) -> str:
+    def _submit_job(self, node: Any, *, updatehash: bool = False) -> str:
         """Submit a node's job and return its number, or a name for one that was not taken."""
+        del updatehash  # which nothing asks for
         with undisturbed():
             try:
                 for path in _results(node.output_dir()):
                     path.unlink()
-                return str(super()._submit_job(node, **options))
+                return self._submit_batchtask(str(self._write_script(node)), node)
             except (RuntimeError, OSError) as error:
                 job = f"refused {len(self._refused)}"
                 self._refused[job] = f"{self.scheduler.title} did not take its job: {error}"
                 return job
+
+    def _write_script(self, node: Any) -> Path:
+        """Write a node and the script that runs it to files; return the script.
+
+        nipype's own would run a program in that folder, and read there what others may have put.
+        """
+        folder = Path(node.base_dir, node.itername.partition(".")[0], "batch")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{time.strftime('%Y%m%d_%H%M%S')}_{node.itername}"
+        file, script = folder / f"{NODE}{name}.pklz", folder / f"{_SCRIPT}{name}.sh"
+        savepkl(str(file), node)
+        command = shlex.join([sys.executable, "-P", "-m", "bids_fx.workflows.job", str(file)])
+        script.write_text("\n".join([self._template.rstrip("\n"), command, ""]))
+        return script
 
     def _submit_batchtask(self, scriptfile: str, node: Any) -> str:
         """Submit a script with the options of the user and those that they do not set."""
@@ -194,9 +212,9 @@ class ClusterPlugin(SGELikeBatchManagerBase):
     def _lost(self, job: str, ending: Ending | None) -> NodeResult:
         """Tell of a job that left no result."""
         script = self._scripts[job]
-        crash = script.with_name(f"crashdump_{script.stem.removeprefix(_SCRIPT)}.pklz")
+        crash = script.with_name(f"{CRASH}{script.stem.removeprefix(_SCRIPT)}.pklz")
         if crash.exists():  # the node itself could not be read, or its folder not be made
-            return _failed(*loadpkl(crash)["traceback"])
+            return _failed(*load_own(crash)["traceback"])
         told = f"its {self.scheduler.title} job {job} "
         if ending is None:
             told += "has ended and left no result"
@@ -290,7 +308,7 @@ def _results(folder: str) -> list[Path]:
 def _remove_files_of(script: Path) -> None:
     """Remove what a job that has told its result was made of."""
     name = script.stem.removeprefix(_SCRIPT)
-    for file in (f"pyscript_{name}.py", f"node_{name}.pklz", script.name):
+    for file in (f"{NODE}{name}.pklz", script.name):
         script.with_name(file).unlink(missing_ok=True)
     for suffix in ("out", "err"):
         _log(script, suffix).unlink(missing_ok=True)

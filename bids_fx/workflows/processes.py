@@ -26,6 +26,7 @@ from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 from bids_fx.logs import is_json, start_logging
 from bids_fx.usage import Gauge, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
+from bids_fx.workflows.pickles import guard_pickles
 from bids_fx.workflows.server import start_server
 
 #: Seconds after which it is looked for ended nodes, should none have told so.
@@ -130,6 +131,7 @@ def _run_task(
     gauge = Gauge()
     threading.Thread(target=_end_with_the_program, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard_pickles()
     quieten_nipype()
     start_logging(0, as_json=log_json)
     keep_freed_memory()

@@ -69,7 +69,8 @@ def test_nipype_is_kept_from_asking_a_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [("/elsewhere", "/elsewhere"), ("", "matplotlib"), (None, "matplotlib")]
+    ("given", "kept"),
+    [("/elsewhere", "/elsewhere"), ("", "{own}/matplotlib"), (None, "{own}/matplotlib")],
 )
 def test_matplotlib_gets_a_folder_unless_one_is_named(
     given: str | None, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -80,4 +81,4 @@ def test_matplotlib_gets_a_folder_unless_one_is_named(
     else:
         monkeypatch.setenv("MPLCONFIGDIR", given)
     give_matplotlib_a_folder(tmp_path)
-    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / kept)
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / kept.format(own=f"user-{os.geteuid()}"))

@@ -276,7 +276,7 @@ def test_answer_of_sbatch_may_be_the_number_alone(
 def test_files_of_jobs_that_have_a_result_are_removed(slurm: Cluster) -> None:
     slurm.run({"a": 3, "b": 4}, {"^b": "OUT_OF_MEMORY"})
     left = sorted(path.name.split("_")[0] for path in (slurm.work / "wf" / "batch").iterdir())
-    assert left == ["batchscript", "batchscript", "node", "pyscript"]  # of b; its script and log
+    assert left == ["batchscript", "batchscript", "node"]  # of b; its script and log
 
 
 def test_stopping_cancels_what_has_not_ended(slurm: Cluster) -> None:
