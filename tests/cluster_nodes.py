@@ -29,3 +29,27 @@ class Square(SimpleInterface):
             raise ValueError(f"{self.inputs.number} is negative")
         self._results["square"] = self.inputs.number**2
         return runtime
+
+
+class UnguardedOutputSpec(TraitedSpec):
+    """Names of modules."""
+
+    names = traits.List(traits.Str)
+
+
+class Unguarded(SimpleInterface):
+    """Tell which of nipype's modules read any pickle in this process."""
+
+    input_spec, output_spec = BaseInterfaceInputSpec, UnguardedOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import sys
+
+        from bids_fx.workflows.pickles import load_own
+
+        self._results["names"] = [
+            name
+            for name, module in sys.modules.items()
+            if name.startswith("nipype.") and vars(module).get("loadpkl", load_own) != load_own
+        ]
+        return runtime
