@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +34,43 @@ class ExitCode(IntEnum):
 
 #: What nothing but writing ends with: no space, no quota, a file too large.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+#: What steers a terminal, begins a line, turns the order of letters around, or is no letter:
+#: control characters, Unicode's line ends and overrides of direction, halves of letters.
+_BEYOND_ASCII = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_STEERING = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
+_STEERING_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")
+
+
+def visible(text: str) -> str:
+    r"""Return a text in one line that does nothing to the terminal on which it is shown.
+
+    Names and texts come from datasets and models that anybody may have made.
+
+    Examples
+    --------
+    >>> print(visible("a\x1b[2Jb\nc \u202ed"))
+    a\x1b[2Jb\nc \u202ed
+    >>> visible("Gesichter, 脸")
+    'Gesichter, 脸'
+    """
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible_lines(text: str) -> str:
+    """Return a text of several lines, each as `visible` has it."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def visible_json(text: str) -> str:
+    r"""Return JSON that says the same and can be shown; below a space it escapes all itself.
+
+    Examples
+    --------
+    >>> print(visible_json('"a\x9b2J"'))
+    "a\u009b2J"
+    """
+    return _STEERING_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +146,7 @@ def problem_list(program: str, problems: Sequence[Problem]) -> str:
     lines = [f"{program}: {count}:"]
     for problem in problems:
         who = f"sub-{problem.participant}: " if problem.participant is not None else ""
-        lines.append(f"  - {who}{problem}")
+        lines.append(visible(f"  - {who}{problem}"))
     return "\n".join(lines)
 
 

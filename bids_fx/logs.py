@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from bids_fx.errors import ExitCode, Problem, problem_list
+from bids_fx.errors import (
+    ExitCode,
+    Problem,
+    problem_list,
+    visible,
+    visible_json,
+    visible_lines,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,8 +54,7 @@ def start_logging(verbosity: int, *, as_json: bool) -> None:
         is written to `sys.stderr`.
     """
     handler = _ToStandardError()
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
-    handler.setFormatter(JSONLines() if as_json else plain)
+    handler.setFormatter(JSONLines() if as_json else PlainLines())
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
@@ -94,6 +100,18 @@ def log_end(code: int) -> None:
         logger.info("ended with exit code %d", code, extra=told)
 
 
+class PlainLines(logging.Formatter):
+    """A record as one line, and the lines of its traceback, none of which steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines."""
+        time = self.formatTime(record, "%H:%M:%S")
+        line = visible(f"{time} {record.levelname} {record.getMessage()}")
+        if record.exc_info is None or record.exc_info[0] is None:
+            return line
+        return f"{line}\n{visible_lines(self.formatException(record.exc_info))}"
+
+
 class JSONLines(logging.Formatter):
     """A record as one JSON object on one line."""
 
@@ -110,7 +128,7 @@ class JSONLines(logging.Formatter):
         line |= getattr(record, _FIELDS, {})
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return visible_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class _ToStandardError(logging.Handler):

@@ -10,6 +10,7 @@ from textwrap import indent
 
 from bids_fx import __version__
 from bids_fx.derivatives import paths
+from bids_fx.errors import visible_json
 from bids_fx.glm.names import HIGH_INFLATION
 from bids_fx.inputs import BoldRun
 from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan
@@ -78,7 +79,7 @@ def _model_lines(model: ModelOutline) -> list[str]:
 
 
 def _dumped(document: dict[str, object]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _show(value: object) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bids_fx.errors import output_error
+from bids_fx.errors import output_error, visible_lines
 
 logger = logging.getLogger("bids_fx")
 
@@ -38,7 +38,7 @@ def show_result(path: Path) -> None:
 
 
 def show_text(text: str) -> None:
-    """Print what was asked for.
+    """Print what was asked for, in which no name of the data steers the terminal.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def show_text(text: str) -> None:
         With code 74 where it cannot be written; not if its reader wants no more of it.
     """
     try:
-        _write(text)
+        _write(visible_lines(text))
     except OSError as error:
         raise output_error(Path("standard output"), error) from error
 

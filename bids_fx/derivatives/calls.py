@@ -14,7 +14,7 @@ from bids_fx.calls import Call
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import published_design_hash, still_holds
 from bids_fx.derivatives.write import write_text
-from bids_fx.errors import BIDSFXError, Notice
+from bids_fx.errors import BIDSFXError, Notice, visible_json
 from bids_fx.glm.design import Column, Design
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.plain import PlainError, from_plain, to_plain
@@ -58,7 +58,8 @@ def write_calls(out_dir: Path, calls: Sequence[Call]) -> Path:
     path = out_dir / paths.calls(calls[-1].plan.participant)
     values = {"Format": FORMAT, "Calls": [to_plain(one) for one in calls]}
     # Keys stay in their order, which the report shows.
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = f"{visible_json(text)}\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
     return path

@@ -11,6 +11,7 @@ from typing import Any
 
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_json, write_text
+from bids_fx.errors import visible
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.report_settings import CORRECTIONS, Threshold
 
@@ -136,7 +137,7 @@ def write_clusters(path: Path, clusters: Sequence[tuple[str, Cluster]]) -> Path:
     for name, cluster in clusters:
         numbers = (*cluster.xyz, cluster.peak_z, cluster.effect, cluster.size_mm3)
         cells = [name, *(_cell(value) for value in numbers), str(cluster.n_voxels)]
-        lines.append("\t".join([*cells, " ".join((cluster.region or "n/a").split())]))
+        lines.append("\t".join([*cells, visible(" ".join((cluster.region or "n/a").split()))]))
     write_text(path, "\n".join(lines) + "\n")
     return path
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bids_fx.derivatives.locks import confirm_locks, fitting
 from bids_fx.derivatives.paths import sidecar
-from bids_fx.errors import output_error
+from bids_fx.errors import output_error, visible, visible_json
 from bids_fx.inputs import Grid
 from bids_fx.settings import WORK_AREA
 
@@ -78,13 +78,14 @@ def sha256(file: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 text file; halves of letters, as JSON may have them, become escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def to_json(values: Mapping[str, object]) -> str:
     """Return JSON with sorted keys, the same for the same values."""
-    return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{visible_json(text)}\n"
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:
@@ -107,17 +108,17 @@ def six_digits(value: float | None) -> float | None:
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Write a TSV file; None and NaN become ``n/a``, floats keep all their digits."""
-    lines = ["\t".join(header), *("\t".join(map(_cell, row)) for row in rows)]
+    lines = ["\t".join(map(_cell, header)), *("\t".join(map(_cell, row)) for row in rows)]
     write_text(path, "\n".join(lines) + "\n")
 
 
 def _cell(value: object) -> str:
-    """Return a table's cell; tabs and line ends within a text would break the table."""
+    """Return a table's cell; tabs and line ends would break the table, others a terminal."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "n/a"
     if isinstance(value, float):
         return repr(float(value))
-    return " ".join(str(value).split())
+    return visible(" ".join(str(value).split()))
 
 
 def write_image(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from bids_fx.errors import visible_json
 from bids_fx.glm.names import double_gamma_parameters, fir_delays
 from bids_fx.stats_models.names import long_key
 from bids_fx.stats_models.nodes import LEVELS
@@ -51,7 +52,7 @@ def model_json(model: StatsModel) -> str:
     content["Nodes"] = [_node(node) for node in model.nodes]
     if model.edges:
         content["Edges"] = [_edge(edge) for edge in model.edges]
-    return _laid_out(content, indent=0) + "\n"
+    return f"{visible_json(_laid_out(content, indent=0))}\n"
 
 
 def _laid_out(value: object, *, indent: int) -> str:
