@@ -21,18 +21,7 @@ import time
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Sequence,
-    TextIO,
-    Tuple,
-)
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 #: Exit codes: all are done; somebody is not; no such job; somebody is queued or at work.
 DONE, FAILED, USAGE, NO_JOB, CANNOT_CREATE, UNFINISHED = 0, 1, 2, 66, 73, 75
@@ -217,7 +206,7 @@ class Job:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody else submit meanwhile; in vain on file systems that have no locks."""
+        """Let nobody else submit meanwhile: by a lock, or a file where there are none."""
         home = Path(self.spec.get("folder", self.folder))
         if not (home.exists() and home.samefile(self.folder)):
             raise JobsError(
@@ -230,9 +219,17 @@ class Job:
             with contextlib.suppress(KeyError):  # not a user of this machine
                 owner = self.folder.owner()
             raise JobsError(f"{error}; the job belongs to {owner}.", CANNOT_CREATE) from None
-        with stream:
-            with contextlib.suppress(OSError):
+        with stream, contextlib.ExitStack() as stack:
+            try:
                 fcntl.flock(stream, fcntl.LOCK_EX)
+            except OSError:  # a file that one alone can make, and that stays if that one is killed
+                mark = self.folder / "submitting"
+                try:
+                    mark.touch(exist_ok=False)
+                except FileExistsError:
+                    text = f"{mark}: somebody is at work on this job; if nobody is, remove it."
+                    raise JobsError(text, CANNOT_CREATE) from None
+                stack.callback(mark.unlink)
             yield
 
     def told(self, participant: str, line: Optional[Line]) -> Tuple[str, str]:
@@ -750,7 +747,7 @@ def _say(text: str) -> None:
     _write(sys.stderr, text)
 
 
-def _write(stream: Optional[TextIO], text: str) -> None:
+def _write(stream: Any, text: str) -> None:
     """Write lines, what an old terminal has no letters for as numbers; in vain if nobody reads."""
     if stream is None:  # closed by the caller
         return

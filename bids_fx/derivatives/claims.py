@@ -294,13 +294,12 @@ class LockFile:
             raise
 
     def release(self, *, for_good: bool) -> None:
-        """Unlock the file, if this process has it; `for_good` removes it."""
-        if self._descriptor is None:
-            return
+        """Unlock the file, if this process has it; `for_good` removes it in any case."""
         if for_good:
             with suppress(OSError):
                 self.path.unlink()
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
         self._descriptor = self.identity = None
 
 

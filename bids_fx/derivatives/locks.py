@@ -61,8 +61,9 @@ class _Lock:
 
     def __init__(self, out_dir: Path, name: str, on_loss: OnLoss | None) -> None:
         self.name = name
-        self.file = LockFile(lock_path(out_dir, name))
-        self.claimant = Claimant(_claim_path(self.file.path))
+        path = lock_path(out_dir, name)
+        self.file = LockFile(path)
+        self.claimant = Claimant(_claim_path(path))
         self._on_loss = on_loss
         self._lost: BIDSFXError | None = None
         self._is_held = False

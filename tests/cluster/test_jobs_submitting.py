@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import re
 import threading
@@ -412,6 +413,25 @@ def test_two_at_a_time_do_not_submit_the_same(slurm: FakeSlurm, job: JobFolder) 
         thread.join(timeout=60)
     assert sorted(codes) == [0, 1]
     assert len(slurm.calls("sbatch")) == 2
+
+
+def test_two_at_a_time_do_not_submit_the_same_where_there_are_no_locks(
+    slurm: FakeSlurm,
+    job: JobFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with jobs.Job(job.path).locked():
+        assert jobs.main(["submit", str(job.path)]) == 73
+        told = capsys.readouterr().err
+    assert f"{job.path / 'submitting'}: somebody is at work on this job; if nobody is" in told
+    assert slurm.calls("sbatch") == []
+    assert jobs.main(["submit", str(job.path)]) == 0
+    assert not (job.path / "submitting").exists()
 
 
 def test_folder_that_cannot_be_written_to_is_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import pytest
 from bids_fx.derivatives.dataset import read_state, state_path, write_state
 from bids_fx.derivatives.locks import locked
 from bids_fx.derivatives.states import Told, planned, told_of, under_way
+from bids_fx.derivatives.write import write_json
+from tests.lock_user import ended, held, start
 
 
 @contextmanager
@@ -69,3 +72,40 @@ def test_plan_is_kept_with_what_was_told_before_it(tmp_path: Path) -> None:
     before = read_state(tmp_path, "01")
     with a_call(tmp_path, ["01"]):
         assert read_state(tmp_path, "01")["before"] == before
+
+
+def test_what_a_killed_call_left_in_its_folder_of_logs_is_removed_by_the_next(
+    tmp_path: Path,
+) -> None:
+    process = held(tmp_path, "call-dead")
+    process.kill()
+    ended(process)
+    (dead, other) = (tmp_path / "logs" / name for name in ("dead", "other"))
+    for folder in (dead, other):
+        folder.mkdir(parents=True)
+        (folder / ".summary.json.0123456789abcdef.tmp").touch()
+        (folder / "config.toml").touch()
+    with a_call(tmp_path, []):
+        assert [path.name for path in dead.iterdir()] == ["config.toml"]
+        assert len(list(other.iterdir())) == 2
+    assert list((tmp_path / ".bids_fx_work" / "locks").iterdir()) == []
+
+
+def test_states_left_unfinished_are_removed_by_the_next_who_writes_one(tmp_path: Path) -> None:
+    folder = state_path(tmp_path, "01").parent
+    folder.mkdir(parents=True)
+    (folder / ".sub-02.json.0123456789abcdef.tmp").touch()
+    write_state(tmp_path, "01", "done")
+    assert [path.name for path in folder.iterdir()] == ["sub-01.json"]
+
+
+def test_plan_does_not_put_back_a_state_that_was_written_meanwhile(tmp_path: Path) -> None:
+    write_state(tmp_path, "01", "running")
+    with locked(tmp_path, "states"):
+        process = start(tmp_path, "plan", "01")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "planning\n"
+        time.sleep(0.2)  # it waits; or it has read the state by now
+        write_json(state_path(tmp_path, "01"), {"participant": "01", "state": "done"})
+    assert ended(process)[0] == 0
+    assert told_of(tmp_path, "01") == Told(state="done")

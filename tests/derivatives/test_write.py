@@ -120,3 +120,68 @@ def test_a_file_does_not_depend_on_a_whim_of_the_compressor(
     write_example(tmp_path / "b.nii.gz")
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     assert next(levels, None) is None
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_a_file_belongs_to_whom_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write.write_text(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path):
+    name = "ä" * 125 + ".json"
+    write.write_text(tmp_path / name, "a")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def killed_while_writing(path: Path) -> None:
+    """Leave what a process leaves that is killed while it writes."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(Path, "replace", lambda *_: None)
+        write.write_text(path, "half of it")
+
+
+def test_of_two_processes_with_one_number_each_writes_its_own_temporary_file(tmp_path):
+    for _ in range(2):
+        killed_while_writing(tmp_path / "a.txt")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_temporary_file_is_no_link_that_somebody_put_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(write.secrets, "token_hex", lambda _: "0123456789abcdef")
+    (tmp_path / ".a.txt.0123456789abcdef.tmp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BIDSFXError, match="File exists"):
+        write.write_text(tmp_path / "a.txt", "a")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_was_left_unfinished_of_a_participant_is_removed_and_nothing_else(tmp_path):
+    label = "01"
+    for name in (
+        "sub-01/func/a.nii.gz",
+        "sub-01/ses-1/figures/a.svg",
+        "sub-01.html",
+        ".bids_fx_work/hashes/sub-01.json",
+    ):
+        killed_while_writing(tmp_path / name)
+    others = ["sub-011.html", "sub-02.html", "sub-02/a.json", ".bids_fx_work/hashes/sub-02.json"]
+    for name in others:
+        killed_while_writing(tmp_path / name)
+    (tmp_path / "sub-01" / ".a.json.tmp").write_text("somebody's")
+    write.remove_unfinished(tmp_path, label)
+    left = sorted(path.name[1:-21] for path in tmp_path.rglob(".*.tmp"))
+    assert left == sorted(["", *(Path(name).name for name in others)])
+
+
+def test_unfinished_files_are_removed_by_their_names(tmp_path):
+    for name in ("index.html", "a.html", f"{200 * 'b'}.html"):
+        killed_while_writing(tmp_path / name)
+    write.remove_temporaries(tmp_path, "index.html", f"{200 * 'b'}.html")
+    assert [path.name[:8] for path in tmp_path.iterdir()] == [".a.html."]
+    write.remove_temporaries(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    write.remove_temporaries(tmp_path / "absent")
