@@ -34,6 +34,24 @@ class ExitCode(IntEnum):
 
 #: What nothing but writing ends with: no space, no quota, a file too large.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What a disk or a server that is not in order answers.
+_BROKEN = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT)
+_NO_RIGHT = "give this user the right to write there, or name another folder"
+#: What to do about a file that cannot be written, by the system's error.
+_REMEDIES = {
+    errno.ENOSPC: "make room there (see df -h, and df -i for the number of files), or name a "
+    "folder with more; the same command then goes on",
+    errno.EDQUOT: "make room, or have your quota raised; the same command then goes on",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f); the same command then goes on",
+    errno.EROFS: "name a folder on a file system that is not read-only",
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EEXIST: "move away the file, or the link to nowhere, that has the name of this folder",
+    errno.ENOTDIR: "name a folder that lies in no file",
+    **dict.fromkeys(
+        _BROKEN, "see that the disk, or its server, is in order; the same command then goes on"
+    ),
+}
 
 #: What steers a terminal, begins a line, turns the order of letters around, or is no letter:
 #: control characters, Unicode's line ends and overrides of direction, halves of letters.
@@ -180,24 +198,115 @@ class BIDSFXError(Exception):
 
 
 def output_error(path: Path, error: OSError) -> BIDSFXError:
-    """Return the error that tells what could not be written, and why."""
-    is_writing = error.errno in {*_FULL, errno.EIO}
+    """Return the error that tells what could not be written, why, and what to do about it.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    error : OSError
+        As the system raised it.
+
+    Returns
+    -------
+    BIDSFXError
+        With code 74 where there was no room, or the device failed; with 73 where a file or folder
+        could not be created.
+    """
+    is_writing = error.errno in {*_FULL, *_BROKEN}
     return BIDSFXError.single(
         str(path),
         f"cannot be written ({error.strerror or error})",
-        "see that the folder exists, is writable for this user and has space left",
+        _REMEDIES.get(
+            error.errno or 0, "see that the folder exists and is writable for this user"
+        ),
         ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
     )
 
 
-def tells_of_full_disk(message: str) -> bool:
-    """Tell whether an error of another process was that there is no room for what it wrote.
+def system_error(error: OSError) -> BIDSFXError | None:
+    """Return how an error of the system that ends the program is told; None of one that is a bug.
 
     Examples
     --------
-    >>> tells_of_full_disk("OSError: [Errno 28] No space left on device: 'a'")
-    True
-    >>> tells_of_full_disk("OSError: [Errno 5] Input/output error")
-    False
+    >>> print(system_error(OSError(errno.EACCES, "Permission denied", "/w")))
+    /w: cannot be used (Permission denied); give this user the right to write there, or name \
+another folder.
     """
-    return any(os.strerror(code) in message for code in _FULL)
+    place = Path(os.fsdecode(error.filename or "OUTPUT_DIR, the work dir or TMPDIR"))
+    if error.errno in {*_FULL, errno.EROFS}:
+        return output_error(place, error)
+    if error.errno in {*_BROKEN, errno.EACCES, errno.EPERM}:
+        found = f"cannot be used ({error.strerror})"
+        code = ExitCode.WRITE_FAILED if error.errno in _BROKEN else ExitCode.CANNOT_CREATE
+        return BIDSFXError.single(str(place), found, _REMEDIES[error.errno], code)
+    if error.errno == errno.ENOENT and not error.filename and "temporary" in str(error.strerror):
+        remedy = "let it name a folder that this user can write to"
+        return BIDSFXError.single("TMPDIR", str(error.strerror), remedy, ExitCode.CANNOT_CREATE)
+    return None
+
+
+def reading_remedy(error: Exception) -> str:
+    """Return what to do about a file that is there and cannot be read."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.EACCES, errno.EPERM}:
+        return "give this user the right to read it"
+    if number in _BROKEN:
+        return "see that the disk, or its server, is in order; else restore the file"
+    return "restore the file from its source"
+
+
+def output_code(message: str) -> ExitCode | None:
+    """Return the exit code of what another process tells, if it is that it could not write.
+
+    Parameters
+    ----------
+    message : str
+        One line: of `output_error`, or the system's.
+
+    Returns
+    -------
+    ExitCode or None
+        As `output_error` has it; None for all other errors.
+
+    Examples
+    --------
+    >>> output_code("OSError: [Errno 28] No space left on device: 'a'").name
+    'WRITE_FAILED'
+    >>> output_code("a: cannot be written (Read-only file system); name another.").name
+    'CANNOT_CREATE'
+    >>> output_code("a.nii.gz: cannot be read ([Errno 5] Input/output error); restore it.")
+    """
+    if any(os.strerror(code) in message for code in _FULL):
+        return ExitCode.WRITE_FAILED
+    found = re.search(r": cannot be written \((.+?)\);", message)
+    if found is None:
+        return None
+    is_broken = any(os.strerror(code) in found[1] for code in _BROKEN)
+    return ExitCode.WRITE_FAILED if is_broken else ExitCode.CANNOT_CREATE
+
+
+def as_output_error(message: str, place: Path) -> str:
+    """Return an error of the system in one line, told as `output_error` does if it is of writing.
+
+    Parameters
+    ----------
+    message : str
+        As Python shows it at the end of a traceback.
+    place : Path
+        Where it came from, told if the error names no file.
+
+    Examples
+    --------
+    >>> as_output_error("OSError: [Errno 30] Read-only file system: '/w/a'", Path("/w"))
+    '/w/a: cannot be written (Read-only file system); name a folder on a file system that is not \
+read-only.'
+    >>> as_output_error("KeyError: 'a'", Path("/w"))
+    "KeyError: 'a'"
+    """
+    found = re.match(r"\w+: \[Errno (\d+)\] [^:]+(?:: '(.+?)')?", message)
+    if found is None or int(found[1]) not in {*_FULL, errno.EROFS}:
+        return message
+    number = int(found[1])
+    path = Path(found[2]) if found[2] else place
+    return str(output_error(path, OSError(number, os.strerror(number))))

@@ -220,6 +220,14 @@ def _refuse(plan: Plan, allowance: Allowance) -> Plan:
     return replace(plan, problems=(*plan.problems, *problems))
 
 
+def series_bytes(run: RunPlan) -> int:
+    """Return the bytes of a run's series, float32, as it is kept in memory or on disk."""
+    source = run.source
+    assert isinstance(source, BoldRun)
+    assert run.design is not None
+    return 4 * int(run.design.kept.sum()) * (source.n_mask_voxels or source.grid.n_voxels)
+
+
 def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     """Estimate what fitting a run takes beyond the libraries.
 
@@ -247,7 +255,7 @@ def fit_gb(run: RunPlan, n_threads: int, *, on_disk: bool) -> float:
     n_grid = source.grid.n_voxels
     n_voxels = source.n_mask_voxels or n_grid
     n_kept = int(run.design.kept.sum())
-    series = 0 if on_disk else 4 * n_kept * n_voxels
+    series = 0 if on_disk else series_bytes(run)
     reading = 8 * (4 * n_grid + 5 * n_voxels)
     reading += held_at_once(n_threads) * (24 * n_grid + 20 * n_voxels)
     masking = 0.0 if source.mask is not None else MASKING_GB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ from bids_fx.derivatives.holdings import (
 )
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
 from bids_fx.derivatives.status import HashCache, is_outdated
-from bids_fx.errors import Notice, tells_of_full_disk
+from bids_fx.derivatives.write import refuse_unwritable
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_code
 from bids_fx.logs import fields
 from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
@@ -54,8 +56,8 @@ class Outcome:
         The worst value over runs of some quality measures.
     taken : Taken
         Time and memory.
-    is_disk_full : bool
-        True if there was no room for what was written, and nothing else failed.
+    write_code : ExitCode or None
+        That of what could not be written, if nothing else failed.
     """
 
     participant: str
@@ -66,7 +68,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     worst: Mapping[str, float | None] = field(default_factory=dict)
     taken: Taken
-    is_disk_full: bool = False
+    write_code: ExitCode | None = None
 
 
 def refuse(plan: Plan, out_dir: Path, machine: Machine, meter: Meter) -> Outcome:
@@ -119,7 +121,7 @@ def conclude(
     stale = [key for key in sorted(left.runs | left.groups) if not _lacks(plan, key, out_dir)]
     message = "its maps in the output folder are of other settings or data"
     failures = tuple(failures)
-    is_disk_full = bool(failures) and all(tells_of_full_disk(one.message) for one in failures)
+    write_code = _write_code(failures)
     told = (*failures, *(Failure(record=key, message=message) for key in stale))
     missing = missing_outputs(plan, out_dir)
     reasons = failure_reasons(told, missing)
@@ -132,7 +134,82 @@ def conclude(
     )
     taken = tell(joined(call, out_dir), out_dir, machine, meter).taken
     outcome = _outcome((call,), out_dir, taken, missing)
-    return replace(outcome, is_disk_full=is_disk_full and set(outcome.reasons) == set(reasons))
+    is_all = set(outcome.reasons) == set(reasons)
+    return replace(outcome, write_code=write_code if is_all else None)
+
+
+def untold(
+    plan: Plan, out_dir: Path, failures: Sequence[Failure], error: BIDSFXError, meter: Meter
+) -> Outcome:
+    """Return how a participant ended of whom the report, or what is kept, cannot be written.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be done.
+    out_dir : Path
+        The output folder; results that are there stay.
+    failures : sequence of Failure
+        What failed before.
+    error : BIDSFXError
+        Why it cannot be told there.
+    meter : Meter
+        What was taken.
+    """
+    participant, taken = plan.participant, meter.of(plan.participant)
+    missing = missing_outputs(plan, out_dir)
+    reasons = (*failure_reasons(failures, missing), *map(str, error.problems))
+    for reason in reasons:
+        logger.error("sub-%s: %s", participant, reason, extra=fields(participant=participant))
+    told = fields(participant=participant, state="failed", **taken.to_json())
+    logger.info("sub-%s: failed", participant, extra=told)
+    with contextlib.suppress(BIDSFXError):
+        write_state(out_dir, participant, "failed", "; ".join(reasons), taken=taken)
+    codes = (error.exit_code, *(output_code(one.message) for one in failures))
+    return Outcome(
+        participant=participant,
+        state="failed",
+        reasons=reasons,
+        n_planned=n_outputs_due([plan]),
+        missing=missing,
+        warnings=warnings_of([plan]),
+        worst=worst_quality([plan], out_dir),
+        taken=taken,
+        write_code=summed(codes),
+    )
+
+
+def unwritable(plan: Plan, out_dir: Path, meter: Meter) -> Outcome | None:
+    """Return how a participant ends whose folders this user may not write to; None of others.
+
+    It may take hours until the first file of a run is written.
+    """
+    folders = {(out_dir / path).parent for path in paths.expected_outputs(plan)}
+    try:
+        refuse_unwritable(*sorted(folders))
+    except BIDSFXError as error:
+        return untold(plan, out_dir, (), error, meter)
+    return None
+
+
+def _write_code(failures: Iterable[Failure]) -> ExitCode | None:
+    """Return the exit code of failures if all of them are of writing."""
+    return summed({output_code(one.message) for one in failures})
+
+
+def summed(codes: Iterable[ExitCode | None]) -> ExitCode | None:
+    """Return the exit code of all that could not be written; None stands for another failure.
+
+    Examples
+    --------
+    >>> summed([ExitCode.CANNOT_CREATE, ExitCode.WRITE_FAILED]).name
+    'WRITE_FAILED'
+    >>> summed([ExitCode.WRITE_FAILED, None]), summed([])
+    (None, None)
+    """
+    found = set(codes)
+    known = [code for code in found if code is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def tell(calls: Sequence[Call], out_dir: Path, machine: Machine, meter: Meter) -> Outcome:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 from bids_fx.analyses import analyses
 from bids_fx.calls import Call, Failure
-from bids_fx.cli.outcomes import Outcome, tell
+from bids_fx.cli.outcomes import tell
 from bids_fx.cli.session import BATCH, Session
 from bids_fx.cli.summary import Stamps
 from bids_fx.derivatives.calls import read_calls, restored
@@ -98,7 +99,7 @@ def passed_over(invocation: Invocation) -> Iterator[Notice]:
         )
 
 
-def rebuild(session: Session, participants: Sequence[str]) -> bool:
+def rebuild(session: Session, participants: Sequence[str]) -> ExitCode:
     """Draw the figures of participants again, and write their reports.
 
     Parameters
@@ -110,26 +111,26 @@ def rebuild(session: Session, participants: Sequence[str]) -> bool:
 
     Returns
     -------
-    bool
-        Whether all that earlier calls planned is there, and could be drawn.
+    ExitCode
+        OK if all that earlier calls planned is there, and could be drawn.
     """
     with under_way(session.log_dir):
         return _rebuild(session, participants)
 
 
-def _rebuild(session: Session, participants: Sequence[str]) -> bool:
+def _rebuild(session: Session, participants: Sequence[str]) -> ExitCode:
     """Rebuild all batches of participants, with what is written before and after them."""
     session.begin(len(participants))
     newest = [analyses(read_calls(session.out_dir, name))[0] for name in participants]
     plans = [restored(call.plan, session.out_dir) for call in newest]
     session.write_citation(plans, newest[0].software)
-    outcomes = []
-    for start in range(0, len(participants), BATCH):
-        outcomes += _rebuild_batch(session, participants[start : start + BATCH])
-    return session.summarize(outcomes)
+    with session.account.going_on():
+        for start in range(0, len(participants), BATCH):
+            _rebuild_batch(session, participants[start : start + BATCH])
+    return session.account.summarize(participants, session.invocation.level)
 
 
-def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcome]:
+def _rebuild_batch(session: Session, participants: Sequence[str]) -> None:
     """Draw and report some participants."""
     out_dir = session.out_dir
     names = (f"sub-{name}" for name in participants)
@@ -162,13 +163,12 @@ def _rebuild_batch(session: Session, participants: Sequence[str]) -> list[Outcom
         for layer in zip_longest(*work):
             due = [part for part in layer if part is not None]
             failures += session.run_nodes(due) if due else []
-        outcomes = []
         for name, calls in batch.items():
             own = [failure for one, failure in dict.fromkeys(failures) if one == name]
-            with session.at_work_on(name, stamps[name]):
+            with session.account.at_work_on(name, stamps[name]):
                 judged = _judged(calls, own, out_dir)
-                outcomes.append(tell(judged, out_dir, session.machine, session.meter))
-    return outcomes
+                told = partial(tell, judged, out_dir, session.machine, session.meter)
+                session.account.told(judged[-1].plan, own, told)
 
 
 def _drawn(plan: Plan, out_dir: Path, *, keeps_threshold: bool) -> Iterator[tuple[Plan, Todo]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from shutil import rmtree
+from shutil import disk_usage, rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from bids_fx.errors import BIDSFXError
 if TYPE_CHECKING:
     from bids_fx.memory import Machine
     from bids_fx.settings import ExecutionSettings
+
+logger = logging.getLogger("bids_fx")
 
 #: What numerical libraries read, when they are loaded, for the number of their threads.
 THREAD_VARIABLES = (
@@ -35,6 +39,14 @@ def keep_libraries_single() -> None:
     with buffers for each. Whatever the user has set, results do not depend on it so.
     """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def have_a_home() -> None:
+    """Let libraries look for their options nowhere if this user has no home: some would fail."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = os.devnull
 
 
 def work_dir_of(execution: ExecutionSettings) -> Path:
@@ -60,6 +72,30 @@ def give_matplotlib_a_folder(work_dir: Path) -> None:
         folder = mkdtemp(prefix="bids_fx-")
         atexit.register(rmtree, folder, ignore_errors=True)
     os.environ["MPLCONFIGDIR"] = folder
+
+
+def warn_of_little_room(n_bytes: Sequence[int], n_at_once: int, folder: Path) -> None:
+    """Warn if series that are kept on disk will not find the room for it.
+
+    Parameters
+    ----------
+    n_bytes : sequence of int
+        Of each series.
+    n_at_once : int
+        How many may be there at a time.
+    folder : Path
+        The work dir. What a quota leaves of its room is not known.
+    """
+    needed = sum(sorted(n_bytes)[-n_at_once:])
+    free = disk_usage(folder).free
+    if needed > free:
+        logger.warning(
+            "The work dir %s has %.1f GB left, and series that are kept there for want of memory "
+            "take up to %.1f GB at a time: name another one with -w, or allow more with --mem-mb.",
+            folder,
+            free / 1e9,
+            needed / 1e9,
+        )
 
 
 def this_machine(execution: ExecutionSettings, *, n_planned: int) -> Machine:

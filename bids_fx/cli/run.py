@@ -13,9 +13,9 @@ from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.parser import parse, told_as_asked
 from bids_fx.cli.planning import Planner
 from bids_fx.cli.program import run_program
-from bids_fx.cli.resources import keep_libraries_single
+from bids_fx.cli.resources import have_a_home, keep_libraries_single
 from bids_fx.cli.streams import show_result, show_text
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem, system_error
 from bids_fx.logs import fields, is_json, log_problems, start_logging
 
 if TYPE_CHECKING:
@@ -49,7 +49,13 @@ def call(words: list[str], interruption: Interruption) -> ExitCode:
     keep_libraries_single()
     with told_as_asked(words):
         invocation = parse(words)
-    return run(invocation, interruption)
+    try:
+        return run(invocation, interruption)
+    except OSError as error:
+        told = system_error(error)
+        if told is None:
+            raise
+        raise told from error
 
 
 def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
@@ -74,6 +80,7 @@ def run(invocation: Invocation, interruption: Interruption) -> ExitCode:
     """
     execution = invocation.execution
     start_logging(execution.verbosity, as_json=execution.log_json)
+    have_a_home()
     _log_notices(invocation.notices)
     if invocation.level == "group":
         from bids_fx.cli.group_level import gather
@@ -108,8 +115,7 @@ def _rebuilt(invocation: Invocation, interruption: Interruption) -> ExitCode:
 
     participants = chosen(invocation)
     _log_notices(passed_over(invocation))
-    is_done = rebuild(Session(invocation, interruption), participants)
-    return ExitCode.OK if is_done else ExitCode.FAILED
+    return rebuild(Session(invocation, interruption), participants)
 
 
 @contextmanager

@@ -5,20 +5,27 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bids_fx.calls import Failure
+from bids_fx.cli.account import Account
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.outcomes import Outcome, bare, conclude, refuse
+from bids_fx.cli.outcomes import bare, conclude, refuse, unwritable
 from bids_fx.cli.plugin_file import read_plugin
 from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.cli.progress import Progress
-from bids_fx.cli.resources import give_matplotlib_a_folder, this_machine, work_dir_of
-from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources, write_summary
+from bids_fx.cli.resources import (
+    give_matplotlib_a_folder,
+    this_machine,
+    warn_of_little_room,
+    work_dir_of,
+)
+from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.locks import locked
@@ -32,9 +39,14 @@ from bids_fx.derivatives.status import (
     stamp_of,
     unfinished,
 )
-from bids_fx.derivatives.write import remove_temporaries, remove_unfinished, write_text
-from bids_fx.errors import ExitCode, output_error
-from bids_fx.memory import allow
+from bids_fx.derivatives.write import (
+    make_writable,
+    remove_temporaries,
+    remove_unfinished,
+    write_text,
+)
+from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.memory import allow, series_bytes
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import Invocation, digest
 from bids_fx.usage import Meter
@@ -66,13 +78,10 @@ class Session:
         plugin_file = invocation.execution.plugin_file
         self.plugin = read_plugin(plugin_file) if plugin_file is not None else None
         self.meter = Meter(forgets=invocation.execution.resource_monitor)
-        self._written: dict[str, tuple[str, ...]] = {}
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
+        self.account = Account(self.out_dir, self.log_dir, self.meter)
         for folder in (self.out_dir, self.work_dir):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise output_error(folder, error) from error
+            make_writable(folder)
         # Scratch may be shared by users, and by calls with other output folders.
         name = f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         self.nipype_dir = private_folder(self.work_dir) / name
@@ -120,33 +129,33 @@ class Session:
         """
         participants = [plan.participant for plan in plans]
         with under_way(self.log_dir) as call, planned(self.out_dir, call, participants):
-            outcomes = self._work_through(plans, refused)
-            is_done = self.summarize(outcomes) and len(outcomes) == len(plans) + len(refused)
-        if is_done:
-            return ExitCode.OK
-        failed = [item for item in outcomes if item.state != "done"]
-        is_disk_full = bool(failed) and all(item.is_disk_full for item in failed)
-        return ExitCode.WRITE_FAILED if is_disk_full else ExitCode.FAILED
+            self._write_files_of_all(plans, refused)
+            with self.account.going_on():
+                self._work_through(plans, refused)
+            everybody = [plan.participant for plan in (*refused, *plans)]
+            return self.account.summarize(everybody, self.invocation.level)
 
-    def _work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> list[Outcome]:
-        """Write what is of all participants, then work through them; return how they ended."""
+    def _write_files_of_all(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> None:
+        """Write what is not of one participant."""
         self.begin(sum(len(plan.runs) for plan in (*plans, *refused)))
         write_dataset_files(self.out_dir, self.invocation.data)
         model = self.invocation.data.model_file
         if model is not None:
             write_text(self.log_dir / "model_smdl.json", model.read_text("utf-8-sig"))
         self.write_citation(plans)
-        outcomes = []
+
+    def _work_through(self, plans: Sequence[Plan], refused: Sequence[Plan]) -> None:
+        """Tell of those who cannot be run, and run the others."""
         for plan in refused:
             with self._locked(plan):
                 stamps = Stamps.of([bare(plan)], self.out_dir)
-                with self.at_work_on(plan.participant, stamps):
-                    outcomes.append(refuse(plan, self.out_dir, self.machine, self.meter))
+                with self.account.at_work_on(plan.participant, stamps):
+                    tell = partial(refuse, plan, self.out_dir, self.machine, self.meter)
+                    self.account.told(plan, (), tell)
         for start in range(0, len(plans), BATCH):
-            outcomes += self._run_batch(plans[start : start + BATCH])
-            if self.invocation.execution.stop_on_first_crash and _any_failed(outcomes):
+            self._run_batch(plans[start : start + BATCH])
+            if self.invocation.execution.stop_on_first_crash and self.account.has_failures:
                 break
-        return outcomes
 
     def _locked(self, *plans: Plan) -> AbstractContextManager[None]:
         """Return what holds the locks of participants; a lost one ends the call."""
@@ -162,21 +171,7 @@ class Session:
             write_text(filter_file, f"{filters_json(self.invocation)}\n")
         write_text(self.log_dir / "config.toml", format_presets(self.invocation, filter_file))
 
-    def summarize(self, outcomes: Sequence[Outcome]) -> bool:
-        """Keep how participants ended with the call's log; return whether all are done."""
-        ended = [(item, self._written[item.participant]) for item in outcomes]
-        write_summary(self.log_dir, self.invocation.level, ended, self.meter.of_all())
-        return not _any_failed(outcomes)
-
-    @contextmanager
-    def at_work_on(self, participant: str, stamps: Stamps | None = None) -> Iterator[None]:
-        """Count the time of a participant and, at its end, what was written since some stamps."""
-        with self.meter.timed(participant):
-            yield
-        if stamps is not None:
-            self._written[participant] = stamps.written
-
-    def _run_batch(self, plans: Sequence[Plan]) -> list[Outcome]:
+    def _run_batch(self, plans: Sequence[Plan]) -> None:
         """Run some participants in one workflow and conclude each."""
         execution = self.invocation.execution
         with self._locked(*plans):
@@ -184,25 +179,27 @@ class Session:
             caches: list[HashCache] = []
             stamps: list[Stamps] = []
             for plan in plans:
+                if refused := unwritable(plan, self.out_dir, self.meter):
+                    self.account.keep(refused)
+                    continue
                 write_state(self.out_dir, plan.participant, "running")
                 remove_unfinished(self.out_dir, plan.participant)
                 stamps.append(Stamps.of([plan], self.out_dir))
                 cache = HashCache.of_participant(self.out_dir, plan.participant)
-                with self.at_work_on(plan.participant):
+                with self.account.at_work_on(plan.participant):
                     todo = unfinished(plan, self.out_dir, cache, force=execution.force)
                 work.append((plan, todo))
                 caches.append(cache)
-            outcomes = self._run_work(work, caches, stamps)
+            self._run_work(work, caches, stamps)
             for cache in caches:
-                cache.save()
-        return outcomes
+                _keep(cache)
 
     def _run_work(
         self,
         work: Sequence[tuple[Plan, Todo]],
         caches: Sequence[HashCache],
         before: Sequence[Stamps],
-    ) -> list[Outcome]:
+    ) -> None:
         """Run what is to be done and learn the hashes of what was read."""
         stamps = {
             file: stamp_of(file)
@@ -213,25 +210,23 @@ class Session:
         due = [(plan, todo) for plan, todo in work if todo]
         self._remove_contradicted(work)
         failures = self.run_nodes(due) if due else []
-        outcomes = []
         for (plan, todo), cache, outputs in zip(work, caches, before, strict=True):
             own = [failure for name, failure in failures if name == plan.participant]
-            with self.at_work_on(plan.participant, outputs):
+            with self.account.at_work_on(plan.participant, outputs):
                 for key in todo.runs:
                     self._learn(plan.run(key), cache, stamps)
                 left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
-                outcomes.append(
-                    conclude(
-                        plan,
-                        self.out_dir,
-                        cache,
-                        left=left,
-                        failures=own,
-                        machine=self.machine,
-                        meter=self.meter,
-                    )
+                tell = partial(
+                    conclude,
+                    plan,
+                    self.out_dir,
+                    cache,
+                    left=left,
+                    failures=own,
+                    machine=self.machine,
+                    meter=self.meter,
                 )
-        return outcomes
+                self.account.told(plan, own, tell)
 
     def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
         """Warn of what earlier calls left that contradicts the plans; remove what nodes do not."""
@@ -273,6 +268,10 @@ class Session:
             ),
         )
         due = [(plan, todo) for plan, (_, todo) in zip(plans, due, strict=True)]
+        fits = [plan.run(key) for plan, todo in due for key in todo.runs]
+        stored = [series_bytes(run) for run in fits if run.on_disk]
+        if stored and self.plugin is None:
+            warn_of_little_room(stored, allowance.n_procs, self.work_dir)
         if allowance.n_procs > 1 and self.plugin is None:
             # It imports what the nodes need while this process imports nipype.
             start_server()
@@ -313,7 +312,8 @@ class Session:
                 meter=self.meter,
             )
         if execution.resource_monitor:
-            self._tell_resources(n_before)
+            with self.account.going_on():
+                self._tell_resources(n_before)
         failed = {failure.participant for failure in failures}
         for participant, folder in folders.items():
             # Nothing in it is used again: what is done is decided from the outputs.
@@ -325,7 +325,8 @@ class Session:
                 Failure(
                     record=one.task,
                     message=one.message,
-                    crash=one.file.relative_to(self.out_dir).as_posix(),
+                    details=one.details,
+                    crash=one.file.relative_to(self.out_dir).as_posix() if one.file else "",
                 ),
             )
             for one in failures
@@ -350,6 +351,9 @@ class Session:
             logger.warning("%s was written, but not drawn: %s", path, error)
 
 
-def _any_failed(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether any participant failed."""
-    return any(item.state != "done" for item in outcomes)
+def _keep(cache: HashCache) -> None:
+    """Keep hashes for the next call, which can do without."""
+    try:
+        cache.save()
+    except BIDSFXError as error:
+        logger.warning("The next call has to read all inputs to know them: %s", error)

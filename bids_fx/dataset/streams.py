@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bids_fx.errors import BIDSFXError, ExitCode
+from bids_fx.errors import BIDSFXError, ExitCode, reading_remedy
 
 if TYPE_CHECKING:
     from isal.igzip_lib import IgzipDecompressor
@@ -185,7 +185,8 @@ def reading(path: Path) -> Iterator[None]:
     except EOFError:
         raise truncated(path, "the compressed data end early") from None
     except (OSError, zlib.error, isal_error) as error:
-        raise bad_file(path, f"cannot be read ({error})") from None
+        told = getattr(error, "strerror", None) or error
+        raise bad_file(path, f"cannot be read ({told})", reading_remedy(error)) from None
 
 
 def is_gzip(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -66,6 +67,24 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def refuse_unwritable(*folders: Path) -> None:
+    """Raise BIDSFXError if this user cannot make files in some folder, before any work is done."""
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            is_read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+            number = errno.EROFS if is_read_only else errno.EACCES
+            raise output_error(folder, OSError(number, os.strerror(number)))
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, unless it is there; raise BIDSFXError if this user cannot use it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    refuse_unwritable(folder)
 
 
 def sha256(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +14,12 @@ from typing import Any
 from nipype import config as nipype_config
 from nipype.pipeline import engine as pe
 
+from bids_fx.errors import as_output_error, output_error
 from bids_fx.memory import Allowance
 from bids_fx.records import Plan, Todo
 from bids_fx.usage import Gauge, Meter, NodeUsage, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
+from bids_fx.workflows.failures import OneAfterTheOther
 from bids_fx.workflows.participant import init_participant_wf, node_name
 from bids_fx.workflows.pickles import guard_pickles
 from bids_fx.workflows.plugins import POLL_S, PluginChoice
@@ -40,14 +43,17 @@ class NodeFailure:
         What was being done, for example ``fitting task-x_run-1``.
     message : str
         The last line of the error.
-    file : Path
-        The crash file.
+    file : Path or None
+        The crash file; None where it could not be written.
+    details : str
+        What would stand in it then.
     """
 
     participant: str
     task: str
     message: str
-    file: Path
+    file: Path | None
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,13 @@ def run_workflow(
     Returns
     -------
     tuple of NodeFailure
-        In the order of the crash files' names; empty where all went well.
+        In the order of the crash files' names, then those of which none could be written; empty
+        where all went well.
+
+    Raises
+    ------
+    BIDSFXError
+        Where the work dir cannot be written for what belongs to no node.
     """
     guard_pickles()
     _configure(workflow, crash_dir, resources)
@@ -150,15 +162,18 @@ def run_workflow(
     gc.freeze()
     try:
         workflow.run(plugin=plugin, plugin_args=arguments)
-    except Exception:
+    except Exception as error:
         # nipype raises the first node's error again; the crash files say all of them.
-        if not list(crash_dir.glob("crash-*")):
+        if not (plugin.untold or list(crash_dir.glob("crash-*"))):
+            if isinstance(error, OSError):  # nipype reads nothing here that it has not written
+                place = Path(os.fsdecode(error.filename or workflow.base_dir))
+                raise output_error(place, error) from error
             raise
     finally:
         gc.unfreeze()
-        if not isinstance(plugin, str):
-            plugin.stop()
-    return read_failures(crash_dir)
+        plugin.stop()
+    untold = (_failure_in(text, None) for text in plugin.untold)
+    return (*read_failures(crash_dir), *untold)
 
 
 def _configure(workflow: pe.Workflow, crash_dir: Path, resources: Resources) -> None:
@@ -237,12 +252,12 @@ class _Report:
 
 
 def _plugin(resources: Resources, progress: Progress, meter: Meter) -> tuple[Any, dict[str, Any]]:
-    """Return nipype's plugin, or the name of one that needs no guard, and its arguments."""
+    """Return nipype's plugin and its arguments."""
     chosen, report = resources.chosen, _Report(resources, progress, meter)
     arguments: dict[str, Any] = {"status_callback": report}
     if chosen.name == "Linear":
         keep_freed_memory()
-        return "Linear", arguments
+        return OneAfterTheOther(plugin_args=arguments), arguments
     if chosen.scheduler is not None:
         from bids_fx.workflows.clusters import cluster_plugin
 
@@ -323,21 +338,24 @@ def read_failures(crash_dir: Path) -> tuple[NodeFailure, ...]:
     tuple of NodeFailure
         One per file, in the order of their names.
     """
-    failures = []
-    for path in sorted(crash_dir.glob("crash-*.txt")):
-        text = path.read_text(errors="replace")
-        name = re.search(r"^Node: (.+)$", text, re.MULTILINE)
-        folder = re.search(r"^Working directory: (.+)$", text, re.MULTILINE)
-        participant, task = describe_node(name[1] if name else "", folder[1] if folder else "")
-        failures.append(
-            NodeFailure(
-                participant=participant,
-                task=task or path.name,
-                message=last_message(text),
-                file=path,
-            )
-        )
-    return tuple(failures)
+    return tuple(
+        _failure_in(path.read_text(errors="replace"), path)
+        for path in sorted(crash_dir.glob("crash-*.txt"))
+    )
+
+
+def _failure_in(text: str, file: Path | None) -> NodeFailure:
+    """Return the failure that a crash file tells of, or the text of one that is in no file."""
+    name = re.search(r"^Node: (.+)$", text, re.MULTILINE)
+    folder = re.search(r"^Working directory: (.+)$", text, re.MULTILINE)
+    participant, task = describe_node(name[1] if name else "", folder[1] if folder else "")
+    return NodeFailure(
+        participant=participant,
+        task=task or (file.name if file else "a node"),
+        message=as_output_error(last_message(text), Path(folder[1] if folder else "work dir")),
+        file=file,
+        details="" if file else text,
+    )
 
 
 def last_message(text: str) -> str:

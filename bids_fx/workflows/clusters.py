@@ -25,6 +25,7 @@ from nipype.pipeline.engine.utils import load_resultfile
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
 from nipype.utils.filemanip import savepkl
 
+from bids_fx.workflows.failures import KeepsFailures
 from bids_fx.workflows.job import CRASH, NODE
 from bids_fx.workflows.pickles import load_own
 from bids_fx.workflows.plugins import SCHEDULERS, Scheduler
@@ -69,7 +70,7 @@ class Ending:
     advice: str = ""
 
 
-class ClusterPlugin(SGELikeBatchManagerBase):
+class ClusterPlugin(KeepsFailures, SGELikeBatchManagerBase):
     """Jobs of any scheduler; what only one of them has is in classes of their own.
 
     Parameters
@@ -226,12 +227,6 @@ class ClusterPlugin(SGELikeBatchManagerBase):
             advice = "is the work dir where all compute nodes see it?"
         last = "; ".join(filter(None, (told, advice)))
         return _failed(f"Batch script: {script}\n", *log, f"{last}\n")
-
-    def _report_crash(self, node: Any, result: NodeResult | None = None) -> str:
-        """Write a crash file; nipype's own way fails if the error's text is in one piece."""
-        if result is not None and isinstance(result["traceback"], str):
-            result = result | {"traceback": [result["traceback"]]}
-        return str(super()._report_crash(node, result=result))
 
     def _clear_task(self, taskid: str) -> None:
         """Forget a job that has ended."""

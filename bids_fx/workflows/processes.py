@@ -26,6 +26,7 @@ from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 from bids_fx.logs import is_json, start_logging
 from bids_fx.usage import Gauge, Usage
 from bids_fx.workflows.allocation import keep_freed_memory
+from bids_fx.workflows.failures import KeepsFailures
 from bids_fx.workflows.pickles import guard_pickles
 from bids_fx.workflows.server import start_server
 
@@ -38,7 +39,8 @@ def quieten_nipype() -> None:
     # Its own handler writes to standard output.
     logging.getLogger("nipype").handlers = []
     for name in ("workflow", "interface", "utils"):
-        nipype_logging.getLogger(f"nipype.{name}").setLevel("CRITICAL")
+        # What it finds critical, such as a file that it cannot write, is raised as well.
+        nipype_logging.getLogger(f"nipype.{name}").setLevel(logging.CRITICAL + 1)
 
 
 class NodeProcesses:
@@ -175,7 +177,7 @@ def describe_exit(code: int | None) -> str:
     return f"its process ended with exit code {code} and without a result"
 
 
-class OneProcessPerNode(MultiProcPlugin):
+class OneProcessPerNode(KeepsFailures, MultiProcPlugin):
     """nipype's scheduling by processors and memory, with `NodeProcesses` doing the work."""
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
