@@ -192,12 +192,13 @@ MAY_USE = {
 GLM_USES = {"numpy", "scipy", "threadpoolctl"}
 
 
-def modules() -> list[str]:
+@cache
+def modules() -> tuple[str, ...]:
     """Return the names of all modules without ``bids_fx.``; "" is the package itself."""
     paths = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-    return [
+    return tuple(
         ".".join(path.with_suffix("").parts).removesuffix("__init__").rstrip(".") for path in paths
-    ]
+    )
 
 
 def path_of(module: str) -> Path:
@@ -210,8 +211,13 @@ def tree_of(module: str) -> ast.Module:
     return ast.parse(path_of(module).read_text(encoding="utf-8"))
 
 
-def imports(module: str) -> Iterator[str]:
-    """Iterate over all that a module imports, in functions too, by full name."""
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Return all that a module imports, in functions too, by full name."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -221,7 +227,8 @@ def imports(module: str) -> Iterator[str]:
             yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
-def own_imports(module: str) -> set[str]:
+@cache
+def own_imports(module: str) -> frozenset[str]:
     """Return the modules of the package that a module imports, without ``bids_fx.``."""
     known = set(modules())
     found = set()
@@ -229,7 +236,7 @@ def own_imports(module: str) -> set[str]:
         if name.split(".")[0] == "bids_fx":
             target = name.removeprefix("bids_fx").lstrip(".")
             found.add(target if target in known else target.rpartition(".")[0])
-    return found
+    return frozenset(found)
 
 
 def belongs(module: str, part: str) -> bool:

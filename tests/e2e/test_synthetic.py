@@ -121,7 +121,7 @@ def test_a_missing_condition_is_bad_data_where_that_is_asked_for(sessions, tmp_p
 
 def test_filters_leave_no_combined_map_that_would_be_a_lie(sessions, tmp_path):
     truth, _ = sessions
-    assert run(truth, tmp_path / "out", "--run-id", "1") == 0
+    assert run(truth, tmp_path / "out", "--run-id", "1", "--contrast", "face") == 0
     maps = [path.name for path in (tmp_path / "out").rglob("*_stat-z_statmap.nii.gz")]
     assert maps
     assert all("run-1" in name for name in maps)
@@ -130,7 +130,8 @@ def test_filters_leave_no_combined_map_that_would_be_a_lie(sessions, tmp_path):
 
 def test_a_filtered_subset_is_combined_on_demand(sessions, tmp_path):
     truth, _ = sessions
-    assert run(truth, tmp_path / "out", "--run-id", "2", "--combine-subset") == 0
+    options = ("--run-id", "2", "--combine-subset", "--contrast", "face")
+    assert run(truth, tmp_path / "out", *options) == 0
     stem = "sub-01_task-main_space-MNI152NLin2009cAsym_contrast-face_stat-z"
     assert sidecar(tmp_path / "out", stem)["NumberOfRuns"] == 2
 
