@@ -150,13 +150,13 @@ def write_run(
     """
     assert isinstance(run.source, BoldRun)
     writer = ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
-    remove_outputs(superseded_by_run(run), out_dir)
+    # Without it nothing is finished; it comes back as the last of all.
+    (out_dir / paths.sidecar(paths.mask(run.entities))).unlink(missing_ok=True)
+    remove_outputs((*superseded_by_run(run), *paths.fit_figures(run).values()), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     published: dict[str, Path] = {}
 
     def images() -> Iterator[Callable[[], object]]:
-        mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
-        yield partial(writer.write_mask, paths.mask(run.entities), mask_sidecar)
         yield partial(_write_mean_image, writer, run, result, common)
         for stat in paths.model_stats(run):
             path = paths.model_map(run.entities, stat)
@@ -180,6 +180,8 @@ def write_run(
     quality = {name: six_digits(value) for name, value in result.quality.items()}
     write_json(out_dir / paths.quality(run.entities), quality)
     write_traces(run, result.traces, result.residuals, out_dir)
+    mask_sidecar = {**common, "Type": "Brain", "Description": "Voxels that were fitted"}
+    writer.write_mask(paths.mask(run.entities), mask_sidecar)
     return published
 
 
@@ -253,6 +255,9 @@ def write_group_contrast(
         The maps.
     """
     label = item.contrast.label
+    # Without these the group is not finished, and the contrast not drawn.
+    for path in (paths.mask(group.entities, group.mask_desc), paths.group_clusters(group)[label]):
+        (out_dir / paths.sidecar(path)).unlink(missing_ok=True)
     writer = _group_writer(plan, group, result.mask, out_dir)
     common = sidecars.group_image(plan, group, item, result.hashes)
     median = _median(result.maps["dof"])
@@ -305,8 +310,9 @@ def write_group_mask(
         "Description": said_of(group.input_noun, "Voxels that at least one run covers"),
     }
     path = paths.mask(group.entities, group.mask_desc)
-    _group_writer(plan, group, mask, out_dir).write_mask(path, sidecar)
     write_group_contrasts(plan, group, out_dir)
+    # The last of all: with it the group is finished.
+    _group_writer(plan, group, mask, out_dir).write_mask(path, sidecar)
     return out_dir / path
 
 

@@ -174,6 +174,9 @@ def contradicted(plan: Plan, out_dir: Path) -> list[Path]:
 def remove_contradicted(plan: Plan, todo: Todo, out_dir: Path) -> None:
     """Remove what contradicts a plan, but for what is removed where maps take its place.
 
+    Figures of the design of a run that is to be fitted are removed too: they are drawn whether
+    the fit succeeds or not, and if neither is done the next call must not take them for new.
+
     Parameters
     ----------
     plan : Plan
@@ -191,6 +194,8 @@ def remove_contradicted(plan: Plan, todo: Todo, out_dir: Path) -> None:
     kept = {out_dir / path for path in later}
     files = (path for path in contradicted(plan, out_dir) if path not in kept)
     remove_outputs((PurePosixPath(path.relative_to(out_dir)) for path in files), out_dir)
+    for key in todo.runs:
+        remove_outputs(paths.design_figures(plan.run(key)).values(), out_dir)
 
 
 def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:

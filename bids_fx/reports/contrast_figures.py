@@ -72,6 +72,8 @@ def draw_group_contrast(
     title = drawable(item.contrast.name, f"contrast-{label}") + rest
     shown = _Shown.of(plan, group, item, out_dir)
     files = {kind: out_dir / path for kind, path in paths.group_figures(group)[label].items()}
+    # What says of which threshold the figures are must not say so of others.
+    (out_dir / paths.sidecar(paths.group_clusters(group)[label])).unlink(missing_ok=True)
     threshold = plan.report.threshold
     facts, cuts = learn_rows(shown, threshold, None)
     bands = draw_statmaps(

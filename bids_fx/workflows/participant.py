@@ -108,7 +108,8 @@ def init_participant_wf(
             interface = DrawRun(run=run, out_dir=str(out_dir))
             mem_gb = allowance.base_gb + RUN_FIGURE_GB
             name = f"figures_{node_name(run.key)}"
-            workflow.add_nodes([pe.Node(interface, name=name, mem_gb=mem_gb)])
+            node = pe.Node(interface, name, mem_gb=mem_gb, overwrite=True)
+            workflow.add_nodes([node])
     return workflow
 
 
