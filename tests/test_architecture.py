@@ -183,7 +183,7 @@ MAY_USE = {
     "bids": ("dataset.index",),
     "nipype": ("interfaces", "workflows", "cli.run"),
     "matplotlib": ("reports",),
-    "nilearn": ("reports", "dataset.images"),  # never its GLM
+    "nilearn": ("reports", "dataset.masks"),  # never its GLM
     "jinja2": ("reports",),
     "PIL": ("reports",),
     "rich": ("cli",),

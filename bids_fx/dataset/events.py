@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bids_fx.dataset.tsv import Table, read_table
+from bids_fx.dataset.tsv import Table, read_table, shown
 from bids_fx.errors import BIDSFXError, Notice
 from bids_fx.glm.design import Condition
 from bids_fx.inputs import EventTable, FloatArray
@@ -47,8 +47,8 @@ def read_events(
     Raises
     ------
     BIDSFXError
-        If a column is absent or holds text, an onset or duration is infinite, or a duration is
-        negative.
+        If a column is absent or holds text, a number is infinite (or as good as that: beyond
+        `LARGEST_NUMBER`), or a duration is negative.
 
     Notes
     -----
@@ -80,8 +80,7 @@ def read_events(
     durations = np.nan_to_num(durations, nan=0.0)
     conditions = tuple(
         Condition(name=name, onsets=onsets[of], durations=durations[of], amplitudes=heights[of])
-        for name in sorted(set(names[kept]))
-        for of in [kept & (names == name)]
+        for name, of in _by_name(names, kept)
     )
     return conditions, tuple(Notice(text=text, participant=participant) for text in texts)
 
@@ -142,6 +141,16 @@ def read_event_table(
     return events, tuple(Notice(text=text, participant=participant) for text in texts)
 
 
+def _by_name(
+    names: npt.NDArray[np.object_], kept: BoolArray
+) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """Iterate over the trial types by name, each with its kept rows in the table's order."""
+    rows: dict[str, list[int]] = {}
+    for row in np.flatnonzero(kept).tolist():
+        rows.setdefault(names[row], []).append(row)
+    return ((name, np.array(rows[name])) for name in sorted(rows))
+
+
 def _event_column(table: Table, name: str) -> npt.NDArray[Any]:
     """Return a column as numbers where it holds nothing else, or as texts."""
     if name != "trial_type":
@@ -158,7 +167,7 @@ def _require_event_columns(table: Table, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in table.columns]
     if not absent:
         return
-    there = ", ".join(table.columns)
+    there = shown(", ".join(table.columns))
     remedy = f"the columns there are: {there}"
     if len(table.columns) == 1:
         remedy = f"separate columns by tabs (the header is '{there}')"
@@ -174,7 +183,10 @@ def _require_finite_events(
 ) -> None:
     """Refuse infinite numbers and negative durations."""
     infinite = np.logical_or.reduce([np.isinf(values) for values in (onsets, durations, *others)])
-    for wrong, what in ((infinite, "infinite numbers"), (durations < 0, "negative durations")):
+    for wrong, what in (
+        (infinite, "infinite numbers"),
+        (durations < 0, "negative durations"),
+    ):
         if wrong.any():
             raise BIDSFXError.single(
                 str(table.path),

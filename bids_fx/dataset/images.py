@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bids_fx.dataset.masks import compute_mask, mask_of
 from bids_fx.dataset.nifti import (
     ImageHeader,
     RawArray,
@@ -30,8 +31,6 @@ __all__ = [
     "Volume",
     "check_complete",
     "check_same_grid",
-    "compute_mask",
-    "mask_of",
     "read_header",
     "read_map",
     "read_series",
@@ -134,35 +133,6 @@ def check_same_grid(path: Path, grid: Grid, other: Path, other_grid: Grid) -> No
     raise bad_file(path, found, "give images on one grid")
 
 
-def compute_mask(mean_image: npt.NDArray[Any]) -> BoolArray:
-    """Compute a brain mask from a run's mean image.
-
-    Parameters
-    ----------
-    mean_image : ndarray of shape (nx, ny, nz)
-        Mean over scans, not skull-stripped or with a background of zeros.
-
-    Returns
-    -------
-    ndarray of bool, shape (nx, ny, nz)
-        All False where no voxel stands out.
-
-    Notes
-    -----
-    The threshold lies in the widest gap of the intensity histogram between its 20th and 85th
-    percentile, then holes and loose parts go: the method of ``nilearn.masking.compute_epi_mask``,
-    after Nichols' *masking on the antimode*.
-    """
-    import nibabel as nb
-    from nilearn.masking import compute_epi_mask
-
-    finite = np.nan_to_num(np.asarray(mean_image, dtype=np.float32), posinf=0, neginf=0)
-    if finite.min() == finite.max():
-        return np.zeros(finite.shape, dtype=bool)
-    mask = compute_epi_mask(nb.Nifti1Image(finite, np.eye(4)))
-    return np.asarray(mask.dataobj).astype(bool)
-
-
 def read_series(
     bold: Path,
     mask: Path | None,
@@ -225,7 +195,7 @@ def read_series(
     else:
         volume = read_volume(mask)
         check_same_grid(mask, volume.grid, bold, header.grid)
-        inside, mask_sha256 = mask_of(volume, mask), volume.sha256
+        inside, mask_sha256 = mask_of(volume.values, mask), volume.sha256
     shape = int(np.count_nonzero(kept)), int(np.count_nonzero(inside))
     values = np.empty(shape, np.float32) if folder is None else StoredMatrix(folder, shape)
     picker = _Picker.of(header, inside, fwhm_mm)
@@ -262,14 +232,33 @@ def _gather(
     reference: npt.NDArray[np.floating[Any]] = np.zeros(n_voxels)
     with open_series(header) as (volumes, file), np.errstate(invalid="ignore", over="ignore"):
         for row, voxels in enumerate(map_in_order(picker.pick, parts(volumes), n_threads)):
-            if row == 0:
+            if row == 0 and np.isfinite(voxels).any():
                 reference = voxels.copy()
             difference = np.subtract(voxels, reference, out=voxels)
             values[row] = difference
             summed += difference
         mean = reference + summed / n_rows
+    if not np.isfinite(mean).any():
+        _refuse_blank(header, kept, values)
     _centre(values, summed / n_rows, mean, n_threads)
     return total, mean, file.sha256
+
+
+def _refuse_blank(
+    header: ImageHeader, kept: BoolArray, values: npt.NDArray[Any] | StoredMatrix
+) -> None:
+    """Name the kept scans without any number in the mask, if that is what is wrong."""
+    scans = np.flatnonzero(kept) + 1
+    blank = [str(scan) for row, scan in enumerate(scans) if not np.isfinite(values[row]).any()]
+    if not blank:
+        return
+    listed = ", ".join(blank[:10]) + (", ..." if len(blank) > 10 else "")
+    raise bad_file(
+        header.path,
+        f"no number in any voxel of the mask in {len(blank)} of {header.n_scans} scans ({listed}, "
+        "counted from 1)",
+        "mend the file, or censor these scans",
+    )
 
 
 def _centre(
@@ -377,11 +366,3 @@ def _finish_mean(header: ImageHeader, total: FloatArray, kept: BoolArray) -> Flo
     with np.errstate(invalid="ignore", over="ignore"):
         mean = scale(total / np.count_nonzero(kept), header).astype(np.float32)
     return np.ascontiguousarray(mean.reshape(header.shape[:3], order="F"))
-
-
-def mask_of(volume: Volume, path: Path) -> BoolArray:
-    """Return the voxels of a mask image; refuse an empty one."""
-    inside: BoolArray = np.isfinite(volume.values) & (volume.values != 0)
-    if not inside.any():
-        raise bad_file(path, "a mask without any voxel", "give the mask of this run")
-    return inside

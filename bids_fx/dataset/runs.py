@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from bids_fx.dataset.events import read_event_table, read_events
 from bids_fx.dataset.files import DatasetFile, Faults
-from bids_fx.dataset.images import check_same_grid, mask_of, read_volume
+from bids_fx.dataset.images import check_same_grid, read_volume
+from bids_fx.dataset.masks import mask_of
 from bids_fx.dataset.matching import (
     Sources,
     find_confounds,
@@ -30,7 +33,8 @@ from bids_fx.settings import AnalysisSettings
 
 #: Sidecar and header may differ by this much, in seconds: rounding, not another value.
 _SAME_TIME = 1e-3
-#: No volume takes longer, in seconds; a larger number is in milliseconds.
+#: No volume is taken in less, in seconds, nor takes longer: such a number is in another unit.
+_SHORTEST_TR = 0.01
 _LONGEST_TR = 100.0
 
 
@@ -99,14 +103,15 @@ def load_run(
     if metadata is not None and (header is not None or "RepetitionTime" in raw | own):
         timing = faults.attempt(read_timing, bold.path, own, raw, header, analysis)
     mask = find_mask(bold, sources)
-    n_mask_voxels = faults.attempt(_count_mask, mask.path, header) if mask is not None else None
+    counted = faults.attempt(_count_mask, mask.path, header) if mask is not None else None
     tables = _load_tables(bold, sources, header, timing, faults)
     if header is None or timing is None or faults.problems:
         return None, faults.problems
 
     t1w, warnings = _usable_t1w(bold, sources)
     segmentation = find_segmentation(bold, sources)
-    warnings += timing.warnings
+    n_mask_voxels, doubts = counted or (None, ())
+    warnings += timing.warnings + doubts
     if mask is None:
         warnings += (f"{bold.path.name}: no brain mask beside it; one is computed from its mean.",)
     files = (bold, mask, tables.events_file, tables.confounds_file, tables.design_file, t1w)
@@ -209,7 +214,7 @@ def read_timing(
             f"{path.name}: the sidecar's RepetitionTime {tr:g} s is taken; the header says "
             f"{in_header:g} s."
         )
-    if not 0 < tr < _LONGEST_TR:
+    if not _SHORTEST_TR < tr < _LONGEST_TR:
         raise bad_file(path, f"a RepetitionTime of {tr:g} s", "write it in seconds, above 0")
     slice_time, warning = _slice_time(path, own, raw, tr, analysis)
     return Timing(
@@ -282,11 +287,25 @@ def _load_tables(
         read = _read_whole if sources.whole_events else _read_conditions
         participant = bold.entities.get("sub")
         tables = faults.attempt(read, events.path, seconds, participant) or tables
+        if header is not None:
+            faults.attempt(_require_few_conditions, events.path, tables.conditions, header)
     values = None
     confounds = find_confounds(bold, sources)
     if confounds is not None and header is not None:
         values = faults.attempt(read_confounds, confounds.path, header.n_scans)
     return replace(tables, confounds=values, events_file=events, confounds_file=confounds)
+
+
+def _require_few_conditions(
+    path: Path, conditions: Sequence[Condition], header: ImageHeader
+) -> None:
+    """Refuse more conditions than there are scans to tell them apart."""
+    if len(conditions) > header.n_scans:
+        raise bad_file(
+            path,
+            f"{len(conditions)} conditions, but the BOLD series has {header.n_scans} volumes",
+            "give trials of one kind one trial_type",
+        )
 
 
 def _read_conditions(path: Path, seconds: float, participant: str | None) -> _Tables:
@@ -313,13 +332,21 @@ def _read_design(path: Path, header: ImageHeader | None) -> Design:
     return design
 
 
-def _count_mask(path: Path, header: ImageHeader | None) -> int:
-    """Return the number of voxels of a mask, once it is sure that it fits the series."""
+def _count_mask(path: Path, header: ImageHeader | None) -> tuple[int, tuple[str, ...]] | None:
+    """Return the number of voxels of a mask that fits the series, and what is odd about it.
+
+    Its voxels are not read before its header is known to fit: they could be any number.
+    """
+    own = read_header(path)
+    if header is None:
+        check_complete(path, own)
+        return None
+    check_same_grid(path, own.grid, header.path, header.grid)
     volume = read_volume(path)
-    inside = mask_of(volume, path)
-    if header is not None:
-        check_same_grid(path, volume.grid, header.path, header.grid)
-    return int(inside.sum())
+    inside = mask_of(volume.values, path)
+    holes = int(np.count_nonzero(~np.isfinite(volume.values)))
+    text = f"{path.name}: {holes} voxels without a number are taken to be outside the mask."
+    return int(inside.sum()), (text,) * (holes > 0)
 
 
 def _usable_t1w(bold: DatasetFile, sources: Sources) -> tuple[DatasetFile | None, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from bids_fx.dataset.streams import (
     HashedFile,
     InflatedFile,
     ReopenedFile,
+    drain,
     is_gzip,
     reading,
     truncated,
@@ -115,8 +116,7 @@ class SlabReader:
             As `read`.
         """
         with reading(self.header.path):
-            while self._streams[-1].read(CHUNK):
-                pass
+            drain(self._streams[-1], self.header.path, 0)
         return self._hashed.sha256
 
     def _begin(self) -> None:

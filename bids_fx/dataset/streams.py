@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,18 @@ CHUNK = 1 << 20
 #: Bytes that are read at once of each of many files.
 PIECE = 1 << 15
 _GZIP = b"\x1f\x8b"
+#: No byte of deflate stands for more: 258 bytes in two bits (RFC 1951, 3.2.5).
+MOST_INFLATION = 1032
+#: So many bytes after the last that are expected are read and passed over, such as padding.
+MOST_BEYOND = 1 << 26
+#: What is no file with an end, by its type (`stat.S_IFMT`).
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 #: How a file begins whose content git-annex or git-lfs has not fetched yet.
 _UNFETCHED = (b"/annex/objects/", b".git/annex/", b"version https://git-lfs")
 
@@ -67,7 +81,7 @@ class ReopenedFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read a piece into a buffer and return the number of bytes; another file is refused."""
-        with self._path.open("rb", buffering=0) as file:
+        with open_file(self._path) as file:
             status = os.fstat(file.fileno())
             stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if self._stamp and stamp != self._stamp:
@@ -126,6 +140,55 @@ class InflatedFile(io.RawIOBase):
         return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
 
+def open_file(path: Path) -> io.FileIO:
+    """Open a file for reading, if it is one with an end.
+
+    Raises
+    ------
+    BIDSFXError
+        If it is a folder, a pipe, a socket or a device.
+    OSError
+        If it cannot be opened.
+    """
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        what = _KINDS.get(kind, "something else")
+        raise bad_file(path, f"{what} in place of a file", "put the file there")
+    # Should it have become a pipe just now, opening it so does not wait for a writer.
+    return io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
+def stored_size(path: Path) -> int:
+    """Return the size of a file as stored, in bytes."""
+    with reading(path), open_file(path) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def drain(stream: io.BufferedIOBase, path: Path, expected: int) -> int:
+    """Read a stream to its end and return the number of bytes.
+
+    Parameters
+    ----------
+    stream : BufferedIOBase
+        What is left to be read.
+    path : Path
+        The file.
+    expected : int
+        Bytes that should be left.
+
+    Raises
+    ------
+    BIDSFXError
+        As soon as it goes on for more than `MOST_BEYOND` bytes after those.
+    """
+    count = 0
+    while piece := len(stream.read(CHUNK)):
+        count += piece
+        if count > expected + MOST_BEYOND:
+            raise goes_on(path)
+    return count
+
+
 @contextmanager
 def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOBase, HashedFile]]:
     """Open a file for reading; gzip is told by the first bytes, not by the name.
@@ -151,7 +214,7 @@ def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOB
     """
     from isal import igzip
 
-    with reading(path), path.open("rb", buffering=0) as raw:
+    with reading(path), open_file(path) as raw:
         file = HashedFile(raw)
         source = io.BufferedReader(file, chunk)
         start = source.peek(2)
@@ -184,6 +247,11 @@ def reading(path: Path) -> Iterator[None]:
         raise unfetched(path, found) from None
     except EOFError:
         raise truncated(path, "the compressed data end early") from None
+    except gzip.BadGzipFile as error:
+        found = f"cannot be read ({error})"
+        if str(error).startswith("Not a gzipped file"):  # its beginning was seen to be gzip
+            found = "something else follows its compressed data"
+        raise bad_file(path, found) from None
     except (OSError, zlib.error, isal_error) as error:
         told = getattr(error, "strerror", None) or error
         raise bad_file(path, f"cannot be read ({told})", reading_remedy(error)) from None
@@ -191,7 +259,7 @@ def reading(path: Path) -> Iterator[None]:
 
 def is_gzip(path: Path) -> bool:
     """Tell whether a file begins as gzip files do."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return file.read(2) == _GZIP
 
 
@@ -208,6 +276,11 @@ def bad_file(
 ) -> BIDSFXError:
     """Return the error of a file that is there but not good."""
     return BIDSFXError.single(str(path), found, remedy)
+
+
+def goes_on(path: Path) -> BIDSFXError:
+    """Return the error of a file that has far more in it than its header says."""
+    return bad_file(path, "it goes on far beyond what its header promises")
 
 
 def truncated(path: Path, found: str) -> BIDSFXError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bids_fx.dataset.streams import bad_file, open_stream
+from bids_fx.dataset.streams import CHUNK, bad_file, open_stream
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import FloatArray
 
@@ -20,6 +22,16 @@ T = TypeVar("T")
 
 #: Spellings of a missing number; BIDS has only ``n/a``, R and pandas write the others.
 MISSING_NUMBERS = frozenset({"", "n/a", "N/A", "na", "NA", "nan", "NaN", "NAN"})
+#: A table or sidecar that is larger, uncompressed, is refused unread: 10^6 events take 30 MB.
+MOST_TEXT_BYTES = 1 << 28
+#: Larger numbers count as infinite: no measure is as large, and their squares would overflow.
+LARGEST_NUMBER = 1e100
+#: A whole number of more digits is as good as endless; Python refuses to read 4301.
+_MOST_DIGITS = 300
+#: So many characters of a text from a file are shown in a message.
+_SHOWN = 60
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class LazyColumns(Mapping[str, T]):
@@ -95,7 +107,8 @@ class Table:
         Returns
         -------
         ndarray of shape (n_rows,)
-            NaN where the cell is missing (see `MISSING_NUMBERS`).
+            NaN where the cell is missing (see `MISSING_NUMBERS`), infinite where a number is
+            beyond `LARGEST_NUMBER`.
 
         Raises
         ------
@@ -108,10 +121,13 @@ class Table:
             row = numbers.index(None)
             raise bad_file(
                 self.path,
-                f"column '{name}' holds {cells[row]!r} in line {self.lines[row]}",
+                f"column '{name}' holds {shown(cells[row])!r} in line {self.lines[row]}",
                 "write numbers with a decimal point, and n/a where there is none",
             )
-        return np.array(numbers, dtype=np.float64)
+        column = np.array(numbers, dtype=np.float64)
+        large = np.abs(column) > LARGEST_NUMBER
+        column[large] = np.copysign(np.inf, column[large])
+        return column
 
 
 def _number(cell: str) -> float | None:
@@ -119,9 +135,15 @@ def _number(cell: str) -> float | None:
     if cell in MISSING_NUMBERS:
         return np.nan
     try:
-        return None if "_" in cell else float(cell)  # Python would read 1_000
+        # Python would read 1_000, and the digits of other scripts.
+        return float(cell) if cell.isascii() and "_" not in cell else None
     except ValueError:
         return None
+
+
+def shown(text: str) -> str:
+    """Return a text from a file as a message shows it, cut short where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def read_text(path: Path) -> str:
@@ -130,15 +152,27 @@ def read_text(path: Path) -> str:
     Raises
     ------
     BIDSFXError
-        If the file is absent, truncated, or not UTF-8.
+        If the file is absent, truncated, larger than `MOST_TEXT_BYTES`, or not UTF-8.
     """
+    pieces = []
+    size = 0
     with open_stream(path) as (stream, _):
-        content = stream.read()
+        while piece := stream.read(CHUNK):
+            size += len(piece)
+            if size > MOST_TEXT_BYTES:
+                found = f"more than {MOST_TEXT_BYTES >> 20} MiB of text"
+                raise bad_file(path, found, "see that it is the file that belongs there")
+            pieces.append(piece)
+    content = b"".join(pieces)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"not UTF-8 text (byte {error.start})"
-        raise bad_file(path, found, "save it again as UTF-8") from None
+        kind = " but UTF-16" if content.startswith(_WIDE_MARKS) else f" (byte {error.start})"
+        raise bad_file(path, f"not UTF-8 text{kind}", "save it again as UTF-8") from None
+    if "\0" in text:
+        found = f"not UTF-8 text (byte {content.index(0)} is 0: damaged, or UTF-16)"
+        raise bad_file(path, found, "restore it, or save it again as UTF-8")
+    return text
 
 
 def read_table(path: Path) -> Table:
@@ -167,7 +201,7 @@ def read_table(path: Path) -> Table:
     columns of one name: a table that was cut off would pass for a whole one.
     """
     text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
-    lines = [_split_line(line) for line in text.split("\n")]
+    lines = [_split_line(path, line, place) for place, line in enumerate(text.split("\n"), 1)]
     while lines and _is_blank(lines[-1]):
         lines.pop()
     if not lines:
@@ -205,21 +239,61 @@ def read_json(path: Path) -> dict[str, object]:
     Raises
     ------
     BIDSFXError
-        If the file cannot be read or does not hold one JSON object.
+        If the file cannot be read or does not hold one JSON object, or an object in it has a key
+        twice.
+
+    Notes
+    -----
+    NaN and Infinity, which JSON does not have, are read since programs in Python write them; who
+    uses a value refuses them. A whole number too large for float64 is infinite.
     """
     text = read_text(path)
+    if not text.strip():
+        raise bad_file(path, "an empty file", "restore the file")
+
+    def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twice:
+            found = f"the key {shown(twice[0])!r} more than once in one object"
+            raise bad_file(path, found, "keep the one that is right")
+        return dict(pairs)
+
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=distinct, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise bad_file(path, f"not valid JSON ({error})", "correct the file") from None
+    except RecursionError:
+        raise bad_file(path, "JSON that is nested too deeply", "correct the file") from None
+    if _HALF_CHARACTER.search(text) and not _is_writable(content):
+        found = "half of a character (a lone surrogate)"
+        raise bad_file(path, found, "write the whole character")
     if not isinstance(content, dict):
         raise bad_file(path, "JSON, but not an object", 'write it as {"key": value, ...}')
     return content
 
 
-def _split_line(line: str) -> list[str]:
+def _whole(digits: str) -> int | float:
+    """Return a whole number; one that no measure could have is infinite."""
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
+
+
+def _is_writable(content: object) -> bool:
+    """Tell whether all texts can be written again, as half of a character cannot."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _split_line(path: Path, line: str, number: int) -> list[str]:
     """Split a line at its tabs; quotes are honoured, but never across lines."""
-    return next(csv.reader([line], delimiter="\t")) if '"' in line else line.split("\t")
+    if '"' not in line:
+        return line.split("\t")
+    try:
+        return next(csv.reader([line], delimiter="\t"))
+    except csv.Error as error:
+        raise bad_file(path, f"line {number} is no row of cells ({error})") from None
 
 
 def _is_blank(cells: Sequence[str]) -> bool:
@@ -238,5 +312,5 @@ def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise bad_file(
-            path, f"columns of one name: {', '.join(twice)}", "rename or remove the copies"
+            path, f"columns of one name: {shown(', '.join(twice))}", "rename or remove the copies"
         )

@@ -164,7 +164,8 @@ def run_maps(
     Raises
     ------
     BIDSFXError
-        If no voxel is finite, or more than `MAX_UNSCALABLE` of the finite ones cannot be scaled.
+        If no voxel is finite or none varies, or more than `MAX_UNSCALABLE` of the finite ones
+        cannot be scaled.
 
     Notes
     -----
@@ -192,6 +193,12 @@ def run_maps(
         offset=offset,
         n_threads=n_threads,
     )
+    if not np.isfinite(fit.sigmasq).any():
+        raise BIDSFXError.single(
+            "the BOLD series",
+            "no voxel of the mask can be fitted: none varies over the scans that are kept",
+            "restore the file from its source, or leave the run out",
+        )
     residuals = sample_residuals(
         Y, space.basis, fit.residual_sd, scans, offset=offset, n_threads=n_threads
     )

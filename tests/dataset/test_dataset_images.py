@@ -17,13 +17,12 @@ from bids_fx.dataset.images import (
     MaskedSeries,
     check_complete,
     check_same_grid,
-    compute_mask,
-    mask_of,
     read_header,
     read_map,
     read_series,
     read_volume,
 )
+from bids_fx.dataset.masks import compute_mask, mask_of
 from bids_fx.dataset.stored import StoredMatrix
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.glm.design import Column, Design
@@ -502,17 +501,17 @@ def test_series_is_no_map(tmp_path: Path, values: np.ndarray) -> None:
 
 
 def test_mask_is_what_is_neither_0_nor_nan(tmp_path: Path) -> None:
-    values = np.array([[[0, 1, np.nan, 0.2, -1]]], dtype=np.float32)
+    values = np.array([[[0, 1, np.nan, 3, 255]]], dtype=np.float32)
     path = write_image(tmp_path / "mask.nii.gz", values)
     np.testing.assert_array_equal(
-        mask_of(read_volume(path), path), [[[False, True, False, True, True]]]
+        mask_of(read_volume(path).values, path), [[[False, True, False, True, True]]]
     )
 
 
 def test_empty_mask_is_refused(tmp_path: Path) -> None:
     path = write_image(tmp_path / "mask.nii.gz", np.zeros(SHAPE, dtype=np.uint8))
     with pytest.raises(BIDSFXError, match="a mask without any voxel"):
-        mask_of(read_volume(path), path)
+        mask_of(read_volume(path).values, path)
 
 
 @pytest.mark.parametrize(
