@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def make_folder(out_dir: Path) -> Path:
             except FileExistsError:  # by another call, just now
                 number += 1
                 continue
+            # Its scripts are run later as this user: no other may change them meanwhile.
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
             for name in ("logs", "ended"):
                 (folder / name).mkdir()
             return folder

@@ -554,3 +554,12 @@ def test_name_of_a_job_is_as_short_as_pbs_takes_it(site: Site) -> None:
     for script in ("array.sh", "group.sh"):
         assert f"#PBS -N {name}" in (folder / script).read_text().splitlines()
     assert json.loads((folder / "job.json").read_text())["name"] == name
+
+
+def test_no_other_user_may_change_the_scripts_of_a_job(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = make_folder(tmp_path)
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o755
