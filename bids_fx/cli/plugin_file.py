@@ -101,6 +101,10 @@ def _read_yaml(path: Path) -> Any:
         raise BIDSFXError.single(
             str(path), f"cannot be read ({error})", "give a YAML file", ExitCode.MISSING_INPUT
         ) from error
+    except RecursionError:
+        raise BIDSFXError(
+            [usage_problem(str(path), "is nested too deeply", "write 'plugin: NAME'")]
+        ) from None
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
@@ -143,7 +147,10 @@ def _argument_problems(path: Path, name: str, given: Mapping[Any, Any]) -> Itera
                 hint = did_you_mean(str(key), known) or f"{name} has {listed(list(known))}"
                 yield usage_problem(where, f"is no argument of {name}", hint)
         elif problem := _value_problem(value, known[key]):
-            yield usage_problem(where, f"is '{value}'", f"write {problem}")
+            # An alias of aliases may stand for more than memory holds of it as text.
+            is_long = isinstance(value, list | dict | set | tuple)
+            found = "holds several values" if is_long else f"is '{value}'"
+            yield usage_problem(where, found, f"write {problem}")
         elif key == "template":
             yield from _template_problems(where, value)
         elif isinstance(value, str) and key.endswith("_args"):
