@@ -65,6 +65,7 @@ PINS_PYTHON ?= python3.11
 PINS_FLAGS ?=
 PINNED_PYTHONS := 3.11 3.12 3.13
 PINS_VENV := $(VENV)-pins
+AUDIT_VENV := $(VENV)-audit
 # For check-pins, what is not of this machine: PLATFORM="--platform macosx_11_0_arm64".
 PLATFORM ?=
 FORMATS := --only-binary :all: --no-binary docopt
@@ -77,7 +78,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest coverage unit oracle e2e calibration bench \
 	agreement soak tools viewer install image test-image sif test-apptainer test-cluster package \
-	publish-image publish-package pins check-pins clean
+	publish-image publish-package pins check-pins audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' Makefile
@@ -250,8 +251,21 @@ check-pins: $(BASE) ## see that for each Python there is what is pinned (downloa
 		done; \
 	done
 
+# What is known of a package changes, and the pins do not: no part of `make test`. Without an index
+# that knows (PyPI's does), the first package that nothing is known of ends it.
+audit: $(BASE) ## ask the package index for known vulnerabilities of all that is pinned
+	test -x $(AUDIT_VENV)/bin/pip-audit || { $(BIN)/python -m venv $(AUDIT_VENV) && \
+		$(AUDIT_VENV)/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	@for file in requirements.txt requirements/*.txt; do \
+		echo "$$file"; \
+		$(AUDIT_VENV)/bin/pip-audit --strict --disable-pip --require-hashes \
+			--progress-spinner off -r "$$file" || { \
+			echo "$$file: something is wrong with a pin, or nothing is known of it." >&2; \
+			exit 1; }; \
+	done
+
 clean: ## remove what was made here, the environments included
-	rm -rf $(VENV) $(PINS_VENV) $(DEMO_OUT) .bench .npm build $(DIST) .coverage .coverage.* \
+	rm -rf $(VENV) $(PINS_VENV) $(AUDIT_VENV) $(DEMO_OUT) .bench .npm build $(DIST) .coverage .coverage.* \
 		bids_fx/data/viewer \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bids_fx tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -137,7 +137,7 @@ def test_circleci_calls_make_and_its_targets_only(circleci: Pipeline) -> None:
 def test_circleci_runs_every_check(circleci: Pipeline) -> None:
     called = {command.split()[-1] for command in circleci_commands(circleci.jobs)}
     assert called >= {"style", "types", "spelling", "unit", "oracle", "e2e", "coverage", "demo"}
-    assert called >= {"check-pins", "test-image", "test-cluster"}
+    assert called >= {"check-pins", "audit", "test-image", "test-cluster"}
 
 
 def test_circleci_workflow_runs_every_job(circleci: Pipeline) -> None:
