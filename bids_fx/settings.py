@@ -19,6 +19,7 @@ from bids_fx.report_settings import ReportSettings
 SignalScaling = Literal["psc", "grand-mean", "none"]
 Combination = Literal["weighted", "unweighted"]
 MissingPolicy = Literal["drop", "error"]
+LinkPolicy = Literal["follow", "inside"]
 
 SIGNAL_SCALINGS: tuple[SignalScaling, ...] = ("psc", "grand-mean", "none")
 COMBINATIONS: tuple[Combination, ...] = ("weighted", "unweighted")
@@ -127,6 +128,9 @@ class DataSelection:
         Folder with ``<run>_design.tsv`` files that replace events and confounds.
     run_maps_dir : Path or None
         Folder of run-level maps made beforehand, which replace the models.
+    links : str
+        ``follow`` symbolic links wherever they lead, or refuse those that do not stay ``inside``
+        the folders that are named.
     model : Path, "auto" or None
         A BIDS Stats Model that says what is fitted and combined; ``auto`` makes one.
     scope : dict of str to tuple of str
@@ -149,6 +153,7 @@ class DataSelection:
     database_dir: Path | None = None
     design_dir: Path | None = None
     run_maps_dir: Path | None = None
+    links: LinkPolicy = "follow"
     model: Path | Literal["auto"] | None = None
     scope: dict[str, tuple[str, ...]] = field(default_factory=dict)
     participants_by: str = "--participant-label"

@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "workflows.plugins",  # how long a job's name may be
     ),
     "cluster.jobs": (),  # a copy of it runs where the package is not
-    "workflows": ("interfaces", "logs", "memory", "records", "usage", "workflows"),
+    "workflows": ("interfaces", "logs", "memory", "owners", "records", "usage", "workflows"),
     "interfaces": (
         *("glm", "dataset.images", "derivatives", "records", "inputs"),
         *("reports.contrast_figures", "reports.runfigures", "settings"),
@@ -85,7 +85,7 @@ MAY_IMPORT = {
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
-        *("glm.carpet", "traces", "usage", "container", "logs"),
+        *("glm.carpet", "traces", "usage", "container", "logs", "owners"),
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
@@ -167,6 +167,7 @@ MAY_IMPORT = {
     "traces": ("glm.quality", "inputs", "outliers", "quality", "records"),
     "archive": (),
     "container": (),
+    "owners": (),
     "logs": (),
     "usage": (),
     "suggest": (),

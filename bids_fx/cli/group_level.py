@@ -12,6 +12,7 @@ from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.across import write_tables
 from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.planted import refuse_planted
 from bids_fx.derivatives.standings import participants_in, participants_of, read_standing
 from bids_fx.derivatives.write import remove_temporaries, write_text
 from bids_fx.entities import same_label
@@ -56,6 +57,7 @@ def gather(invocation: Invocation) -> ExitCode:
     out_dir = invocation.execution.out_dir
     labels, waiting = _chosen(invocation)
     written = (paths.QUALITY_TABLE, paths.sidecar(paths.QUALITY_TABLE), paths.SUMMARY, paths.INDEX)
+    refuse_planted(out_dir)
     with locked(out_dir, "group"):
         remove_temporaries(out_dir, *(path.name for path in written))
         overview = Overview(

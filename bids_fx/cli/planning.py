@@ -180,8 +180,10 @@ class Planner:
         """Start what nodes import, which takes as long as planning does, if they will run."""
         if not _surely_computes(self.invocation):
             return
+        from bids_fx.derivatives.planted import refuse_planted
         from bids_fx.workflows.server import start_server
 
+        refuse_planted(self.invocation.execution.out_dir)
         give_matplotlib_a_folder(work_dir_of(self.invocation.execution))
         start_server()
 

@@ -18,6 +18,7 @@ from bids_fx.derivatives.calls import read_calls, restored
 from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.holdings import failure_reasons, missing_outputs, refreshed
 from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.planted import refuse_planted
 from bids_fx.derivatives.states import under_way
 from bids_fx.derivatives.status import drawable
 from bids_fx.entities import same_label
@@ -114,6 +115,7 @@ def rebuild(session: Session, participants: Sequence[str]) -> ExitCode:
     ExitCode
         OK if all that earlier calls planned is there, and could be drawn.
     """
+    refuse_planted(session.out_dir, participants)
     with under_way(session.log_dir):
         return _rebuild(session, participants)
 

@@ -29,6 +29,7 @@ from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
 from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.planted import refuse_planted
 from bids_fx.derivatives.states import planned, under_way
 from bids_fx.derivatives.status import (
     HashCache,
@@ -82,6 +83,7 @@ class Session:
         self.account = Account(self.out_dir, self.log_dir, self.meter)
         for folder in (self.out_dir, self.work_dir):
             make_writable(folder)
+            refuse_planted(self.out_dir)
         # Scratch may be shared by users, and by calls with other output folders.
         name = f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         self.nipype_dir = private_folder(self.work_dir) / name
@@ -127,6 +129,7 @@ class Session:
         ExitCode
             OK if every planned output of every participant exists.
         """
+        refuse_planted(self.out_dir, [plan.participant for plan in (*plans, *refused)])
         participants = [plan.participant for plan in plans]
         with under_way(self.log_dir) as call, planned(self.out_dir, call, participants):
             self._write_files_of_all(plans, refused)

@@ -97,6 +97,16 @@ def _input_options() -> tuple[Option, ...]:
             help="fMRIPrep's filter file; what it says of 'bold' selects the BOLD series",
         ),
         Option(
+            names=("--links",),
+            group=WHAT,
+            field="data.links",
+            metavar="follow|inside",
+            convert=choice(("follow", "inside")),
+            choices=("follow", "inside"),
+            help="symbolic links in the datasets: 'inside' refuses those that lead out of "
+            "BIDS_DIR and the other folders named here, for data that are not trusted",
+        ),
+        Option(
             names=("--bids-database-dir",),
             group=WHAT,
             field="data.database_dir",
@@ -168,7 +178,7 @@ def _resource_options() -> tuple[Option, ...]:
             metavar="DIR",
             convert=to_path,
             value_type="File",
-            help="folder for intermediate files",
+            help="folder for intermediate files; user-UID in it is for this user alone",
             default="OUTPUT_DIR/.bids_fx_work",
             at_group=True,
         ),

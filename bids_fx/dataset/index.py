@@ -25,6 +25,7 @@ from bids_fx.dataset.folders import (
     matching_labels,
     unknown_label,
 )
+from bids_fx.dataset.links import judge_links
 from bids_fx.dataset.listing import IGNORED, Listing, Survey, list_paths
 from bids_fx.dataset.matching import Sources
 from bids_fx.dataset.runmaps import find_run_maps, list_mapped
@@ -156,7 +157,10 @@ def find_runs(
     sources = faults.attempt(_list_sources, survey, data, participant)
     if sources is None:
         return Found(participant=participant, problems=faults.problems)
-    notices = _listing_notices(sources, data)
+    faults_of_links, told = judge_links(sources.all, data, participant)
+    if faults_of_links:
+        return Found(participant=participant, problems=faults_of_links)
+    notices = (*_listing_notices(sources, data), *told)
     series = [file for file in _series(sources, data) if is_wanted_series(file, data)]
     named = [file for file in series if "task" in file.entities]
     faults.add(*(_no_task(file) for file in series if file not in named))

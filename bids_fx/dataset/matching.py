@@ -41,6 +41,12 @@ class Sources:
     designs: Dataset | None = None
     whole_events: bool = False
 
+    @property
+    def all(self) -> tuple[Dataset, ...]:
+        """All that a run's files may be from."""
+        designs = () if self.designs is None else (self.designs,)
+        return (self.raw, *self.derivatives, *designs)
+
     def near(self, file: DatasetFile) -> tuple[Dataset, ...]:
         """Return the derivatives, those that a file is from first."""
         return tuple(sorted(self.derivatives, key=lambda one: one.name != file.dataset))

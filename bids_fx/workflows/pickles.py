@@ -18,7 +18,7 @@ from typing import Any
 from nipype.utils import filemanip
 
 from bids_fx.errors import BIDSFXError, ExitCode
-from bids_fx.workflows.private import is_ours, owner_name
+from bids_fx.owners import is_ours, owner_name
 
 _nipypes_own = filemanip.loadpkl
 

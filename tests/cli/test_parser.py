@@ -51,6 +51,7 @@ ACCEPTED = [
     ),
     ("--output-spaces space-T1w", "data.spaces", ("T1w",)),
     ("--desc-label desc-clean", "data.desc", "clean"),
+    ("--links inside", "data.links", "inside"),
     ("--bids-database-dir db", "data.database_dir", HERE / "db"),
     ("--skip-bids-validation", "execution.skip_bids_validation", True),
     ("--skip-bids-validator", "execution.skip_bids_validation", True),
@@ -138,7 +139,7 @@ ACCEPTED = [
 #: The contract: what scripts may rely on.
 CONTRACT_TEXT = """
 -d --derivatives --raw-bold --participant-label --session-label -t --task-id --run-id --space
---output-spaces --desc-label --bids-filter-file --bids-database-dir --skip-bids-validation
+--output-spaces --desc-label --bids-filter-file --links --bids-database-dir --skip-bids-validation
 --skip-bids-validator -m --model --write-model --contrast --hrf-model --confounds --high-pass
 --drift-model --noise-model --smoothing-fwhm --smoothing --signal-scaling --fd-threshold
 --dummy-scans --slice-time-ref --combination --combine-over --combine-subset --missing

@@ -1,0 +1,153 @@
+"""Links: in datasets told, or refused where they lead out; in outputs only the user's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bids_fx.cli.run import main
+from bids_fx.derivatives.planted import refuse_planted
+from bids_fx.errors import BIDSFXError
+from bids_fx.settings import digest
+from tests.synthetic import DatasetSpec, Truth, make_dataset
+from tests.users import OTHER, needs_root
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Truth:
+    return make_dataset(tmp_path / "data", DatasetSpec(participants=("01", "02"), runs=("1",)))
+
+
+def words(truth: Truth, tmp_path: Path, *options: str) -> list[str]:
+    folders = [str(truth.bids_dir), str(tmp_path / "out"), "participant"]
+    return [*folders, "-d", str(truth.derivatives_dir), "--skip-bids-validation", *options]
+
+
+def move_out(path: Path, elsewhere: Path) -> Path:
+    """Put a file or folder elsewhere and a link in its place; return where it is."""
+    elsewhere.mkdir(exist_ok=True)
+    shutil.move(path, elsewhere / path.name)
+    path.symlink_to(elsewhere / path.name)
+    return elsewhere / path.name
+
+
+def notices(told: str) -> list[str]:
+    plans = json.loads(told)["participants"]
+    return [one["text"] for plan in plans for one in plan["notices"] if "by symbolic" in str(one)]
+
+
+@pytest.mark.parametrize("kind", ["events", "sidecar", "folder"])
+def test_link_that_leads_out_is_refused_by_name(
+    kind: str, truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (truth.bids_dir / "task-main_bold.json").write_text('{"RepetitionTime": 2.0}')
+    path = {
+        "events": next(truth.bids_dir.glob("sub-01/func/*_events.tsv")),
+        "sidecar": truth.bids_dir / "task-main_bold.json",
+        "folder": truth.derivatives_dir / "sub-01" / "func",
+    }[kind]
+    real = move_out(path, tmp_path / "elsewhere")
+    code = main(words(truth, tmp_path, "--links", "inside", "--dry-run"))
+    told = capsys.readouterr()
+    assert code == (65 if kind == "sidecar" else 1)  # of a shared file, all are without it
+    assert str(path) in told.out + told.err
+    assert f"leads out of the datasets, to {real}" in told.out + told.err
+
+
+def test_links_within_the_datasets_and_between_them_are_inside(
+    truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annex = truth.bids_dir / ".git" / "annex" / "objects"
+    annex.parent.mkdir(parents=True)
+    move_out(next(truth.bids_dir.glob("sub-01/func/*_events.tsv")), annex)
+    move_out(next(truth.bids_dir.glob("sub-02/func/*_events.tsv")), truth.derivatives_dir / "x")
+    (tmp_path / "linked").symlink_to(truth.bids_dir)
+    call = words(truth, tmp_path, "--links", "inside", "--dry-run=json")
+    assert main([str(tmp_path / "linked"), *call[1:]]) == 0
+    assert notices(capsys.readouterr().out) == []
+
+
+def test_link_followed_is_told_once_per_participant(
+    truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = move_out(next(truth.bids_dir.glob("sub-01/func/*_events.tsv")), tmp_path / "elsewhere")
+    assert main(words(truth, tmp_path, "--dry-run=json")) == 0
+    (text,) = notices(capsys.readouterr().out)
+    assert text == (
+        "Input files that are outside the datasets, by symbolic links: 1; the first is "
+        f"sub-01/func/{path.name} of 'raw'."
+    )
+
+
+def test_images_of_the_raw_dataset_are_not_asked_for(
+    truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = truth.bids_dir / "sub-01" / "func" / "sub-01_task-main_run-1_bold.nii.gz"
+    image.unlink(missing_ok=True)
+    image.symlink_to("/nowhere/key")
+    assert main(words(truth, tmp_path, "--links", "inside", "--dry-run")) == 0
+    assert "symbolic" not in capsys.readouterr().out
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sub-01", "sub-01/func", "sub-01/func/sub-01_stat-z_statmap.nii.gz", "sub-01.html"),
+        *(".bids_fx_work", ".bids_fx_work/locks", ".bids_fx_work/states/sub-01.json"),
+        *("logs", "logs/CITATION.md", "models", "models/a_smdl.json", "dataset_description.json"),
+    ],
+)
+def test_link_of_somebody_else_in_the_output_folder_is_refused(name: str, tmp_path: Path) -> None:
+    out, target = tmp_path / "out", tmp_path / "target"
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    target.mkdir()
+    (out / name).symlink_to(target)
+    refuse_planted(out, ["01"])  # our own
+    os.lchown(out / name, OTHER, -1)
+    with pytest.raises(BIDSFXError, match=f"/{name}: a link that belongs to the user with"):
+        refuse_planted(out, ["01"])
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["sub-01", ".bids_fx_work", "logs"])
+def test_nothing_is_written_through_a_planted_link(
+    name: str, truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(target)
+    os.lchown(tmp_path / "out" / name, OTHER, -1)
+    call = words(truth, tmp_path, "--participant-label", "01", "--nprocs", "2")
+    assert main(call) == 73
+    assert f"out/{name}: a link that belongs to" in capsys.readouterr().err
+    assert list(target.iterdir()) == []
+
+
+@needs_root
+def test_planted_link_of_a_participant_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "sub-02").symlink_to("/nowhere")
+    os.lchown(tmp_path / "sub-02", OTHER, -1)
+    refuse_planted(tmp_path, ["01"])
+
+
+def test_cleaning_the_work_dir_does_not_follow_links_out(truth: Truth, tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "file"
+    kept.parent.mkdir()
+    kept.touch()
+    out = tmp_path / "out"
+    own = out / ".bids_fx_work" / f"user-{os.geteuid()}"
+    folder = own / f"out-{digest(str(out))[:12]}" / "nipype" / "sub_01"
+    folder.mkdir(parents=True)
+    (folder / "link").symlink_to(kept.parent)
+    call = words(truth, tmp_path, "--participant-label", "01", "--nprocs", "1")
+    assert main([*call, "--clean-workdir", "--contrast", "face"]) == 0
+    assert kept.exists()
+    assert not folder.exists()
