@@ -70,9 +70,7 @@ class Call:
 
     def workers(self) -> list[int]:
         """Return the numbers of the processes that nodes run in: children of its children."""
-        own = self.processes()
-        parents = {pid: parent_of(pid) for pid in own}
-        return [pid for pid in own if parents[parents[pid]] == self.process.pid] if own else []
+        return [pid for pid in self.processes() if parent_of(parent_of(pid)) == self.process.pid]
 
     def wait_for(self, event: Callable[[], object], what: str) -> None:
         """Wait until something is true, or the call has ended."""

@@ -48,7 +48,9 @@ class HashCache:
         except (OSError, ValueError):
             return
         if isinstance(stored, dict):
-            self._entries = stored
+            # Damaged entries are none.
+            entries = ((k, v) for k, v in stored.items() if isinstance(v, list))
+            self._entries = {file: entry for file, entry in entries if len(entry) == 3}
 
     @classmethod
     def of_participant(cls, out_dir: Path, participant: str) -> HashCache:

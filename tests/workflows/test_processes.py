@@ -7,10 +7,12 @@ import json
 import os
 import pickle
 import signal
+import struct
 import subprocess
 import sys
 import time
 import warnings
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,15 @@ def leave(node, updatehash, taskid):
     os._exit(3)
 
 
+def die_while_sending(node, updatehash, taskid):
+    def send_half(self, content):
+        self._send(struct.pack("!i", len(content)) + bytes(content[: len(content) // 2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send_bytes = send_half
+    return answer(node, updatehash, taskid)
+
+
 def sleep(node, updatehash, taskid):
     time.sleep(PATIENCE)
 
@@ -76,7 +87,14 @@ def test_a_task_gives_its_result():
     }
 
 
-@pytest.mark.parametrize(("function", "words"), [(die, "killed by SIGKILL"), (leave, "code 3")])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (die, "killed by SIGKILL"),
+        (die_while_sending, "killed by SIGKILL"),
+        (leave, "code 3"),
+    ],
+)
 def test_a_task_that_ends_without_a_result_says_how_it_ended(function, words):
     result = submit(function).result(PATIENCE)
     assert result["taskid"] == 7
