@@ -104,13 +104,14 @@ class Call:
         pytest.fail(f"{what}; of {self.process.pid} there are {left}:\n{self.log}")
 
 
-def die_at(place: int, out: Path, words: Sequence[str]) -> None:
+def die_at(moment: int | str, out: Path, words: Sequence[str]) -> None:
     """Make a call in this process and kill it just before it gives a file its final name.
 
     Parameters
     ----------
-    place : int
-        Which of the output folder's files, but for those of its work area; from 0.
+    moment : int or str
+        Which of the output folder's files, but for those of its work area: its place, from 0, or
+        a part of its name.
     out : Path
         The output folder.
     words : sequence of str
@@ -122,8 +123,10 @@ def die_at(place: int, out: Path, words: Sequence[str]) -> None:
 
     def replace_or_die(source: Path, target: Path) -> None:
         inside = Path(target).relative_to(out).parts if Path(target).is_relative_to(out) else ()
-        if inside and inside[0] != WORK_AREA and next(count) == place:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if inside and inside[0] != WORK_AREA:
+            place, name = next(count), inside[-1]
+            if place == moment or (isinstance(moment, str) and moment in name):
+                os.kill(os.getpid(), signal.SIGKILL)
         replace(source, target)
 
     os.replace = replace_or_die

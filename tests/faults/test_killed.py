@@ -131,21 +131,59 @@ def changed(undisturbed, tmp_path_factory) -> Callable[[str], dict[str, bytes]]:
     return fresh
 
 
-@pytest.mark.parametrize(("place", "part"), moments("changed", many(3, soak=250)))
-def test_old_results_are_never_taken_for_those_that_a_killed_call_was_to_put_in_their_place(
-    undisturbed, changed, tmp_path, place, part
-):
-    kind, goes_back = ("threshold" if place % 4 == 2 else "fit"), place % 8 in (1, 2)
-    out = tmp_path / "out"
+def check_change(
+    undisturbed: Undisturbed,
+    changed: Callable[[str], dict[str, bytes]],
+    out: Path,
+    kind: str,
+    moment: int | str,
+    *,
+    goes_back: bool,
+) -> None:
+    """Kill a call that changes an undisturbed one's results, and see what the next one makes."""
     for name, content in undisturbed.outputs.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
     words = (*undisturbed.words(out, 1), *CHANGES[kind])
-    at = int(part * (126 if kind == "fit" else 12))
-    process = start_server().Process(target=die_at, args=(at, out, words))
+    process = start_server().Process(target=die_at, args=(moment, out, words))
     process.start()
     process.join(PATIENCE)
-    assert process.exitcode in (0, -signal.SIGKILL)
+    assert process.exitcode == -signal.SIGKILL
     assert main(undisturbed.words(out, 1) if goes_back else words) == 0
     expected = undisturbed.outputs if goes_back else changed(kind)
-    assert differences(outputs(out), expected) == [], f"killed before file {at}"
+    assert differences(outputs(out), expected) == [], f"killed before {moment}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment", "goes_back"),
+    [
+        ("fit", "run-1_space-MNI152NLin2009cAsym_desc-qc.json", False),
+        ("threshold", "_stat-isq_statmap.png", True),
+        *(
+            pytest.param(*case, marks=pytest.mark.soak)
+            for case in (
+                ("fit", "run-1_space-MNI152NLin2009cAsym_stat-tsnr_statmap.json", True),
+                ("fit", "run-2_space-MNI152NLin2009cAsym_motion.svg", False),
+                ("fit", "_influence.tsv", False),
+                ("fit", "main_space-MNI152NLin2009cAsym_contrast-face_stat-t_statmap.json", True),
+                ("fit", "_stat-isq_statmap.png", False),
+                ("fit", "_forest.svg", True),
+                ("threshold", "_forest.svg", False),
+                ("threshold", "_clusters.json", True),
+            )
+        ),
+    ],
+)
+def test_old_results_are_never_taken_for_those_that_a_killed_call_was_to_put_in_their_place(
+    undisturbed, changed, tmp_path, kind, moment, goes_back
+):
+    check_change(undisturbed, changed, tmp_path / "out", kind, moment, goes_back=goes_back)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("moment", range(120))
+def test_before_whatever_file_a_call_is_killed_the_next_one_puts_all_right(
+    undisturbed, changed, tmp_path, moment
+):
+    goes_back = moment % 2 == 1
+    check_change(undisturbed, changed, tmp_path / "out", "fit", moment, goes_back=goes_back)
