@@ -61,7 +61,7 @@ def _of_machine(name: str) -> Callable[[Path], claims.LockFile]:
     """Return what makes lock files that only processes of one machine see locked."""
 
     def lock_file(path: Path) -> claims.LockFile:
-        return claims.LockFile(path.with_name(f"{path.name}.{name}"))
+        return claims.LockFile(path.with_name(f"{path.stem}.{name}.lock"))
 
     return lock_file
 
