@@ -43,6 +43,9 @@ RAW = "raw"
 #: Participants that are listed at once: pybids looks at every name in a dataset's folder each
 #: time, and holds the files of those who are listed.
 LISTED = 50
+#: What pybids makes of names: nothing, since `list_paths` reads them. Its own tables of entities
+#: take it longer than a small dataset.
+_PATHS_ALONE = {"name": "paths", "entities": []}
 
 
 def list_participants(data: DataSelection) -> tuple[str, ...]:
@@ -280,6 +283,7 @@ def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) 
                 root,
                 validate=False,
                 is_derivative=False,
+                config=[_PATHS_ALONE],
                 database_path=database,
                 indexer=BIDSLayoutIndexer(
                     validate=False,
