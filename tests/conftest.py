@@ -57,8 +57,16 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules that run the program first: one that comes last is waited for alone."""
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """Put the modules that run the program first, and last the examples in docstrings.
+
+    What one process begins last, the other waits for: let it be short.
+    """
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("e2e") is None,
+            isinstance(item, pytest.DoctestItem),
+        )
+    )
 
 
 def pytest_unconfigure() -> None:
