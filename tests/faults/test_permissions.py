@@ -11,6 +11,7 @@ import pytest
 
 from bids_fx.derivatives.dataset import read_state
 from tests.forked import UNKNOWN_USER, Calls, Ended
+from tests.soak import many
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
 pytestmark = pytest.mark.e2e
@@ -129,10 +130,11 @@ def test_an_input_that_may_not_be_read_is_told_by_its_name(calls, truth, tmp_pat
     ("env", "options", "how"),
     [
         ({"HOME": None, "MPLCONFIGDIR": None}, ("--nprocs", "1"), {}),
-        (
+        pytest.param(
             {"HOME": "/nonexistent", "TMPDIR": "/nonexistent", "XDG_CACHE_HOME": "/proc"},
             ("--nprocs", "2"),
             {"anew": True, "umask": 0o077},
+            marks=pytest.mark.soak,
         ),
     ],
 )
@@ -163,8 +165,9 @@ def test_nothing_is_written_but_to_the_output_folder_and_the_work_dir(calls, tru
     inputs = state_of(truth.bids_dir)
     env = {name: str(folder) for name, folder in folders.items()} | {"MPLCONFIGDIR": None}
     work = tmp_path / "work"
-    words = (*ONE[:2], "-w", work, "--nprocs", "2")
-    ended = call(calls, truth, tmp_path / "out", *words, env=env, anew=True)
+    n, anew = many(1, soak=2), many(0, soak=1) == 1
+    words = (*ONE[:2], "-w", work, "--nprocs", n)
+    ended = call(calls, truth, tmp_path / "out", *words, env=env, anew=anew)
     assert ended.code == 0, ended.told
     assert [state_of(folder) for folder in folders.values() if folder.name != "TMPDIR"] == before
     assert list(folders["TMPDIR"].iterdir()) == []
