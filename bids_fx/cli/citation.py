@@ -89,10 +89,10 @@ def format_citation(text: MethodsText) -> dict[str, str]:
     if program is None:
         logger.debug("pandoc is not there: no CITATION.html and CITATION.tex.")
         return {}
-    with TemporaryDirectory(prefix="bids_fx-") as name:
-        folder = Path(name)
-        (folder / _BIBLIOGRAPHY).write_text(text.bibtex, encoding="utf-8")
-        try:
+    try:
+        with TemporaryDirectory(prefix="bids_fx-") as name:
+            folder = Path(name)
+            (folder / _BIBLIOGRAPHY).write_text(text.bibtex, encoding="utf-8")
             options = _pandoc(program, ["--help"], folder, "")
             sandbox = ["--sandbox"] if "--sandbox" in options else []
             base = [*sandbox, f"--from={_MARKDOWN}"]
@@ -106,9 +106,9 @@ def format_citation(text: MethodsText) -> dict[str, str]:
                 "CITATION.html": f"{_PAGE}{body}\n</body>\n</html>\n",
                 "CITATION.tex": _pandoc(program, [*base, *_TEX], folder, text.markdown),
             }
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            logger.warning("CITATION.html and CITATION.tex were not written: %s", _told(error))
-            return {}
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        logger.warning("CITATION.html and CITATION.tex were not written: %s", _told(error))
+        return {}
 
 
 def _pandoc(program: str, options: Sequence[str], folder: Path, text: str) -> str:
