@@ -1,6 +1,6 @@
 """Calls of the program in processes of their own, which import it once for all of them.
 
-A program: ``python -m tests.calls_at_once FOLDER`` with a list of `CallOfProcess` as JSON.
+A program too, for `Caller`: it reads lines of JSON, each with a folder and the calls to make.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TypedDict
+from pkgutil import walk_packages
+from typing import Self, TypedDict
 
 #: Seconds after which a call counts as hanging.
 PATIENCE = 240
@@ -44,25 +45,14 @@ class Started:
         Their processes.
     """
 
-    def __init__(self, folder: Path, calls: Sequence[CallOfProcess]) -> None:
+    def __init__(self, folder: Path, pids: list[int], parent: int) -> None:
         self._folder = folder
-        folder.mkdir()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.calls_at_once", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(calls))
-        self._process.stdin.close()
-        self._process.stdin = None
-        self.pids: list[int] = json.loads(self._process.stdout.readline())
+        self.pids = pids
+        self._parent = parent
 
     def run(self) -> bool:
         """Tell whether any of them still runs."""
-        return self._process.poll() is None
+        return not (self._folder / "codes.json").exists()
 
     def log(self, number: int) -> str:
         """Return what a call has logged by now."""
@@ -70,9 +60,8 @@ class Started:
 
     def codes(self) -> list[int]:
         """Wait for their ends; return their exit codes, of signals as a shell does."""
-        assert self._process.stdout is not None
-        codes: list[int] = json.loads(self._process.stdout.readline())
-        self._process.wait(PATIENCE)
+        wait_until("all have ended", lambda: not self.run())
+        codes: list[int] = json.loads((self._folder / "codes.json").read_text())
         return codes
 
     def is_stopped(self, number: int) -> bool:
@@ -83,9 +72,9 @@ class Started:
         """Kill those that still run."""
         for pid in self.pids:
             with suppress(OSError):
-                if _stat(pid)[1] == str(self._process.pid):  # else the number is another's by now
+                if _stat(pid)[1] == str(self._parent):  # else the number is another's by now
                     os.kill(pid, signal.SIGKILL)
-        self._process.communicate(timeout=PATIENCE)
+        self.codes()
 
 
 def _stat(pid: int) -> list[str]:
@@ -93,22 +82,42 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
 
 
-@contextmanager
-def at_once(folder: Path, calls: Sequence[CallOfProcess]) -> Iterator[Started]:
-    """Make calls at once; none of them outlives the use.
+class Caller:
+    """A process that has imported the program, and forks calls; a context, which ends it."""
 
-    Parameters
-    ----------
-    folder : Path
-        For their logs; a new one.
-    calls : sequence of CallOfProcess
-        The calls.
-    """
-    started = Started(folder, calls)
-    try:
-        yield started
-    finally:
-        started.end()
+    def __enter__(self) -> Self:
+        """Start it."""
+        command = [sys.executable, "-m", "tests.calls_at_once"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._process.communicate(timeout=PATIENCE)
+
+    @contextmanager
+    def at_once(self, folder: Path, *calls: CallOfProcess) -> Iterator[Started]:
+        """Make calls at once; none of them outlives the use.
+
+        Parameters
+        ----------
+        folder : Path
+            For their logs; a new one.
+        *calls : CallOfProcess
+            The calls.
+        """
+        folder.mkdir()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps([str(folder), calls])}\n")
+        self._process.stdin.flush()
+        pids = json.loads(self._process.stdout.readline())
+        started = Started(folder, pids, self._process.pid)
+        try:
+            yield started
+        finally:
+            started.end()
 
 
 def wait_until(what: str, is_so: Callable[[], bool]) -> None:
@@ -150,12 +159,7 @@ def _call(call: CallOfProcess, log: Path) -> int:
 
 
 def _make_calls(folder: Path, calls: Sequence[CallOfProcess]) -> None:
-    for module in ("cli.run", "cli.session", "cli.group_level", "workflows.processes"):
-        import_module(f"bids_fx.{module}")
-    from bids_fx.derivatives import claims, locks
-
-    claims.STALE_S, locks.BEAT_S = STALE_S, 0.1
-    locks.TOLD_AFTER_S, locks.TOLD_AGAIN_S = 0.1, 0.1
+    """Make calls, tell their processes, wait for their ends and write down their codes."""
     pids = []
     for number, call in enumerate(calls):
         (folder / f"{number}.log").touch()
@@ -171,8 +175,26 @@ def _make_calls(folder: Path, calls: Sequence[CallOfProcess]) -> None:
     sys.stdout.write(f"{json.dumps(pids)}\n")
     sys.stdout.flush()
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-    sys.stdout.write(json.dumps([code if code >= 0 else 128 - code for code in codes]) + "\n")
+    whole = json.dumps([code if code >= 0 else 128 - code for code in codes])
+    (folder / "codes").write_text(whole)
+    (folder / "codes").rename(folder / "codes.json")
+
+
+def main() -> None:
+    """Import the program, then make calls as long as any are asked for."""
+    import bids_fx
+    from bids_fx.derivatives import claims, locks
+    from bids_fx.workflows.server import PRELOADED
+
+    for module in (*(one.name for one in walk_packages(bids_fx.__path__, "bids_fx.")), *PRELOADED):
+        if not module.endswith("__main__"):
+            import_module(module)
+    claims.STALE_S, locks.BEAT_S = STALE_S, 0.1
+    locks.TOLD_AFTER_S, locks.TOLD_AGAIN_S = 0.1, 0.1
+    for line in sys.stdin:
+        folder, calls = json.loads(line)
+        _make_calls(Path(folder), calls)
 
 
 if __name__ == "__main__":
-    _make_calls(Path(sys.argv[1]), json.load(sys.stdin))
+    main()

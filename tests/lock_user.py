@@ -1,6 +1,6 @@
 """Processes that use locks of an output folder, as calls of the program do.
 
-A program: ``python -m tests.lock_user OUT count|hold|plan NAME…``, with times as it is told.
+A program: ``python -m tests.lock_user OUT count|hold NAME…``, with times as it is told.
 """
 
 from __future__ import annotations
@@ -101,20 +101,11 @@ def _count(options: argparse.Namespace) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _plan(options: argparse.Namespace) -> None:
-    """Be a call that plans to work on participants, and ends."""
-    from bids_fx.derivatives.states import planned
-
-    _say("planning")
-    with planned(options.out_dir, "call-of-no-matter", options.names):
-        pass
-
-
 def main() -> None:
     """Use locks."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out_dir", type=Path)
-    parser.add_argument("what", choices=["count", "hold", "plan"])
+    parser.add_argument("what", choices=["count", "hold"])
     parser.add_argument("names", nargs="+")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--dies", action="store_true")
@@ -128,7 +119,7 @@ def main() -> None:
         claims._boot = lambda: options.machine
         locks.LockFile = _of_machine(options.machine)
     logging.basicConfig(level=logging.INFO)
-    {"count": _count, "hold": _hold, "plan": _plan}[options.what](options)
+    {"count": _count, "hold": _hold}[options.what](options)
 
 
 if __name__ == "__main__":

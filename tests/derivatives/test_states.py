@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bids_fx.derivatives import states
 from bids_fx.derivatives.dataset import read_state, state_path, write_state
-from bids_fx.derivatives.locks import locked
+from bids_fx.derivatives.locks import is_locked, locked
 from bids_fx.derivatives.states import Told, planned, told_of, under_way
 from bids_fx.derivatives.write import write_json
-from tests.lock_user import ended, held, start
+from tests.lock_user import ended, held
 
 
 @contextmanager
@@ -99,13 +99,22 @@ def test_states_left_unfinished_are_removed_by_the_next_who_writes_one(tmp_path:
     assert [path.name for path in folder.iterdir()] == ["sub-01.json"]
 
 
-def test_plan_does_not_put_back_a_state_that_was_written_meanwhile(tmp_path: Path) -> None:
-    write_state(tmp_path, "01", "running")
-    with locked(tmp_path, "states"):
-        process = start(tmp_path, "plan", "01")
-        assert process.stdout is not None
-        assert process.stdout.readline() == "planning\n"
-        time.sleep(0.2)  # it waits; or it has read the state by now
-        write_json(state_path(tmp_path, "01"), {"participant": "01", "state": "done"})
-    assert ended(process)[0] == 0
-    assert told_of(tmp_path, "01") == Told(state="done")
+def test_plan_reads_and_writes_a_state_under_one_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def read(out_dir: Path, participant: str) -> dict[str, object]:
+        seen.append(("read", is_locked(out_dir, "states")))
+        return read_state(out_dir, participant)
+
+    def write(path: Path, values: dict[str, object]) -> None:
+        seen.append(("write", is_locked(tmp_path, "states")))
+        write_json(path, values)
+
+    write_state(tmp_path, "01", "done")
+    monkeypatch.setattr(states, "read_state", read)
+    monkeypatch.setattr(states, "write_json", write)
+    with a_call(tmp_path, ["01"]):
+        assert seen == [("read", True), ("write", True)]
+    assert seen == 2 * [("read", True), ("write", True)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from bids_fx.cli.run import main
 from bids_fx.derivatives.locks import is_locked
 from bids_fx.derivatives.states import told_of
-from tests.calls_at_once import CallOfProcess, at_once, wait_until
+from tests.calls_at_once import Caller, CallOfProcess, wait_until
 from tests.lock_user import ended, held, start
 from tests.soak import many
 from tests.synthetic import DatasetSpec, Truth, make_dataset
@@ -26,6 +28,12 @@ LABELS = tuple(f"{number:02}" for number in range(1, 11))
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     spec = DatasetSpec(participants=LABELS, runs=("1",), shape=(5, 5, 4), n_volumes=40)
     return make_dataset(tmp_path_factory.mktemp("concurrency") / "data", spec)
+
+
+@pytest.fixture(scope="module")
+def caller() -> Iterator[Caller]:
+    with Caller() as one:
+        yield one
 
 
 def words(truth: Truth, out: Path, label: str) -> list[str]:
@@ -49,16 +57,19 @@ def left_of_locks(out: Path) -> list[str]:
     return [path.name for path in locks if path.suffix != ".lock" or "call-" in path.name]
 
 
-def test_ten_participants_at_once_lose_nothing_of_each_other(truth: Truth, tmp_path: Path) -> None:
+def test_ten_participants_at_once_lose_nothing_of_each_other(
+    truth: Truth, caller: Caller, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     description = out / "dataset_description.json"
     seen: set[int] = set()
     calls = [CallOfProcess(argv=words(truth, out, label)) for label in LABELS]
-    with at_once(tmp_path / "calls", calls) as started:
+    with caller.at_once(tmp_path / "calls", *calls) as started:
         while started.run():
             if description.exists():
                 seen.add(len(json.loads(description.read_bytes())["DatasetLinks"]))
                 assert main([str(truth.bids_dir), str(out), "group", "--nprocs", "1"]) in (0, 18)
+            time.sleep(0.2)
             json_files = (out / ".bids_fx_work" / "states").glob("sub-*.json")
             assert all(json.loads(file.read_bytes()) for file in json_files)
         codes = started.codes()
@@ -77,21 +88,25 @@ def test_ten_participants_at_once_lose_nothing_of_each_other(truth: Truth, tmp_p
     page = (out / "index.html").read_text()
     assert all(f'href="sub-{label}.html"' in page for label in LABELS)
     assert [*left_of_locks(out), *out.rglob("*.tmp")] == []
-    for label in LABELS[:: many(4, soak=1)]:
+    for label in LABELS[: many(1, soak=10)]:
         alone = tmp_path / f"alone{label}"
         assert main(words(truth, alone, label)) == 0
         assert results(out, label) == results(alone, label)
 
 
+@pytest.mark.parametrize(
+    "no_flock", [pytest.param(False, marks=pytest.mark.soak), True], ids=["flock", "without"]
+)
 def test_second_call_for_a_participant_waits_by_name_and_does_nothing_again(
-    truth: Truth, tmp_path: Path
+    truth: Truth, caller: Caller, tmp_path: Path, *, no_flock: bool
 ) -> None:
     out = tmp_path / "out"
-    holder = held(out, "sub-01")
+    holder = held(out, "sub-01", *(["--no-flock"] if no_flock else []))
     waiting = f"sub-01 is being worked on by another call (process {holder.pid} on "
-    with at_once(tmp_path / "calls", 2 * [CallOfProcess(argv=words(truth, out, "01"))]) as both:
+    calls = 2 * [CallOfProcess(argv=words(truth, out, "01"), no_flock=no_flock)]
+    with caller.at_once(tmp_path / "calls", *calls) as both:
         wait_until("both wait", lambda: all(waiting in both.log(number) for number in (0, 1)))
-        assert [told_of(out, "01").state for _ in LABELS[:1]] == ["planned"]
+        assert told_of(out, "01").state == "planned"
         assert ended(holder)[0] == 0
         assert both.codes() == [0, 0]
         logs = [both.log(number) for number in (0, 1)]
@@ -105,11 +120,11 @@ def test_second_call_for_a_participant_waits_by_name_and_does_nothing_again(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_ends_a_call_that_waits(
-    truth: Truth, tmp_path: Path, number: signal.Signals, code: int
+    truth: Truth, caller: Caller, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     out = tmp_path / "out"
     holder = held(out, "sub-01")
-    with at_once(tmp_path / "calls", [CallOfProcess(argv=words(truth, out, "01"))]) as one:
+    with caller.at_once(tmp_path / "calls", CallOfProcess(argv=words(truth, out, "01"))) as one:
         wait_until("it waits", lambda: "waiting for it to end" in one.log(0))
         os.kill(one.pids[0], number)
         assert one.codes() == [code], one.log(0)
@@ -119,10 +134,12 @@ def test_signal_ends_a_call_that_waits(
     assert left_of_locks(out) == []
 
 
-def test_lock_of_a_killed_call_is_taken_over_at_once(truth: Truth, tmp_path: Path) -> None:
+def test_lock_of_a_killed_call_is_taken_over_at_once(
+    truth: Truth, caller: Caller, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    with at_once(
-        tmp_path / "calls", [CallOfProcess(argv=words(truth, out, "01"), stops=True)]
+    with caller.at_once(
+        tmp_path / "calls", CallOfProcess(argv=words(truth, out, "01"), stops=True)
     ) as one:
         wait_until("it works", lambda: one.is_stopped(0))
         assert told_of(out, "01").is_live
@@ -130,16 +147,18 @@ def test_lock_of_a_killed_call_is_taken_over_at_once(truth: Truth, tmp_path: Pat
         assert one.codes() == [137]
     assert not told_of(out, "01").is_live
     assert len(left_of_locks(out)) == 3  # the claims, and the call's lock file
-    with at_once(tmp_path / "again", [CallOfProcess(argv=words(truth, out, "01"))]) as again:
+    with caller.at_once(tmp_path / "again", CallOfProcess(argv=words(truth, out, "01"))) as again:
         assert again.codes() == [0]
         assert "waiting" not in again.log(0)
     assert left_of_locks(out) == []
 
 
-def test_call_that_wakes_and_was_taken_over_ends_by_name(truth: Truth, tmp_path: Path) -> None:
+def test_call_that_wakes_and_was_taken_over_ends_by_name(
+    truth: Truth, caller: Caller, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     asleep = CallOfProcess(argv=words(truth, out, "01"), stops=True, no_flock=True)
-    with at_once(tmp_path / "calls", [asleep]) as one:
+    with caller.at_once(tmp_path / "calls", asleep) as one:
         wait_until("it works", lambda: one.is_stopped(0))
         other = held(out, "sub-01", "--no-flock")
         before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
@@ -155,25 +174,18 @@ def test_call_that_wakes_and_was_taken_over_ends_by_name(truth: Truth, tmp_path:
     assert ended(other)[0] == 0
 
 
-def test_calls_without_flock_work_and_wait_too(truth: Truth, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    calls = 2 * [CallOfProcess(argv=words(truth, out, "01"), no_flock=True)]
-    with at_once(tmp_path / "calls", calls) as both:
-        assert both.codes() == [0, 0]
-        logs = [both.log(number) for number in (0, 1)]
-        assert sorted("fitting" in log for log in logs) == [False, True], logs
-    assert left_of_locks(out) == []
-
-
 @pytest.mark.parametrize(
     "options",
     [
-        ((),) * 6,
-        (("--no-flock",),) * 6,
-        (("--machine=a",), ("--machine=b",), ("--machine=c",)) * 2,
-        ((), ("--no-flock",), ("--machine=b",)) * 2,
+        pytest.param(((),) * 6, marks=pytest.mark.soak, id="flock"),
+        pytest.param((("--no-flock",),) * 6, id="without flock"),
+        pytest.param(
+            (("--machine=a",), ("--machine=b",), ("--machine=c",)) * 2,
+            marks=pytest.mark.soak,
+            id="three machines",
+        ),
+        pytest.param(((), ("--no-flock",), ("--machine=b",)) * 2, id="all at once"),
     ],
-    ids=["flock", "without flock", "three machines", "all at once"],
 )
 def test_one_process_at_a_time_has_a_lock_whoever_is_killed(tmp_path: Path, options) -> None:
     (tmp_path / "number").write_text("0")
