@@ -15,10 +15,7 @@ from tests.validator import bids_errors
 pytestmark = pytest.mark.e2e
 
 #: Quick, and the same for every case that is about something else.
-QUICK = ("--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation")
-
-#: Where contrasts are not the point: without it, each condition is one, with figures of its own.
-FACE = ("--contrast", "face")
+QUICK = ("--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation", "--no-interactive")
 
 SPEC = DatasetSpec(
     effects={"face": 1.0, "house": 0.5, "tool": 0.2}, motion_outliers=(10,), non_steady_scans=2
@@ -62,21 +59,24 @@ def assert_same(truth: Truth, tmp_path: Path, *options: str, file: str) -> None:
     "options",
     [
         (),
-        ("--contrast", "face - house", "--contrast", "third = 1/3 face + 1/3 house - tool"),
-        ("--contrast", "any = F(face - house; house - tool)", "--combination", "unweighted"),
-        ("--hrf-model", "glover + derivative + dispersion", "--contrast", "late = face[1]"),
-        ("--hrf-model", "fir:4", "--contrast", "face - house", "--contrast", "face[2]"),
-        ("--hrf-model", "fir:0,2,4", "--contrast", "face[1]", "--contrast", "house"),
-        ("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor", *FACE),
-        ("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean", *FACE),
         (
+            *("--contrast", "face - house", "--contrast", "third = 1/3 face + 1/3 house - tool"),
+            *("--drift-model", "none", "--confounds", "none", "--signal-scaling", "grand-mean"),
+        ),
+        (
+            *("--contrast", "any = F(face - house; house - tool)", "--combination", "unweighted"),
             *("--high-pass", "90", "--fd-threshold", "0.8", "--dummy-scans", "2"),
-            *("--confounds", "nss", *FACE),
+            *("--confounds", "nss"),
         ),
         (
-            *("--confounds", "scrub", "csf*", "--smoothing-fwhm", "5"),
-            *("--slice-time-ref", "0.5", *FACE),
+            *("--hrf-model", "glover + derivative + dispersion", "--contrast", "late = face[1]"),
+            *("--drift-model", "polynomial:2", "--confounds", "motion24", "acompcor"),
         ),
+        (
+            *("--hrf-model", "fir:4", "--contrast", "face - house", "--contrast", "face[2]"),
+            *("--confounds", "scrub", "csf*", "--smoothing-fwhm", "5", "--slice-time-ref", "0.5"),
+        ),
+        ("--hrf-model", "fir:0,2,4", "--contrast", "face[1]", "--contrast", "house"),
     ],
     ids=lambda options: " ".join(options) or "defaults",
 )
