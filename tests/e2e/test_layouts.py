@@ -29,7 +29,7 @@ MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 
 def call(bids_dir: Path, out: Path, *more: str) -> int:
-    options = ["--nprocs", "1", "--skip-bids-validation"]
+    options = ["--nprocs", "1", "--skip-bids-validation", "--no-interactive"]
     return main([str(bids_dir), str(out), "participant", *options, *more])
 
 

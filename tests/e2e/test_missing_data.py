@@ -23,7 +23,7 @@ OPTIONS = (
 
 
 def run(truth: Truth, out: Path, *more: str) -> int:
-    options = [*OPTIONS, "--nprocs", "1", "--skip-bids-validation", *more]
+    options = [*OPTIONS, "--nprocs", "1", "--skip-bids-validation", "--no-interactive", *more]
     return main([str(truth.bids_dir), str(out), "participant", *options])
 
 

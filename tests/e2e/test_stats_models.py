@@ -42,9 +42,8 @@ def dataset(folder: Path, effects: dict[str, float], table: Table | None = None,
 
 def run_model(truth: Truth, out: Path, model: str, *options: str) -> int:
     argv = [str(truth.bids_dir), str(out), "participant", "-m", str(FOUND / model)]
-    return main(
-        [*argv, "--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation", *options]
-    )
+    quick = ("--noise-model", "ols", "--nprocs", "1", "--skip-bids-validation", "--no-interactive")
+    return main([*argv, *quick, *options])
 
 
 def results(out: Path) -> set[str]:

@@ -19,7 +19,7 @@ EFFECTS = {"face": 2.0, "house": 1.0, "object": -1.0}
 
 
 def run(truth: Truth, out: Path, *more: str) -> int:
-    options = ["--nprocs", "1", "--skip-bids-validation"]
+    options = ["--nprocs", "1", "--skip-bids-validation", "--no-interactive"]
     return main([str(truth.bids_dir), str(out), "participant", *options, *more])
 
 
