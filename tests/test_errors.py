@@ -44,7 +44,7 @@ def test_exit_codes_are_those_that_scripts_rely_on(name: str, value: int) -> Non
 
 
 def test_there_is_no_other_exit_code() -> None:
-    assert len(ExitCode) == 12
+    assert len(ExitCode) == 13
 
 
 def test_a_problem_says_where_what_and_what_to_do() -> None:

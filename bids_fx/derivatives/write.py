@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 #: How temporary files are opened: they are new, and no link that somebody put there.
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp")
 
 #: Follows the header of a NIfTI-1 file.
 _NO_EXTENSION = bytes(4)
