@@ -77,7 +77,7 @@ COMPILE = $(PINS_VENV)/bin/pip-compile --quiet --no-config --no-header --strip-e
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo test style types spelling pytest coverage unit oracle e2e calibration bench \
-	agreement soak tools viewer install image test-image sif test-apptainer test-cluster package \
+	agreement soak test-rights tools viewer install image test-image sif test-apptainer test-cluster package \
 	publish-image publish-package pins check-pins audit clean
 
 help: ## list the targets
@@ -109,16 +109,20 @@ pytest: $(DEV) tools viewer ## all tests
 
 # Tracing takes half as much time again, and of ten changes nine leave it as it is.
 coverage: $(DEV) tools viewer ## all tests, and how much of the program they run
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -m 'not (rights or $(APART))' --cov --cov-report=term:skip-covered
 
 unit: $(DEV) tools viewer ## the tests that run neither the program nor another one
-	$(PYTEST) -m 'not (oracle or e2e or browser or $(APART))'
+	$(PYTEST) -m 'not (oracle or e2e or browser or rights or $(APART))'
 
 oracle: $(DEV) tools viewer ## the comparisons with other programs
 	$(PYTEST) -m 'oracle and not ($(APART))'
 
 e2e: $(DEV) tools viewer ## the tests that run the program on files, or open its reports
-	$(PYTEST) -m '(e2e or browser) and not ($(APART))'
+	$(PYTEST) -m '(e2e or browser) and not (rights or $(APART))'
+
+# Those of CI services and containers may not.
+test-rights: $(DEV) viewer ## the tests that mount file systems or act as other users (as root)
+	$(PYTEST) -m 'rights and not ($(APART))'
 
 soak: $(DEV) tools viewer ## the tests against faults at length: more kills, cases, participants
 	SOAK=1 $(PYTEST) -m 'soak or not soak' tests/faults

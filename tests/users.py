@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -18,7 +18,11 @@ ONE, OTHER, GROUP = 54301, 54302, 54300
 #: From linux/capability.h.
 _CAP_DAC_READ_SEARCH = 2
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
+
+def needs_root(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that acts as other users."""
+    skips = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
+    return pytest.mark.rights(skips(test))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tests.forked import Calls, Ended, own_mounts
 from tests.soak import many
 from tests.synthetic import DatasetSpec, make_dataset
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.rights]
 
 SPEC = DatasetSpec(n_volumes=40, shape=(4, 4, 4), runs=("1",))
 OPTIONS = ("--skip-bids-validation", "--no-interactive", "--contrast", "face")

@@ -14,7 +14,7 @@ from tests.forked import UNKNOWN_USER, Calls, Ended
 from tests.soak import many
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.rights]
 
 SPEC = DatasetSpec(n_volumes=40, shape=(4, 4, 4), runs=("1",), participants=("01", "02"))
 ONE = ("--participant-label", "01", "--nprocs", "1")
