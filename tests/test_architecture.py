@@ -45,6 +45,7 @@ MAY_IMPORT = {
         *("glm.names", "stats_models", "model_contrasts", "model_checks", "places", "steps"),
         *("missing", "run_by_contrast", "calls", "analyses", "cli", ""),
         *("standing", "threads", "cluster", "logs", "usage", "archive", "container"),
+        "json_files",
     ),
     "cluster": (
         *("derivatives.write", "duration", "memory", "records", "settings", "suggest"),
@@ -66,7 +67,7 @@ MAY_IMPORT = {
         *("derivatives", "records", "inputs", "entities", "settings"),
         *("report_settings", "calls", "analyses", "quality", "standing", "threads"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
-        *("glm.contrasts", "traces", "archive"),
+        *("glm.contrasts", "traces", "archive", "json_files"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
     "methods": (
@@ -83,6 +84,7 @@ MAY_IMPORT = {
     "boilerplate": (),
     "derivatives": (
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
+        "json_files",
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
         *("glm.carpet", "traces", "usage", "container", "logs", "owners"),
@@ -136,7 +138,7 @@ MAY_IMPORT = {
             "steps",
             "model",
         ),
-        "stats_models",
+        *("stats_models", "json_files"),
     ),
     "transforms": ("entities", "glm.design", "glm.hrf", "glm.names", "suggest", "transforms"),
     "steps": (),
@@ -173,6 +175,7 @@ MAY_IMPORT = {
     "suggest": (),
     "entities": (),
     "errors": (),
+    "json_files": (),
     "threads": (),
     "glm": ("glm",),
     "__main__": ("cli",),

@@ -11,6 +11,7 @@ from typing import TypeVar
 from bids_fx.cli.options import Option
 from bids_fx.cli.table import OPTIONS
 from bids_fx.errors import ExitCode, Notice, Problem, usage_problem
+from bids_fx.json_files import parse_json
 from bids_fx.suggest import did_you_mean
 
 #: What the filter file says of other inputs of preprocessing, in fMRIPrep and its relatives.
@@ -37,9 +38,7 @@ def read_presets(path: Path) -> tuple[dict[str, object], list[Problem]]:
     problems : list of Problem
         Keys and values that are not understood.
     """
-    import tomllib
-
-    content, problems = _load(path, "TOML", tomllib.loads)
+    content, problems = _load(path, "TOML", _parse_toml)
     known = {
         name.lstrip("-"): option
         for option in OPTIONS
@@ -65,6 +64,15 @@ def read_presets(path: Path) -> tuple[dict[str, object], list[Problem]]:
                 )
     # A flag that is false is a flag that was not given.
     return {name: value for name, value in presets.items() if value is not False}, problems
+
+
+def _parse_toml(text: str) -> object:
+    """Return what TOML holds; raise ValueError for a number too long to be written again."""
+    import tomllib
+
+    content = tomllib.loads(text)
+    str(content)
+    return content
 
 
 def _as_given(option: Option, value: object) -> object:
@@ -113,7 +121,7 @@ def read_filters(path: Path) -> tuple[dict[str, object], list[Notice], list[Prob
         Keys and values that are not understood.
     """
     where = f"--bids-filter-file {path.name}"
-    content, problems = _load(path, "JSON", json.loads)
+    content, problems = _load(path, "JSON", parse_json)
     if problems:
         return {}, [], problems
     if not isinstance(content, dict) or not isinstance(content.get("bold", {}), dict):

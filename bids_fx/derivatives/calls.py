@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,11 +18,12 @@ from bids_fx.derivatives.write import write_text
 from bids_fx.errors import BIDSFXError, Notice, visible_json
 from bids_fx.glm.design import Column, Design
 from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.json_files import object_or_nothing, read_object
 from bids_fx.plain import PlainError, from_plain, to_plain
 from bids_fx.records import Plan, RunPlan
 
 #: Raised with another form of the file.
-FORMAT = 1
+FORMAT = 2
 
 
 def joined(call: Call, out_dir: Path) -> tuple[Call, ...]:
@@ -56,13 +58,26 @@ def joined(call: Call, out_dir: Path) -> tuple[Call, ...]:
 def write_calls(out_dir: Path, calls: Sequence[Call]) -> Path:
     """Write down what calls did for a participant, as `joined` returns it, if it is news."""
     path = out_dir / paths.calls(calls[-1].plan.participant)
-    values = {"Format": FORMAT, "Calls": [to_plain(one) for one in calls]}
-    # Keys stay in their order, which the report shows.
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = f"{visible_json(text)}\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    plain = [to_plain(one) for one in calls]
+    values = {"Format": FORMAT, "Digest": _digest(plain), "Calls": plain}
+    text = f"{visible_json(_as_text(values))}\n"
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
     return path
+
+
+def _as_text(values: object) -> str:
+    """Return JSON in one line; keys stay in their order, which the report shows."""
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _digest(plain: object) -> str:
+    """Return the hash by which damage to the calls in a file is found, however they are laid out.
+
+    What is left of them after it, a run's name that nothing has any more for example, cannot be
+    told from what a call wrote by looking at it alone.
+    """
+    return hashlib.sha256(visible_json(_as_text(plain)).encode()).hexdigest()
 
 
 def read_calls(out_dir: Path, participant: str) -> tuple[Call, ...]:
@@ -87,9 +102,11 @@ def read_calls(out_dir: Path, participant: str) -> tuple[Call, ...]:
     """
     path = out_dir / paths.calls(participant)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_object(path)
         if values["Format"] != FORMAT:
             raise PlainError(f"its form is {values['Format']}, not {FORMAT}")
+        if values["Digest"] != _digest(values["Calls"]):
+            raise PlainError("it was changed since a call wrote it")
         return tuple(from_plain(Call, one) for one in values["Calls"])
     except FileNotFoundError:
         return ()
@@ -198,11 +215,10 @@ def _moved(source: BoldRun | RunMaps, move: Callable[[Path], Path]) -> BoldRun |
 
 def _roots(out_dir: Path) -> dict[str, Path]:
     """Return the folders of the datasets by name, as far as the output folder tells."""
+    links = object_or_nothing(out_dir / "dataset_description.json").get("DatasetLinks")
     try:
-        text = (out_dir / "dataset_description.json").read_text(encoding="utf-8")
-        links: dict[str, str] = json.loads(text)["DatasetLinks"]
-        parts = {name: urlparse(link) for name, link in links.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        parts = {name: urlparse(str(link)) for name, link in dict(links or {}).items()}
+    except (ValueError, TypeError):
         return {}
     return {name: Path(unquote(part.path)) for name, part in parts.items() if part.path}
 
@@ -213,7 +229,7 @@ def _read_design(run: RunPlan, out_dir: Path) -> Design | None:
         return None
     path = out_dir / paths.design(run.entities)
     try:
-        told = json.loads((out_dir / paths.sidecar(paths.design(run.entities))).read_text())
+        told = read_object(out_dir / paths.sidecar(paths.design(run.entities)))
         columns = tuple(
             Column(
                 name=one["Name"],

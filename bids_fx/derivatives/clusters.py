@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any
 from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.write import write_json, write_text
 from bids_fx.errors import visible
+from bids_fx.json_files import read_object
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.report_settings import CORRECTIONS, Threshold
 
@@ -237,7 +237,7 @@ def drawn_maps(group: GroupPlan, label: str, out_dir: Path) -> dict[str, MapNumb
 def _read_sidecar(group: GroupPlan, label: str, out_dir: Path) -> Any:
     """Read the sidecar of a cluster table; raises OSError or ValueError where it cannot be."""
     path = out_dir / paths.sidecar(paths.group_clusters(group)[label])
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_object(path)
 
 
 def _peak(one: MapNumbers) -> dict[str, object]:
@@ -297,6 +297,8 @@ def read_clusters(path: Path) -> list[tuple[str, Cluster]]:
         x, y, z, peak_z, effect, size_mm3, n_voxels = (
             float("nan" if cell == "n/a" else cell) for cell in cells
         )
+        if not math.isfinite(n_voxels):
+            raise ValueError(f"{path.name} has {n_voxels} for a number of voxels")
         cluster = Cluster(
             xyz=(x, y, z),
             peak_z=peak_z,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from bids_fx import __version__
 from bids_fx.container import image_around, tag_around
 from bids_fx.derivatives.locks import locked
 from bids_fx.derivatives.write import remove_temporaries, to_json, write_json, write_text
+from bids_fx.json_files import object_or_nothing
 from bids_fx.settings import WORK_AREA, DataSelection
 from bids_fx.usage import Taken
 
@@ -53,7 +53,7 @@ def write_dataset_files(out_dir: Path, data: DataSelection) -> None:
     path, ignore = out_dir / "dataset_description.json", out_dir / ".bidsignore"
     with locked(out_dir, path.stem):
         remove_temporaries(out_dir, path.name, ignore.name)
-        old = _read_json(path)
+        old = object_or_nothing(path)
         links = old.get("DatasetLinks")
         new = _description(data, links if isinstance(links, dict) else {})
         if to_json(new) != to_json(old):
@@ -62,15 +62,6 @@ def write_dataset_files(out_dir: Path, data: DataSelection) -> None:
         missing = [line for line in BIDSIGNORE if line not in lines]
         if missing:
             write_text(ignore, "\n".join([*lines, *missing]) + "\n")
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    """Return what a JSON file of ours holds; nothing where it is absent or damaged."""
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, object]:
@@ -147,7 +138,7 @@ def changing_states(out_dir: Path) -> Iterator[None]:
 
 def read_state(out_dir: Path, participant: str) -> dict[str, object]:
     """Return a participant's state; empty where it was never planned."""
-    return _read_json(state_path(out_dir, participant))
+    return object_or_nothing(state_path(out_dir, participant))
 
 
 def state_path(out_dir: Path, participant: str) -> Path:

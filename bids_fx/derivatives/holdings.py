@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
 from bids_fx.entities import IMAGE_ENTITIES
 from bids_fx.inputs import Absence, RunMaps
+from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan
 
 
@@ -216,9 +216,5 @@ def _settings_of(image: PurePosixPath, out_dir: Path) -> str | None:
 
 def _told(sidecar: PurePosixPath, key: str, out_dir: Path) -> str | None:
     """Return a text of a JSON file; None where it has none."""
-    try:
-        values = json.loads((out_dir / sidecar).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    value = values.get(key) if isinstance(values, dict) else None
+    value = object_or_nothing(out_dir / sidecar).get(key)
     return value if isinstance(value, str) else None

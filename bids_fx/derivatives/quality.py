@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeGuard
 from bids_fx.derivatives import paths
 from bids_fx.errors import Notice
 from bids_fx.inputs import RunMaps
+from bids_fx.json_files import object_or_nothing
 from bids_fx.quality import broken_limits, unmeasured
 from bids_fx.records import Plan, RunPlan
 from bids_fx.standing import RunQuality, worst_values
@@ -20,11 +20,7 @@ def read_quality(run: RunPlan, out_dir: Path) -> dict[str, object]:
     """Return a run's measures; empty where they are missing, damaged or were never made."""
     if isinstance(run.source, RunMaps):
         return {}
-    try:
-        values = json.loads((out_dir / paths.quality(run.entities)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    return object_or_nothing(out_dir / paths.quality(run.entities))
 
 
 def quality_failures(plan: Plan, out_dir: Path) -> tuple[str, ...]:

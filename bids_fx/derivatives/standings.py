@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from bids_fx.derivatives.states import Told, told_of
 from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import RunMaps
+from bids_fx.json_files import read_object
 from bids_fx.quality import broken_limits
 from bids_fx.records import Plan, RunPlan
 from bids_fx.report_settings import QualityLimit
@@ -277,10 +277,7 @@ def _measures(path: Path) -> dict[str, float | None]:
     OSError, ValueError
         Where the file is missing or damaged.
     """
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(values, dict):
-        return numbers_of(values)
-    raise ValueError("it is no table of measures")
+    return numbers_of(read_object(path))
 
 
 def _without_folder(texts: Iterable[str], out_dir: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import math
 import os
 import struct
@@ -24,6 +23,7 @@ from bids_fx.derivatives.superseded import (
 )
 from bids_fx.derivatives.write import remove_outputs, sha256, write_json
 from bids_fx.inputs import RunMaps
+from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
 from bids_fx.settings import WORK_AREA
 
@@ -42,15 +42,11 @@ class HashCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._entries: dict[str, list[object]] = {}
-        try:
-            stored = json.loads(path.read_text())
-        except (OSError, ValueError):
-            return
-        if isinstance(stored, dict):
-            # Damaged entries are none.
-            entries = ((k, v) for k, v in stored.items() if isinstance(v, list))
-            self._entries = {file: entry for file, entry in entries if len(entry) == 3}
+        self._entries: dict[str, list[object]] = {
+            file: entry
+            for file, entry in object_or_nothing(path).items()
+            if isinstance(entry, list) and len(entry) == 3
+        }
 
     @classmethod
     def of_participant(cls, out_dir: Path, participant: str) -> HashCache:
@@ -103,12 +99,8 @@ def run_inputs(run: RunPlan) -> dict[str, Path]:
 
 def recorded_hashes(image: PurePosixPath, out_dir: Path) -> dict[str, str]:
     """Return the hashes of its inputs that a published image records, by BIDS URI."""
-    try:
-        text = (out_dir / paths.sidecar(image)).read_text()
-        recorded: dict[str, str] = json.loads(text)["InputHashes"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return recorded
+    recorded = object_or_nothing(out_dir / paths.sidecar(image)).get("InputHashes")
+    return recorded if isinstance(recorded, dict) else {}
 
 
 def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
@@ -380,11 +372,8 @@ def _vouched(
     # Each input is looked at once, however many images were made from it.
     current = cache(hashes.digest)
     for image in images:
-        try:
-            values = json.loads((out_dir / paths.sidecar(image)).read_text())
-            recorded: dict[str, str] = values["InputHashes"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        values = object_or_nothing(out_dir / paths.sidecar(image))
+        recorded = recorded_hashes(image, out_dir)
         if not is_whole(out_dir / image) or values.get("SettingsHash") != settings_hash:
             return False
         if not recorded or not recorded.keys() <= inputs.keys():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.quality import is_number
 from bids_fx.derivatives.write import six_digits, write_bytes, write_json, write_table
 from bids_fx.glm.carpet import Residuals
 from bids_fx.inputs import BoldRun, FloatArray
+from bids_fx.json_files import read_object
 from bids_fx.records import RunPlan
 from bids_fx.traces import FD, ROTATIONS, TRANSLATIONS, MotionTraces
 
@@ -174,12 +175,15 @@ def read_traces(run: RunPlan, out_dir: Path) -> QualityTraces:
         for name, cells in zip(names, zip(*rows, strict=True), strict=True)
     }
     sidecar = out_dir / paths.sidecar(paths.timeseries(run.entities))
-    entry = json.loads(sidecar.read_text(encoding="utf-8")).get(FD, {})
-    return QualityTraces(
-        columns=columns,
-        fd_limit_mm=entry.get("CensoredAbove"),
-        fd_text=entry.get("Description", ""),
+    entry = read_object(sidecar).get(FD, {})
+    limit_mm, text = (
+        (entry.get("CensoredAbove"), entry.get("Description", ""))
+        if isinstance(entry, dict)
+        else (None, None)
     )
+    if not (limit_mm is None or is_number(limit_mm)) or not isinstance(text, str):
+        raise ValueError(f"{sidecar.name} does not say what {FD} is")
+    return QualityTraces(columns=columns, fd_limit_mm=limit_mm, fd_text=text)
 
 
 def to_grey(values: FloatArray) -> npt.NDArray[np.uint8]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import COMBINED, Cluster, read_clusters
 from bids_fx.derivatives.influence import InfluenceRow, read_influence
+from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupContrast, GroupPlan, Plan
-from bids_fx.reports.files import read_json
 from bids_fx.reports.page import Table
 from bids_fx.reports.thresholds import cutoff_told, threshold_told
 from bids_fx.reports.titles import effect_units, run_title
@@ -32,7 +32,7 @@ def cluster_table(
     # Several maps stand one after the other in the file.
     shown = sorted(found, key=lambda pair: -abs(pair[1].peak_z))[:N_CLUSTERS]
     names = {result.key: run_title(result, group) for result in plan.inputs(group)}
-    told = read_json(out_dir / paths.sidecar(path))
+    told = object_or_nothing(out_dir / paths.sidecar(path))
     atlas, left_out = told.get("Atlas"), told.get("RegionsLeftOut")
     regions = f" Region of the peak: {atlas}." if atlas else ""
     regions += f" Without regions: {left_out}." if left_out else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import struct
 from pathlib import Path, PurePosixPath
@@ -27,7 +26,8 @@ def image_size(path: Path) -> tuple[float, float] | None:
     start = path.read_bytes()[:2000]
     if path.suffix == ".png":
         return struct.unpack(">II", start[16:24]) if len(start) > 24 else None
-    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', start)
+    length = rb'="(\d+(?:\.\d*)?)pt"'
+    size = re.search(rb"<svg [^>]*?width" + length + rb" height" + length, start)
     return (float(size[1]) * 96 / 72, float(size[2]) * 96 / 72) if size else None
 
 
@@ -60,12 +60,3 @@ def embed(path: PurePosixPath, out_dir: Path, *, title: str, caption: str, alt: 
         size=size,
         is_wide=is_wide,
     )
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Return what a JSON file holds; nothing where it is missing or damaged."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}

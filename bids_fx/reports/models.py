@@ -15,10 +15,11 @@ from bids_fx.derivatives.sidecars import has_dof_of_voxels
 from bids_fx.derivatives.timeseries import read_traces
 from bids_fx.entities import Entities
 from bids_fx.inputs import BoldRun, RunMaps
+from bids_fx.json_files import object_or_nothing
 from bids_fx.records import Plan, RunContrast, RunPlan
 from bids_fx.report_settings import QualityLimit
 from bids_fx.reports.captions import RunFacts, picture_text
-from bids_fx.reports.files import embed, read_json
+from bids_fx.reports.files import embed
 from bids_fx.reports.measures import measures_table
 from bids_fx.reports.overview import (
     ABSENT,
@@ -273,7 +274,7 @@ def _contrast_table(run: RunPlan, out_dir: Path) -> Table:
 def _median_dof(run: RunPlan, item: RunContrast, out_dir: Path) -> str:
     """Return the degrees of freedom of a contrast as the sidecar of its z map tells them."""
     z_map = paths.statmap(run.entities, item.contrast.label, "z")
-    told = read_json(out_dir / paths.sidecar(z_map))
+    told = object_or_nothing(out_dir / paths.sidecar(z_map))
     if "EffectiveDegreesOfFreedom" not in told:
         return MISSING
     value = told["EffectiveDegreesOfFreedom"]

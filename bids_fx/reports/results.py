@@ -10,10 +10,11 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import as_drawn
 from bids_fx.derivatives.meanings import said_of
 from bids_fx.inputs import RunMaps
+from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupContrast, GroupPlan, Plan
 from bids_fx.reports.anatomy import find_anatomy
 from bids_fx.reports.cluster_tables import cluster_table, influence_table
-from bids_fx.reports.files import embed, read_json
+from bids_fx.reports.files import embed
 from bids_fx.reports.page import ContrastPart, GroupPart, Picture
 from bids_fx.reports.peaks import PeakLine, compare, peak_lines, peak_table
 from bids_fx.reports.thresholds import threshold_told
@@ -232,7 +233,7 @@ def _caption(plan: Plan, group: GroupPlan, item: GroupContrast) -> str:
 def _without_weights(group: GroupPlan, item: GroupContrast, out_dir: Path) -> list[str]:
     """Say in how many voxels weights gave way, read from the combined map's sidecar."""
     path = paths.sidecar(paths.statmap(group.entities, item.contrast.label, "z"))
-    number = read_json(out_dir / path).get("VoxelsWithoutWeights")
+    number = object_or_nothing(out_dir / path).get("VoxelsWithoutWeights")
     if not isinstance(number, int) or not number:
         return []
     text = (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.json_files import whole
 from bids_fx.stats_models.findings import Findings, Place, folded, read_object, text_of
 from bids_fx.stats_models.flow import settle
 from bids_fx.stats_models.graph import check_graph, read_edges, read_filter
@@ -24,7 +26,6 @@ _SCHEMA = "$schema"
 
 
 _TOO_DEEP = "it is nested too deeply"
-_MOST_DIGITS = 19
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -33,8 +34,8 @@ class _Object(dict[str, object]):
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(pairs)
-        names = [key for key, _ in pairs]
-        self.repeated = tuple(name for name in self if names.count(name) > 1)
+        times = Counter(key for key, _ in pairs)
+        self.repeated = tuple(name for name in self if times[name] > 1)
 
 
 def read_model(path: Path) -> Reading:
@@ -67,7 +68,7 @@ def read_model(path: Path) -> Reading:
     try:
         text = data.decode(json.detect_encoding(data))
         raw = json.loads(
-            text, object_pairs_hook=_Object, parse_constant=_no_number, parse_int=_whole
+            text, object_pairs_hook=_Object, parse_constant=_no_number, parse_int=whole
         )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -84,11 +85,6 @@ def read_model(path: Path) -> Reading:
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
-
-
-def _whole(text: str) -> int | float:
-    """Return a whole number; one that no setting could have is as good as endless."""
-    return int(text) if len(text) < _MOST_DIGITS else float(text)
 
 
 def _refused(name: str, found: str) -> Reading:
