@@ -91,9 +91,15 @@ def visible_json(text: str) -> str:
     return _STEERING_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+#: Characters of what is said of a problem; a longer text has a whole file in it.
+_MOST_SHOWN = 4000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong with the input, told so that its reader can mend it.
+
+    Each of its texts is cut where it is too long to read.
 
     Parameters
     ----------
@@ -114,6 +120,12 @@ class Problem:
     remedy: str
     code: ExitCode = ExitCode.BAD_DATA
     participant: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("where", "found", "remedy"):
+            text = getattr(self, name)
+            if len(text) > _MOST_SHOWN:
+                object.__setattr__(self, name, f"{text[: _MOST_SHOWN - 1]}…")
 
     def __str__(self) -> str:
         """Return the problem as one line of a list.

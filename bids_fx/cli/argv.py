@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,7 +134,7 @@ def check_positionals(
             problems.append(usage_problem(taker, found, order))
         return problems
     if len(positionals) > len(NAMES) and is_certain:
-        more = " ".join(positionals[len(NAMES) :])
+        more = shlex.join(positionals[len(NAMES) :])
         problems.append(
             usage_problem(more, "stands behind BIDS_DIR OUTPUT_DIR LEVEL", "leave it out")
         )

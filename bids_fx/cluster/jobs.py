@@ -34,10 +34,9 @@ PATIENCE_S = 60
 MAX_ARRAY_SIZE, MOST_TASKS = 1001, 10000
 
 #: What Slurm calls tasks that have not ended.
-_WAITING = "PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED SPECIAL_EXIT"
-_AT_WORK = "RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED SIGNALING RESIZING"
-LIVE = dict.fromkeys(_WAITING.split(), "pending")
-LIVE.update(dict.fromkeys(_AT_WORK.split(), "running"))
+_QUEUED = "PENDING REQUEUED REQUEUE_HOLD REQUEUE_FED SPECIAL_EXIT"
+_BUSY = "RUNNING CONFIGURING COMPLETING SUSPENDED STOPPED SIGNALING RESIZING"
+LIVE = dict(dict.fromkeys(_QUEUED.split(), "pending"), **dict.fromkeys(_BUSY.split(), "running"))
 
 #: How a participant may stand, in the order in which they are counted.
 STATES = ("done", "running", "pending", "failed", "vanished", "unsent", "refused", "superseded")
@@ -182,12 +181,12 @@ class Job:
 
     def submissions(self) -> List[Line]:
         """Return what was submitted, earliest first; each an array or the level ``group``."""
-        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ()
         try:
-            return [dict(json.loads(line)) for line in text.splitlines()]
-        except (ValueError, TypeError) as error:
-            line = getattr(error, "doc", error)
-            raise JobsError(f"{self._log}: mend or remove this line: {line}") from None
+            return [dict(json.loads(line)) for line in lines]
+        except (ValueError, TypeError, RecursionError) as error:
+            text = f"{self._log}: mend or remove this line: {getattr(error, 'doc', error)}"
+            raise JobsError(text) from None
 
     def append(self, line: Line) -> None:
         """Write down a submission, with the file server's time, by which states are told old."""
@@ -247,12 +246,17 @@ class Job:
         """Return the file in which a task leaves how it ended."""
         return self.folder / "ended" / f"{task}.json"
 
+    def end(self, task: object) -> Line:
+        """Return what a task left when it ended; nothing where its exit code is no number."""
+        values = _read_json(self.ended(task))
+        return values if isinstance(values.get("code"), int) else {}
+
 
 def _read_json(path: Path) -> Line:
     """Return what a JSON file holds; nothing where it is absent or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -302,11 +306,9 @@ def numbers(text: str) -> List[int]:
     >>> numbers("1,3-5,8-12:2%2")
     [1, 3, 4, 5, 8, 10, 12]
     """
-    found: List[int] = []
-    listed = text.partition("%")[0]
-    for first, last, step in re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", listed):
-        found += range(int(first), int(last or first) + 1, int(step or 1))
-    return found
+    listed = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", text.partition("%")[0])
+    parts = (range(int(a), int(b or a) + 1, int(step or 1)) for a, b, step in listed)
+    return [task for part in parts for task in part]
 
 
 def ranges(tasks: Sequence[int]) -> List[str]:
@@ -403,10 +405,8 @@ def _code(text: str) -> int:
 
 def find(job: Job, newest: Dict[str, Job]) -> Found:
     """Return how a job's participants stand, by task, if no newer job has one for them."""
-    sent: Dict[int, Line] = {}
     lines = job.submissions()
-    for line in lines:
-        sent.update(dict.fromkeys(line.get("tasks", ()), line))
+    sent: Dict[int, Line] = {task: line for line in lines for task in line.get("tasks", ())}
     groups = [line["group"] for line in lines[-1:] if "group" in line]
     ids = sorted({line["id"] for line in sent.values()}.union(groups), key=int)
     records, trouble = _records(job, ids)
@@ -428,9 +428,9 @@ def _judged(job: Job, one: Standing, newest: Dict[str, Job]) -> Standing:
 
 def _group_state(job: Job, lines: List[Line], records: Optional[Records]) -> str:
     """Return how the level ``group`` stands, in Slurm's words; empty if nobody can tell."""
-    ended = _read_json(job.ended("group"))
+    ended = job.end("group")
     # One that was submitted before others did not wait for them.
-    if "code" in ended and ended.get("job") not in {line.get("group") for line in lines[:-1]}:
+    if ended and ended.get("job") not in [line.get("group") for line in lines[:-1]]:
         return "FAILED" if ended["code"] else "COMPLETED"
     if not lines or records is None:
         return ""
@@ -449,7 +449,7 @@ def _standing(job: Job, task: int, line: Optional[Line], records: Optional[Recor
     if log.exists():
         one = one._replace(log=str(log))
     state, why = job.told(participant, line)
-    ended = _read_json(job.ended(task)).get("code")
+    ended = job.end(task).get("code")
     if ended == 0:
         return one._replace(state="done")
     if seen.state in LIVE:
@@ -708,11 +708,11 @@ def find_jobs(folder: Optional[str], *, one: bool) -> List[Job]:
     path = Path(folder) if folder else Path(__file__).resolve().parent
     if (path / "job.json").exists():
         return [Job(path)]
-    files = path.glob("jobs/job-*/job.json")
-    jobs = [Job(file.parent) for file in files if file.parent.name[4:].isdigit()]
+    found = path.glob("jobs/job-*/job.json")
+    jobs = [Job(file.parent) for file in found if file.parent.name[4:].isdecimal()]
     if not jobs:
-        text = f"{path}: no job; name a job's folder, or an output folder that has jobs/job-1."
-        raise JobsError(text, NO_JOB)
+        text = "no job; name a job's folder, or an output folder that has jobs/job-1."
+        raise JobsError(f"{path}: {text}", NO_JOB)
     if one and len(jobs) > 1:
         names = ", ".join(str(job.folder) for job in jobs)
         raise JobsError(f"There are several jobs: name the folder of one: {names}.", USAGE)
@@ -783,6 +783,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (JobsError, OSError) as error:
         _say(str(error))
         return error.code if isinstance(error, JobsError) else CANNOT_CREATE
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        _say(f"A job.json or submissions.jsonl is damaged ({error!r}); make another job.")
+        return NO_JOB
     for text in filter(None, (one.trouble for one in found)):
         _say(text)
     _write(sys.stdout, as_json(found) if given.json else as_text(found, everyone=given.all))

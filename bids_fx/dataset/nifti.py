@@ -160,6 +160,8 @@ def _require_finite(path: Path, fields: Any) -> None:
         raise _senseless(path, f"data offset {fields['vox_offset']}")
     if np.isinf(float(fields["scl_slope"])):
         raise _senseless(path, f"slope {fields['scl_slope']}")
+    if float(fields["scl_slope"]) and not np.isfinite(float(fields["scl_inter"])):
+        raise _senseless(path, f"intercept {fields['scl_inter']}")
     sizes = fields["pixdim"][1:4]
     if not fields["sform_code"] and not (np.isfinite(sizes) & (sizes > 0)).all():
         listed = " x ".join(f"{size:g}" for size in sizes)
@@ -168,11 +170,13 @@ def _require_finite(path: Path, fields: Any) -> None:
 
 def _grid(path: Path, fields: Any, shape: tuple[int, int, int]) -> Grid:
     """Return the grid of a header's first three axes; one without volume is refused."""
-    affine = fields.get_best_affine()
-    edges = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        affine = fields.get_best_affine()
+        edges = np.linalg.norm(affine[:3, :3], axis=0)
+        volume = abs(np.linalg.det(affine[:3, :3]))
+    if not (np.isfinite(affine).all() and np.isfinite(volume) and np.isfinite(edges).all()):
         raise _senseless(path, "an affine that is not finite")
-    if abs(np.linalg.det(affine[:3, :3])) <= _FLAT * math.prod(edges):
+    if volume <= _FLAT * math.prod(edges):
         raise _senseless(path, "an affine that makes voxels flat")
     return Grid(shape=shape, affine=tuple(map(tuple, affine.tolist())))
 

@@ -38,6 +38,8 @@ SIGNAL_SCALINGS: tuple[str, ...] = ("psc", "grand-mean", "none")
 #: Fixed effects: inverse variance; mean of effects.
 COMBINATIONS: tuple[str, ...] = ("weighted", "unweighted")
 
+#: Delays, and orders of a drift, of which no run has as many scans; more would fill the memory.
+_MOST_NUMBERED = 10_000
 _NOISE_ALIASES = {"none": "ols", "ar1_yw": "ar1-yw"}
 #: The canonical response is SPM's for most who write so.
 _HRF_ALIASES = {"canonical": "spm", "spmcanonical": "spm", "canonicalhrf": "spm"}
@@ -307,7 +309,7 @@ def normalise_noise_name(text: str) -> str:
 
 def _explicit_delays(text: str) -> str:
     compact = "".join(text.casefold().split())
-    found = re.fullmatch(r"fir:((?:[0-9]+,)+)([0-9]+)?,?", compact)
+    found = re.fullmatch(r"fir:((?:[0-9]{1,9},)+)([0-9]{1,9})?,?", compact)
     delays = [int(number) for number in compact[4:].split(",") if number] if found else []
     if not delays or any(a >= b for a, b in itertools.pairwise(delays)):
         raise ValueError(
@@ -330,6 +332,11 @@ def _normalise(what: str, text: str, valid: tuple[str, ...], *, numbered: str = 
         if compact == name.replace(" ", ""):
             return name
     with_number = re.fullmatch(rf"{numbered}:([0-9]+)", compact) if numbered else None
-    if with_number is not None and int(with_number[1]) > 0:
-        return f"{numbered}:{int(with_number[1])}"
+    if with_number is not None and with_number[1].strip("0"):
+        number = with_number[1].lstrip("0")
+        if len(number) > len(str(_MOST_NUMBERED)) or int(number) > _MOST_NUMBERED:
+            raise ValueError(
+                f"the {what} {text!r} has a number above {_MOST_NUMBERED}; give a smaller one"
+            )
+        return f"{numbered}:{number}"
     raise unknown_name(what, text, (*valid, f"{numbered}:N") if numbered else valid)

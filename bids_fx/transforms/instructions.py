@@ -210,6 +210,9 @@ class _Reader:
             weights = self.arguments.get("Weights")
             if isinstance(weights, tuple) and len(weights) != len(inputs) and not several:
                 self._fault(f"{_many(inputs, 'input')} and {_many(weights, 'weight')}")
+            for argument, value in self.arguments.items():
+                if isinstance(value, list):
+                    self._fault(f"makes one variable, but {argument!r} is a list")
             return
         if outputs and len(outputs) != len(inputs) and not several:
             self._fault(

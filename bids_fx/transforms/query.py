@@ -71,6 +71,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 _WORDS = {"and": "and", "&": "and", "&&": "and", "or": "or", "|": "or", "||": "or"}
 _NOT = ("not", "~", "!")
+_MAX_DEPTH = 50
 _TOKEN = re.compile(
     r"\s*(?:(?P<quoted>'[^']*'|\"[^\"]*\")|`(?P<tick>[^`]+)`"
     r"|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))"
@@ -246,6 +247,7 @@ class _Parser:
         self._text = text
         self._tokens = tokens
         self._at = 0
+        self._depth = 0
 
     def whole(self) -> Query:
         query = self._either()
@@ -267,15 +269,20 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Junction(kind, tuple(parts))
 
     def _one(self) -> Query:
-        if self._sign() in _NOT:
-            self._at += 1
-            return Junction("not", (self._one(),))
+        if self._sign() not in (*_NOT, "("):
+            return self._comparison()
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise QueryError(f"the query {self._text!r} is nested more than {_MAX_DEPTH} deep")
         if self._take("("):
             inner = self._either()
             if not self._take(")"):
                 raise self._expected("')'")
-            return inner
-        return self._comparison()
+        else:
+            self._at += 1
+            inner = Junction("not", (self._one(),))
+        self._depth -= 1
+        return inner
 
     def _comparison(self) -> Query:
         operands, operators = [self._operand()], []
