@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ class Stamps:
     def of(cls, plans: Iterable[Plan], out_dir: Path) -> Stamps:
         """Look at the outputs of some plans."""
         outputs = {str(path) for plan in plans for path in paths.expected_outputs(plan)}
-        return cls(out_dir, {path: _stamp(out_dir / path) for path in sorted(outputs)})
+        return cls(out_dir, {path: stamp_of(out_dir / path) for path in sorted(outputs)})
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -50,15 +49,8 @@ class Stamps:
         return tuple(
             path
             for path, stamp in self.stamps.items()
-            if (now := _stamp(self.out_dir / path)) and now != stamp
+            if (now := stamp_of(self.out_dir / path)) and now != stamp
         )
-
-
-def _stamp(file: Path) -> Sequence[object]:
-    """Return the stamp of a file, which is empty if there is none."""
-    with contextlib.suppress(OSError):
-        return stamp_of(file)
-    return ()
 
 
 def write_summary(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
+from bids_fx.dataset.files import NIFTI, TABLES, Dataset
 from bids_fx.dataset.tsv import read_json
 from bids_fx.entities import Entities, parse_name, same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
@@ -23,7 +24,7 @@ def labels_in(root: Path) -> set[str]:
         return {
             entry.name.removeprefix("sub-")
             for entry in entries
-            if "sub" in parse_name(entry.name + "_x").entities and entry.is_dir()
+            if "sub" in parse_name(entry.name + "_x").entities and Path(entry).is_dir()
         }
 
 
@@ -58,12 +59,24 @@ def folder_problems(data: DataSelection) -> tuple[Problem, ...]:
             for _, root in data.derivatives
             if not root.is_dir()
         ]
+        problems += [one for _, root in data.derivatives for one in _unreadable_description(root)]
         if not data.derivatives and not data.raw_bold:
             problems.append(_missing("-d", "no derivatives were given", "name their folder"))
     for option, path in (("--design-dir", data.design_dir), ("--run-maps", data.run_maps_dir)):
         if path is not None and not path.is_dir():
             problems.append(_missing(f"{option} {path}", "no such folder", "correct the path"))
     return tuple(problems)
+
+
+def _unreadable_description(root: Path) -> tuple[Problem, ...]:
+    """Return why the description of derivatives cannot be read; they may have none."""
+    path = root / DESCRIPTION
+    try:
+        if os.path.lexists(path):
+            read_json(path)
+    except BIDSFXError as error:
+        return error.problems
+    return ()
 
 
 def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
@@ -78,6 +91,24 @@ def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
             else:
                 problems.append(_missing(str(root), "an empty folder", f"{_FETCH}, or {remedy}"))
     return tuple(problems)
+
+
+def folders_as_files(dataset: Dataset, participant: str) -> tuple[Problem, ...]:
+    """Return which folders have the name of a file, beside a participant's files.
+
+    Whoever lists files passes over them, as if what they stand for had never been there.
+    """
+    own = {file.path.parent for file in dataset.files if file.entities.get("sub") == participant}
+    return tuple(
+        Problem(
+            where=entry.path,
+            found="a folder in place of a file",
+            remedy="put the file there, or give the folder another name",
+        )
+        for folder in sorted(own)
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
+        if entry.name.endswith((*NIFTI, *TABLES, ".json")) and Path(entry).is_dir()
+    )
 
 
 def unknown_label(label: str, there: Collection[str], asked_by: str) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -20,13 +21,14 @@ from bids_fx.dataset.folders import (
     DESCRIPTION,
     empty_derivatives,
     folder_problems,
+    folders_as_files,
     label_key,
     labels_in,
     matching_labels,
     unknown_label,
 )
 from bids_fx.dataset.links import judge_links
-from bids_fx.dataset.listing import IGNORED, Listing, Survey, list_paths
+from bids_fx.dataset.listing import IGNORED, Listing, Survey, find_loops, list_paths
 from bids_fx.dataset.matching import Sources
 from bids_fx.dataset.runmaps import find_run_maps, list_mapped
 from bids_fx.dataset.runs import load_run
@@ -163,7 +165,9 @@ def find_runs(
     faults_of_links, told = judge_links(sources.all, data, participant)
     if faults_of_links:
         return Found(participant=participant, problems=faults_of_links)
-    notices = (*_listing_notices(sources, data), *told)
+    for dataset in (sources.raw, *sources.derivatives):
+        faults.add(*folders_as_files(dataset, participant))
+    notices = (*_listing_notices(sources, data), *_loop_notices(survey), *told)
     series = [file for file in _series(sources, data) if is_wanted_series(file, data)]
     named = [file for file in series if "task" in file.entities]
     faults.add(*(_no_task(file) for file in series if file not in named))
@@ -244,6 +248,15 @@ def _listing_notices(sources: Sources, data: DataSelection) -> tuple[Notice, ...
     return tuple(Notice(text=text, warning=False) for text in texts)
 
 
+def _loop_notices(survey: Survey) -> tuple[Notice, ...]:
+    """Tell which links were not followed."""
+    return tuple(
+        Notice(text=f"{listing.root}{loop}: a link to a folder it is in is not followed.")
+        for listing in (survey.raw, *survey.derivatives)
+        for loop in listing.loops
+    )
+
+
 def _series(sources: Sources, data: DataSelection) -> Iterator[DatasetFile]:
     """Iterate over all BOLD files of the datasets that are modelled."""
     datasets = (sources.raw,) if data.raw_bold else sources.derivatives
@@ -262,13 +275,33 @@ def _list_dataset(
     for data files that are there, and raw images need not be.
     """
     root = absolute(root)
+    ignore = [re.compile(pattern) for pattern in IGNORED]
     if database_dir is None:
         labels = "|".join(map(re.escape, participants))
-        others = re.compile(rf"/sub-(?!(?:{labels})(?:[/_.]|$))")
-        paths = _index(root, ignore=[others], database=None)
-    else:
-        paths = _index_kept(root, database_dir / f"{name}-{digest(str(root))[:12]}")
-    return list_paths(name, root, paths)
+        ignore.append(re.compile(rf"/sub-(?!(?:{labels})(?:[/_.]|$))"))
+    with _listed(root):
+        loops = tuple(find_loops(root, ignore))
+        ignore += [re.compile(f"^{re.escape(loop)}(/|$)") for loop in loops]
+        if database_dir is None:
+            paths = _index(root, ignore=ignore, database=None)
+        else:
+            database = database_dir / f"{name}-{digest(str(root))[:12]}"
+            paths = _index_kept(root, ignore, database)
+    return list_paths(name, root, paths, loops)
+
+
+@contextmanager
+def _listed(root: Path) -> Iterator[None]:
+    """Turn what goes wrong while a dataset is listed into an error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise BIDSFXError.single(
+            str(error.filename or root),
+            f"it cannot be listed ({error.strerror})",
+            "make the folder readable",
+            ExitCode.MISSING_INPUT,
+        ) from error
 
 
 def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) -> list[str]:
@@ -278,33 +311,21 @@ def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) 
         from bids import BIDSLayout, BIDSLayoutIndexer
         from bids.layout.models import BIDSFile
 
-        try:
-            layout = BIDSLayout(
-                root,
-                validate=False,
-                is_derivative=False,
-                config=[_PATHS_ALONE],
-                database_path=database,
-                indexer=BIDSLayoutIndexer(
-                    validate=False,
-                    index_metadata=False,
-                    ignore=[*map(re.compile, IGNORED), *ignore],
-                ),
-            )
-        except OSError as error:
-            raise BIDSFXError.single(
-                str(error.filename),
-                f"it cannot be listed ({error.strerror})",
-                "make the folder readable",
-                ExitCode.MISSING_INPUT,
-            ) from error
+        layout = BIDSLayout(
+            root,
+            validate=False,
+            is_derivative=False,
+            config=[_PATHS_ALONE],
+            database_path=database,
+            indexer=BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignore),
+        )
         paths = [path for (path,) in layout.session.query(BIDSFile.path)]
         layout.session.close()
         layout.connection_manager.engine.dispose()
     return paths
 
 
-def _index_kept(root: Path, database: Path) -> list[str]:
+def _index_kept(root: Path, ignore: list[re.Pattern[str]], database: Path) -> list[str]:
     """Return the paths in a kept index of all participants, which is made if need be.
 
     It is made under another name first, so that jobs that start together do not read a half of it.
@@ -315,12 +336,12 @@ def _index_kept(root: Path, database: Path) -> list[str]:
             draft = Path(mkdtemp(prefix=f".{database.name}-", dir=database.parent))
         except OSError as error:
             raise output_error(database.parent, error) from error
-        _index(root, ignore=[], database=draft)
+        _index(root, ignore=ignore, database=draft)
         try:
             draft.rename(database)
         except OSError:  # another job was faster
             rmtree(draft)
-    return _index(root, ignore=[], database=database)
+    return _index(root, ignore=ignore, database=database)
 
 
 def _group_copies(

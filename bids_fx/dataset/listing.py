@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,12 +38,15 @@ class Listing:
         The files of no participant.
     own : mapping of str to sequence of Path
         The paths of each participant's files by the label, without ``sub-``.
+    loops : tuple of str
+        Links to a folder that they are in, which were not followed.
     """
 
     name: str
     root: Path
     shared: tuple[DatasetFile, ...]
     own: Mapping[str, Sequence[Path]]
+    loops: tuple[str, ...] = ()
 
     def of(self, participant: str) -> Dataset:
         """Return what the dataset holds for a participant, and for all."""
@@ -90,7 +94,41 @@ def _tasks_with_events(folder: Path) -> Iterator[str]:
             yield canonical_label(parsed.entities.get("task", ""))
 
 
-def list_paths(name: str, root: Path, paths: Iterable[str]) -> Listing:
+def find_loops(root: Path, ignored: Sequence[re.Pattern[str]]) -> Iterator[str]:
+    """Iterate over the folders that lead back to one they are in, as only links can.
+
+    Who followed them would list every file at dozens of paths, or never come to an end.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset.
+    ignored : sequence of Pattern
+        What is not entered, by its path from the root, which begins with a slash.
+
+    Yields
+    ------
+    str
+        Their paths from the root, which begin with a slash.
+    """
+
+    def below(place: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+        status = Path(f"{root}{place}").stat()
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            yield place
+            return
+        for entry in sorted(os.scandir(f"{root}{place}"), key=lambda entry: entry.name):
+            path = f"{place}/{entry.name}"
+            if Path(entry).is_dir() and not any(pattern.search(path) for pattern in ignored):
+                yield from below(path, above | {here})
+
+    return below("", frozenset())
+
+
+def list_paths(
+    name: str, root: Path, paths: Iterable[str], loops: tuple[str, ...] = ()
+) -> Listing:
     """Sort the files of a dataset by whose they are.
 
     Parameters
@@ -101,13 +139,15 @@ def list_paths(name: str, root: Path, paths: Iterable[str]) -> Listing:
         Absolute path of its folder.
     paths : iterable of str
         Absolute paths of its files.
+    loops : tuple of str
+        As `find_loops` yields them.
     """
     by_owner: dict[str, list[Path]] = {}
     for path in paths:
         owners = filter(None, map(_owner, Path(path).relative_to(root).parts))
         by_owner.setdefault(next(owners, ""), []).append(Path(path))
     shared = tuple(_records(name, root, by_owner.pop("", [])))
-    return Listing(name=name, root=root, shared=shared, own=by_owner)
+    return Listing(name=name, root=root, shared=shared, own=by_owner, loops=loops)
 
 
 def _owner(name: str) -> str:

@@ -95,6 +95,8 @@ def read_header(path: Path) -> ImageHeader:
     A slope of 0 or NaN means that values are not scaled, and a data offset of 0 the end of the
     header, as in nibabel.
     """
+    from nibabel.spatialimages import HeaderDataError
+
     with open_stream(path, chunk=4096) as (stream, _):
         start = stream.read(540)  # the longer of the two headers
     fields = _parse(path, start)
@@ -116,7 +118,7 @@ def read_header(path: Path) -> ImageHeader:
             data_offset=int(fields.get_data_offset()),
             repetition_time=_repetition_time(fields),
         )
-    except (ValueError, OverflowError) as error:
+    except (HeaderDataError, ValueError) as error:
         raise _senseless(path, error) from None
     if dtype.kind not in "iuf":
         raise bad_file(path, f"voxels of type {dtype}", "store real numbers")

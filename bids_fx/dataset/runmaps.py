@@ -19,7 +19,7 @@ from bids_fx.dataset.links import judge_links
 from bids_fx.dataset.nifti import ImageHeader, check_complete, read_header
 from bids_fx.dataset.selection import select_runs
 from bids_fx.dataset.streams import bad_file
-from bids_fx.dataset.tables import read_design, read_json, sidecar_of
+from bids_fx.dataset.tables import read_beside, read_design, sidecar_of
 from bids_fx.entities import Entities, parse_name, same_label
 from bids_fx.errors import BIDSFXError, ExitCode, Notice, Problem
 from bids_fx.glm.contrasts import design_space
@@ -335,9 +335,7 @@ def _read_sidecars(stats: Mapping[str, DatasetFile]) -> dict[str, object]:
     """Return what the sidecars of a contrast's maps say; the effect's counts first."""
     metadata: dict[str, object] = {}
     for stat in ("covariance" if "covariance" in stats else "variance", "effect"):
-        path = sidecar_of(stats[stat].path)
-        if path.exists():
-            metadata |= read_json(path)
+        metadata |= read_beside(sidecar_of(stats[stat].path))
     return metadata
 
 

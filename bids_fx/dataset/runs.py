@@ -36,6 +36,8 @@ _SAME_TIME = 1e-3
 #: No volume is taken in less, in seconds, nor takes longer: such a number is in another unit.
 _SHORTEST_TR = 0.01
 _LONGEST_TR = 100.0
+#: Voxels of a mask that are read where the series cannot tell whether they fit; 0.8 mm of a head.
+_MOST_UNSURE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,13 +337,14 @@ def _read_design(path: Path, header: ImageHeader | None) -> Design:
 def _count_mask(path: Path, header: ImageHeader | None) -> tuple[int, tuple[str, ...]] | None:
     """Return the number of voxels of a mask that fits the series, and what is odd about it.
 
-    Its voxels are not read before its header is known to fit: they could be any number.
+    Many voxels are not read before it is known that the series has as many.
     """
     own = read_header(path)
-    if header is None:
+    if header is not None:
+        check_same_grid(path, own.grid, header.path, header.grid)
+    elif own.grid.n_voxels > _MOST_UNSURE:
         check_complete(path, own)
         return None
-    check_same_grid(path, own.grid, header.path, header.grid)
     volume = read_volume(path)
     inside = mask_of(volume.values, path)
     holes = int(np.count_nonzero(~np.isfinite(volume.values)))

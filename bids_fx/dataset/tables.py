@@ -5,6 +5,7 @@ What is decided about missing values in these tables is decided here; events hav
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -22,6 +23,7 @@ from bids_fx.inputs import ConfoundTable, FloatArray
 __all__ = [
     "Table",
     "describes_columns",
+    "read_beside",
     "read_confounds",
     "read_design",
     "read_json",
@@ -99,7 +101,7 @@ def read_confounds(path: Path, n_scans: int) -> ConfoundTable:
     values = LazyColumns(table.columns, partial(_confound_column, table))
     filled = {name: how for name in values for how in [_fill_first(name, values)] if how}
     sidecar = sidecar_of(path)
-    described = read_json(sidecar) if sidecar.exists() else {}
+    described = read_beside(sidecar)
     metadata = {
         name: dict(entry)
         for name, entry in described.items()
@@ -148,7 +150,7 @@ def read_design(path: Path, sidecar: Path | None = None) -> Design:
             "fill every cell of the design matrix",
         )
     sidecar = sidecar or sidecar_of(path)
-    described = read_json(sidecar).get("Columns") if sidecar.exists() else None
+    described = read_beside(sidecar).get("Columns")
     if described is None:
         return Design(matrix=matrix, columns=_guess_columns(names, matrix))
     columns = _described_columns(sidecar, names, described)
@@ -158,8 +160,18 @@ def read_design(path: Path, sidecar: Path | None = None) -> Design:
 
 def describes_columns(path: Path) -> bool:
     """Tell whether a sidecar beside a design matrix says what its columns are."""
-    sidecar = sidecar_of(path)
-    return sidecar.exists() and "Columns" in read_json(sidecar)
+    return "Columns" in read_beside(sidecar_of(path))
+
+
+def read_beside(sidecar: Path) -> dict[str, object]:
+    """Return the object in a sidecar, an empty one where there is none.
+
+    Raises
+    ------
+    BIDSFXError
+        If it is there, be it as a link to nowhere, and cannot be read.
+    """
+    return read_json(sidecar) if os.path.lexists(sidecar) else {}
 
 
 def sidecar_of(path: Path) -> Path:

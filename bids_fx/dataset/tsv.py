@@ -254,7 +254,7 @@ def read_json(path: Path) -> dict[str, object]:
     def distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
         if twice:
-            found = f"the key {shown(twice[0])!r} more than once in one object"
+            found = f"an object with the key {shown(twice[0])!r} more than once"
             raise bad_file(path, found, "keep the one that is right")
         return dict(pairs)
 
@@ -265,7 +265,7 @@ def read_json(path: Path) -> dict[str, object]:
     except RecursionError:
         raise bad_file(path, "JSON that is nested too deeply", "correct the file") from None
     if _HALF_CHARACTER.search(text) and not _is_writable(content):
-        found = "half of a character (a lone surrogate)"
+        found = "a text with half of a character (a lone surrogate)"
         raise bad_file(path, found, "write the whole character")
     if not isinstance(content, dict):
         raise bad_file(path, "JSON, but not an object", 'write it as {"key": value, ...}')

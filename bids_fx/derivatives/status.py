@@ -84,8 +84,11 @@ class HashCache:
 
 
 def stamp_of(file: Path) -> list[object]:
-    """Return size in bytes and time of change in ns."""
-    status = file.stat()
+    """Return size in bytes and time of change in ns; nothing of a file that is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return []
     return [status.st_size, status.st_mtime_ns]
 
 

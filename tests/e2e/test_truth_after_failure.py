@@ -164,7 +164,7 @@ def test_a_scan_without_any_number_fails_its_run_by_name(tmp_path, options):
     nb.save(nb.Nifti1Image(values, image.affine, image.header), truth.runs[0].bold)
     out = tmp_path / "out"
     assert run(truth, out, *options) == 1
-    assert "holds a number in every scan" in (out / "sub-01.html").read_text()
+    assert "in 1 of 50 scans (6, counted from 1)" in (out / "sub-01.html").read_text()
     assert list(out.rglob("*run-2*_stat-z_statmap.nii.gz"))
     # Censored, it costs one degree of freedom and nothing else.
     assert run(truth, out, *options, "--dummy-scans", "6") == 0
