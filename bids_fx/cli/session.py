@@ -37,13 +37,13 @@ from bids_fx.derivatives.status import (
     recorded_hashes,
     remove_contradicted,
     run_inputs,
-    stamp_of,
     unfinished,
 )
 from bids_fx.derivatives.write import (
     make_writable,
     remove_temporaries,
     remove_unfinished,
+    stamp_of,
     write_text,
 )
 from bids_fx.errors import BIDSFXError, ExitCode

@@ -10,8 +10,7 @@ from pathlib import Path
 from bids_fx import __version__
 from bids_fx.cli.outcomes import Outcome
 from bids_fx.derivatives import paths
-from bids_fx.derivatives.status import stamp_of
-from bids_fx.derivatives.write import write_json, write_table
+from bids_fx.derivatives.write import stamp_of, write_json, write_table
 from bids_fx.logs import fields
 from bids_fx.records import Plan
 from bids_fx.usage import NodeUsage, Taken

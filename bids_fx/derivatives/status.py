@@ -21,7 +21,7 @@ from bids_fx.derivatives.superseded import (
     superseded_by_run,
     unfounded_by_group,
 )
-from bids_fx.derivatives.write import remove_outputs, sha256, write_json
+from bids_fx.derivatives.write import remove_outputs, sha256, stamp_of, write_json
 from bids_fx.inputs import RunMaps
 from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
@@ -81,15 +81,6 @@ class HashCache:
     def save(self) -> None:
         """Write the hashes down for the next call."""
         write_json(self._path, self._entries)
-
-
-def stamp_of(file: Path) -> list[object]:
-    """Return size in bytes and time of change in ns; nothing of a file that is not there."""
-    try:
-        status = file.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
 
 
 def run_inputs(run: RunPlan) -> dict[str, Path]:

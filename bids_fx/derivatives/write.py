@@ -96,6 +96,15 @@ def sha256(file: Path) -> str:
     return hasher.hexdigest()
 
 
+def stamp_of(file: Path) -> list[object]:
+    """Return size in bytes and time of change in ns; nothing of a file that is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file; halves of letters, as JSON may have them, become escapes."""
     write_bytes(path, text.encode(errors="backslashreplace"))

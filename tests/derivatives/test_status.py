@@ -24,10 +24,9 @@ from bids_fx.derivatives.status import (
     is_outdated,
     is_whole,
     remove_contradicted,
-    stamp_of,
     unfinished,
 )
-from bids_fx.derivatives.write import sha256, write_image, write_json
+from bids_fx.derivatives.write import sha256, stamp_of, write_image, write_json
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
 from bids_fx.report_settings import ReportSettings, Threshold
