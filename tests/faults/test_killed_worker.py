@@ -112,6 +112,8 @@ def test_a_signal_ends_the_program_and_its_workers_with_its_code(truth, tmp_path
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()
+    # It has not gone on to the end of its task.
+    assert not list((tmp_path / "out").rglob("*run-2*_statmap.nii.gz"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
