@@ -206,6 +206,7 @@ def test_a_worker_killed_at_any_task_is_a_failure_by_name_that_a_rerun_mends(
     assert differences(outputs(out), expected) == []
 
 
+@pytest.mark.soak
 def test_a_killed_server_of_workers_is_started_again_and_a_rerun_completes(
     truth, undisturbed, tmp_path
 ):

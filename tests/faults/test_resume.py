@@ -141,7 +141,7 @@ CASES = {
     "the HRF": Case(ALL, options=("--hrf-model", "glover")),
     "a contrast more": Case(ALL, options=("--contrast", "house")),
     "the combination": Case(
-        frozenset({"join", "figure"}), options=("--combination", "unweighted"), is_usual=True
+        frozenset({"join", "figure"}), options=("--combination", "unweighted")
     ),
     "the threshold": Case(
         frozenset({"figure"}), options=("--threshold", "fdr:0.05"), is_usual=True
@@ -242,14 +242,14 @@ def test_of_two_participants_only_the_one_that_has_changed_is_computed(tmp_path)
     assert not any(name.startswith("sub-02/") for name in changed)
 
 
-@pytest.mark.parametrize("damage", ["gone", "no JSON", "other hashes", "other kinds"])
+@pytest.mark.parametrize("damage", ["gone", "half", "other hashes", "other kinds"])
 def test_a_cache_of_hashes_that_is_gone_or_damaged_computes_nothing(ended_call, damage):
     truth, out = ended_call(SPEC, *OPTIONS)
     (path,) = (out / WORK_AREA / "hashes").iterdir()
     entries = json.loads(path.read_text())
     if damage == "gone":
         path.unlink()
-    elif damage == "no JSON":
+    elif damage == "half":
         path.write_text('{"half')
     elif damage == "other hashes":
         path.write_text(json.dumps({file: [1, 2, "x"] for file in entries}))
