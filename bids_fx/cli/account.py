@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bids_fx.calls import Failure
+from bids_fx.cli.mishaps import Mishaps
 from bids_fx.cli.outcomes import Outcome, summed, untold
 from bids_fx.cli.summary import Stamps, write_summary
 from bids_fx.errors import BIDSFXError, ExitCode, Problem
@@ -27,12 +28,15 @@ class Account:
         The output folder, and the call's folder of logs.
     meter : Meter
         What was taken.
+    mishaps : Mishaps
+        What went wrong with participants and was not foreseen.
     """
 
-    def __init__(self, out_dir: Path, log_dir: Path, meter: Meter) -> None:
+    def __init__(self, out_dir: Path, log_dir: Path, meter: Meter, mishaps: Mishaps) -> None:
         self.out_dir = out_dir
         self.log_dir = log_dir
         self.meter = meter
+        self.mishaps = mishaps
         self._outcomes: list[Outcome] = []
         self._written: dict[str, tuple[str, ...]] = {}
         self._unwritten: list[Problem] = []
@@ -60,10 +64,15 @@ class Account:
 
     def told(self, plan: Plan, failures: Sequence[Failure], tell: Callable[[], Outcome]) -> None:
         """Keep how a participant ended, be it that nothing of it can be written."""
+        earlier = self.mishaps.of(plan.participant)
         try:
-            self.keep(tell())
+            outcome = self.mishaps.attempt(plan.participant, tell)
         except BIDSFXError as error:
-            self.keep(untold(plan, self.out_dir, failures, error, self.meter))
+            outcome = untold(plan, self.out_dir, failures, error, self.meter)
+        if outcome is None:
+            new = self.mishaps.of(plan.participant)[len(earlier) :]
+            outcome = untold(plan, self.out_dir, (*failures, *new), None, self.meter)
+        self.keep(outcome)
 
     def keep(self, outcome: Outcome) -> None:
         """Keep how a participant ended."""

@@ -139,9 +139,13 @@ def conclude(
 
 
 def untold(
-    plan: Plan, out_dir: Path, failures: Sequence[Failure], error: BIDSFXError, meter: Meter
+    plan: Plan,
+    out_dir: Path,
+    failures: Sequence[Failure],
+    error: BIDSFXError | None,
+    meter: Meter,
 ) -> Outcome:
-    """Return how a participant ended of whom the report, or what is kept, cannot be written.
+    """Return how a participant ended of whom the report, or what is kept, was not written.
 
     Parameters
     ----------
@@ -151,21 +155,25 @@ def untold(
         The output folder; results that are there stay.
     failures : sequence of Failure
         What failed before.
-    error : BIDSFXError
-        Why it cannot be told there.
+    error : BIDSFXError or None
+        Why it cannot be told there; None where `failures` say it.
     meter : Meter
         What was taken.
     """
     participant, taken = plan.participant, meter.of(plan.participant)
-    missing = missing_outputs(plan, out_dir)
-    reasons = (*failure_reasons(failures, missing), *map(str, error.problems))
+    missing: tuple[str, ...] = ()
+    # What nobody foresaw before may happen here too.
+    with contextlib.suppress(Exception):
+        missing = missing_outputs(plan, out_dir)
+    problems = () if error is None else error.problems
+    reasons = (*failure_reasons(failures, missing), *map(str, problems))
     for reason in reasons:
         logger.error("sub-%s: %s", participant, reason, extra=fields(participant=participant))
     told = fields(participant=participant, state="failed", **taken.to_json())
     logger.info("sub-%s: failed", participant, extra=told)
-    with contextlib.suppress(BIDSFXError):
+    with contextlib.suppress(Exception):
         write_state(out_dir, participant, "failed", "; ".join(reasons), taken=taken)
-    codes = (error.exit_code, *(output_code(one.message) for one in failures))
+    codes = [output_code(one.message) for one in failures]
     return Outcome(
         participant=participant,
         state="failed",
@@ -175,7 +183,7 @@ def untold(
         warnings=warnings_of([plan]),
         worst=worst_quality([plan], out_dir),
         taken=taken,
-        write_code=summed(codes),
+        write_code=summed(codes if error is None else [*codes, error.exit_code]),
     )
 
 

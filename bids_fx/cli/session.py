@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import uuid
@@ -10,12 +11,13 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bids_fx.calls import Failure
 from bids_fx.cli.account import Account
 from bids_fx.cli.interruption import Interruption
-from bids_fx.cli.outcomes import bare, conclude, refuse, unwritable
+from bids_fx.cli.mishaps import Mishaps
+from bids_fx.cli.outcomes import Outcome, bare, conclude, refuse, unwritable
 from bids_fx.cli.plugin_file import read_plugin
 from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.cli.progress import Progress
@@ -60,6 +62,27 @@ logger = logging.getLogger("bids_fx")
 BATCH = 16
 
 
+class _Part(NamedTuple):
+    """What is known of a participant before its part of a workflow runs.
+
+    Attributes
+    ----------
+    todo : Todo
+        What is to be done.
+    cache : HashCache
+        Hashes of files.
+    before : Stamps
+        The planned outputs as they were.
+    inputs : mapping of Path to list
+        Size and time of change of each file that will be read.
+    """
+
+    todo: Todo
+    cache: HashCache
+    before: Stamps
+    inputs: Mapping[Path, list[object]]
+
+
 class Session:
     """One call of the program that writes to the output folder.
 
@@ -80,7 +103,8 @@ class Session:
         self.plugin = read_plugin(plugin_file) if plugin_file is not None else None
         self.meter = Meter(forgets=invocation.execution.resource_monitor)
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
-        self.account = Account(self.out_dir, self.log_dir, self.meter)
+        self.mishaps = Mishaps(self.out_dir, self.log_dir)
+        self.account = Account(self.out_dir, self.log_dir, self.meter, self.mishaps)
         for folder in (self.out_dir, self.work_dir):
             make_writable(folder)
             refuse_planted(self.out_dir)
@@ -157,6 +181,9 @@ class Session:
                     self.account.told(plan, (), tell)
         for start in range(0, len(plans), BATCH):
             self._run_batch(plans[start : start + BATCH])
+            # The parts of a workflow know each other. Left to itself, Python looks for such
+            # garbage so rarely that some 100 kB of it would stay of each participant.
+            gc.collect()
             if self.invocation.execution.stop_on_first_crash and self.account.has_failures:
                 break
 
@@ -176,71 +203,75 @@ class Session:
 
     def _run_batch(self, plans: Sequence[Plan]) -> None:
         """Run some participants in one workflow and conclude each."""
-        execution = self.invocation.execution
         with self._locked(*plans):
-            work: list[tuple[Plan, Todo]] = []
-            caches: list[HashCache] = []
-            stamps: list[Stamps] = []
+            parts: list[tuple[Plan, _Part | None]] = []
             for plan in plans:
                 if refused := unwritable(plan, self.out_dir, self.meter):
                     self.account.keep(refused)
                     continue
-                write_state(self.out_dir, plan.participant, "running")
-                remove_unfinished(self.out_dir, plan.participant)
-                stamps.append(Stamps.of([plan], self.out_dir))
-                cache = HashCache.of_participant(self.out_dir, plan.participant)
-                with self.account.at_work_on(plan.participant):
-                    todo = unfinished(plan, self.out_dir, cache, force=execution.force)
-                work.append((plan, todo))
-                caches.append(cache)
-            self._run_work(work, caches, stamps)
-            for cache in caches:
-                _keep(cache)
+                parts.append((plan, self.mishaps.attempt(plan.participant, self._look_at, plan)))
+            due = [(plan, part.todo) for plan, part in parts if part is not None and part.todo]
+            failures = self._run_due(due) if due else []
+            for plan, part in parts:
+                own = [failure for name, failure in failures if name == plan.participant]
+                own += self.mishaps.of(plan.participant)
+                self.account.told(plan, own, partial(self._conclude, plan, part, own))
 
-    def _run_work(
-        self,
-        work: Sequence[tuple[Plan, Todo]],
-        caches: Sequence[HashCache],
-        before: Sequence[Stamps],
-    ) -> None:
-        """Run what is to be done and learn the hashes of what was read."""
-        stamps = {
+    def _look_at(self, plan: Plan) -> _Part:
+        """See what of a participant is to be done, and remove what contradicts it."""
+        write_state(self.out_dir, plan.participant, "running")
+        remove_unfinished(self.out_dir, plan.participant)
+        before = Stamps.of([plan], self.out_dir)
+        cache = HashCache.of_participant(self.out_dir, plan.participant)
+        with self.account.at_work_on(plan.participant):
+            todo = unfinished(plan, self.out_dir, cache, force=self.invocation.execution.force)
+        inputs = {
             file: stamp_of(file)
-            for plan, todo in work
             for key in todo.runs
             for file in (*run_inputs(plan.run(key)).values(), *self._witness(plan.run(key)))
         }
-        due = [(plan, todo) for plan, todo in work if todo]
-        self._remove_contradicted(work)
-        failures = self.run_nodes(due) if due else []
-        for (plan, todo), cache, outputs in zip(work, caches, before, strict=True):
-            own = [failure for name, failure in failures if name == plan.participant]
-            with self.account.at_work_on(plan.participant, outputs):
-                for key in todo.runs:
-                    self._learn(plan.run(key), cache, stamps)
-                left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
-                tell = partial(
-                    conclude,
-                    plan,
-                    self.out_dir,
-                    cache,
-                    left=left,
-                    failures=own,
-                    machine=self.machine,
-                    meter=self.meter,
-                )
-                self.account.told(plan, own, tell)
+        for path in contradicted(plan, self.out_dir):
+            logger.warning(
+                "sub-%s: %s is of another model, test or choice of runs and will be removed.",
+                plan.participant,
+                path.name,
+            )
+        remove_contradicted(plan, todo, self.out_dir)
+        return _Part(todo, cache, before, inputs)
 
-    def _remove_contradicted(self, work: Sequence[tuple[Plan, Todo]]) -> None:
-        """Warn of what earlier calls left that contradicts the plans; remove what nodes do not."""
-        for plan, todo in work:
-            for path in contradicted(plan, self.out_dir):
-                logger.warning(
-                    "sub-%s: %s is of another model, test or choice of runs and will be removed.",
-                    plan.participant,
-                    path.name,
-                )
-            remove_contradicted(plan, todo, self.out_dir)
+    def _run_due(self, due: Sequence[tuple[Plan, Todo]]) -> list[tuple[str, Failure]]:
+        """Run what is to be done; one whose part nipype cannot run keeps no other from theirs."""
+        if len(due) == 1:
+            ((plan, _),) = due
+            return self.mishaps.attempt(plan.participant, self.run_nodes, due) or []
+        try:
+            return self.run_nodes(due)
+        except BIDSFXError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, alone it is met again and told
+            return [failure for one in due for failure in self._run_due([one])]
+
+    def _conclude(self, plan: Plan, part: _Part | None, failures: Sequence[Failure]) -> Outcome:
+        """Learn the hashes of what was read, and see what there is of a participant."""
+        if part is None:  # not even what is to be done is known
+            cache = HashCache.of_participant(self.out_dir, plan.participant)
+            part = _Part(Todo(), cache, Stamps(self.out_dir, {}), {})
+        todo, cache = part.todo, part.cache
+        with self.account.at_work_on(plan.participant, part.before):
+            for key in todo.runs:
+                self._learn(plan.run(key), cache, part.inputs)
+            left = unfinished(plan, self.out_dir, cache, force=False) if todo else todo
+            outcome = conclude(
+                plan,
+                self.out_dir,
+                cache,
+                left=left,
+                failures=failures,
+                machine=self.machine,
+                meter=self.meter,
+            )
+        _keep(cache)
+        return outcome
 
     def _witness(self, run: RunPlan) -> tuple[Path, ...]:
         """Return the sidecar of a run's mask, if there is one: a fit always writes it anew."""

@@ -160,11 +160,12 @@ def run_workflow(
     # nipype collects garbage whenever it looks for nodes to start. What is there now stays: to
     # go through all libraries' objects each time would take longer than starting a node.
     gc.freeze()
+    before = set(crash_dir.glob("crash-*"))
     try:
         workflow.run(plugin=plugin, plugin_args=arguments)
     except Exception as error:
         # nipype raises the first node's error again; the crash files say all of them.
-        if not (plugin.untold or list(crash_dir.glob("crash-*"))):
+        if not plugin.untold and before.issuperset(crash_dir.glob("crash-*")):
             if isinstance(error, OSError):  # nipype reads nothing here that it has not written
                 place = Path(os.fsdecode(error.filename or workflow.base_dir))
                 raise output_error(place, error) from error
