@@ -17,6 +17,7 @@ import numpy as np
 from bids_fx.dataset.streams import CHUNK, bad_file, open_stream
 from bids_fx.errors import BIDSFXError
 from bids_fx.inputs import FloatArray
+from bids_fx.json_files import whole
 
 T = TypeVar("T")
 
@@ -26,8 +27,6 @@ MISSING_NUMBERS = frozenset({"", "n/a", "N/A", "na", "NA", "nan", "NaN", "NAN"})
 MOST_TEXT_BYTES = 1 << 28
 #: Larger numbers count as infinite: no measure is as large, and their squares would overflow.
 LARGEST_NUMBER = 1e100
-#: A whole number of more digits is as good as endless; Python refuses to read 4301.
-_MOST_DIGITS = 300
 #: So many characters of a text from a file are shown in a message.
 _SHOWN = 60
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -259,7 +258,7 @@ def read_json(path: Path) -> dict[str, object]:
         return dict(pairs)
 
     try:
-        content = json.loads(text, object_pairs_hook=distinct, parse_int=_whole)
+        content = json.loads(text, object_pairs_hook=distinct, parse_int=whole)
     except json.JSONDecodeError as error:
         raise bad_file(path, f"not valid JSON ({error})", "correct the file") from None
     except RecursionError:
@@ -270,11 +269,6 @@ def read_json(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise bad_file(path, "JSON, but not an object", 'write it as {"key": value, ...}')
     return content
-
-
-def _whole(digits: str) -> int | float:
-    """Return a whole number; one that no measure could have is infinite."""
-    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
 
 
 def _is_writable(content: object) -> bool:
