@@ -12,6 +12,7 @@ import pytest
 
 from bids_fx.cli.run import main
 from bids_fx.derivatives.dataset import read_state
+from bids_fx.workflows.failures import OneAfterTheOther
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
 pytestmark = pytest.mark.e2e
@@ -218,7 +219,10 @@ def test_each_step_in_the_main_process_has_a_row_too(truth, tmp_path):
 
 def test_what_a_cluster_runs_is_not_measured_and_that_is_said(truth, tmp_path, monkeypatch, capfd):
     # What the program learns of a scheduler's nodes: that they ended, and nothing else.
-    monkeypatch.setattr("bids_fx.workflows.clusters.cluster_plugin", lambda *_: "Linear")
+    def here(_, arguments):
+        return OneAfterTheOther(arguments)
+
+    monkeypatch.setattr("bids_fx.workflows.clusters.cluster_plugin", here)
     (tmp_path / "plugin.yml").write_text("plugin: SLURM\n")
     out = tmp_path / "out"
     plugin = ("--use-plugin", str(tmp_path / "plugin.yml"))

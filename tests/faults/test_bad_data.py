@@ -426,7 +426,7 @@ REFUSED: dict[str, tuple[Damage, *tuple[str, ...]]] = {
     "slopeInf": (header("bold", scl_slope=np.inf), SENSELESS + " (slope inf); {restore}."),
     "interceptNan": (
         header("bold", scl_slope=1, scl_inter=np.nan),
-        SENSELESS + " (Valid slope but invalid intercept nan); {restore}.",
+        SENSELESS + " (intercept nan); {restore}.",
     ),
     "affineNan": (
         header("bold", **AFFINE, srow_x=[np.nan] * 4),
