@@ -353,7 +353,9 @@ class Todo:
     runs : frozenset of str
         Keys of the runs to fit.
     groups : frozenset of str
-        Keys of the groups to combine.
+        Keys of the groups to combine wholly.
+    contrasts : frozenset of (str, str)
+        Group key and contrast label of what is to be combined of other groups.
     run_figures : frozenset of str
         Keys of the runs whose designs are to be drawn.
     fit_figures : frozenset of str
@@ -364,6 +366,7 @@ class Todo:
 
     runs: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    contrasts: frozenset[tuple[str, str]] = frozenset()
     run_figures: frozenset[str] = frozenset()
     fit_figures: frozenset[str] = frozenset()
     group_figures: frozenset[tuple[str, str]] = frozenset()
@@ -371,6 +374,10 @@ class Todo:
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
         return any(getattr(self, item.name) for item in fields(self))
+
+    def combines(self, key: str, label: str) -> bool:
+        """Tell whether a contrast of a group is to be combined."""
+        return key in self.groups or (key, label) in self.contrasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

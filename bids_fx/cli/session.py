@@ -316,6 +316,7 @@ class Session:
             run_workflow,
             workflow_name,
         )
+        from bids_fx.workflows.spared import run_with_spared
 
         resources = Resources(
             n_procs=allowance.n_procs,
@@ -331,20 +332,22 @@ class Session:
         if execution.clean_work_dir:
             for folder in folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
-        workflow = init_bids_fx_wf(
-            due, out_dir=self.out_dir, work_dir=self.nipype_dir, allowance=allowance
+        build = partial(
+            init_bids_fx_wf,
+            out_dir=self.out_dir,
+            work_dir=self.nipype_dir,
+            allowance=allowance,
         )
+        workflow = build(due)
         if execution.write_graph:
             self._write_graph(workflow)
         n_before = len(self.meter.nodes)
         with Progress(self.interruption) as progress:
-            failures = run_workflow(
-                workflow,
-                resources,
-                crash_dir=self.log_dir,
-                progress=progress,
-                meter=self.meter,
+            run = partial(
+                run_workflow, resources=resources, crash_dir=self.log_dir, meter=self.meter
             )
+            stops = execution.stop_on_first_crash
+            failures = run_with_spared(due, workflow, run, build, progress, stops=stops)
         if execution.resource_monitor:
             with self.account.going_on():
                 self._tell_resources(n_before)

@@ -24,6 +24,7 @@ from bids_fx.workflows.participant import init_participant_wf, node_name
 from bids_fx.workflows.pickles import guard_pickles
 from bids_fx.workflows.plugins import POLL_S, PluginChoice
 from bids_fx.workflows.processes import OneProcessPerNode, quieten_nipype
+from bids_fx.workflows.tasks import describe_node, is_idle
 
 #: Name of the workflow, and of its folder in the work dir.
 WORKFLOW = "nipype"
@@ -275,55 +276,6 @@ def _plugin(resources: Resources, progress: Progress, meter: Meter) -> tuple[Any
     plugin = OneProcessPerNode(plugin_args=arguments)
     report.used = plugin.pool.used
     return plugin, arguments
-
-
-def is_idle(inputs: Any, folder: str) -> bool:
-    """Tell whether a node has nothing to do with its run, as fits and their figures may.
-
-    Parameters
-    ----------
-    inputs : traits of an interface
-        With `todo`, if it is of a run; the run that nipype will give it is not in them yet.
-    folder : str
-        The node's working directory, which names the run.
-    """
-    todo = getattr(inputs, "todo", None)
-    return todo is not None and _run_of(folder) not in todo
-
-
-def _run_of(folder: str) -> str | None:
-    """Return the key of the run that a node's working directory belongs to."""
-    found = re.search(r"/_run_([^/]+)/", folder)
-    return found[1] if found else None
-
-
-def describe_node(fullname: str, folder: str) -> tuple[str, str]:
-    """Return participant and task of a node from its name and its working directory.
-
-    Examples
-    --------
-    >>> describe_node("nipype.sub_01.subject_task-x.fit_run", "/w/_run_task-x_run-1/fit_run")
-    ('01', 'fitting task-x_run-1')
-    >>> describe_node("nipype.sub_01.subject_task-x.draw_face", "/w/draw_face")
-    ('01', 'drawing face of subject_task-x')
-    """
-    *_, group, node = ["", *fullname.replace("_plus_", "+").split(".")]
-    participant = re.search(r"\.sub_([^.]+)", fullname)
-    if node == "fit_run":
-        task = f"fitting {_run_of(folder) or group}"
-    elif node == "show_fit":
-        task = f"drawing the fit of {_run_of(folder) or group}"
-    elif node.startswith("combine_"):
-        task = f"combining {node.removeprefix('combine_')} of {group}"
-    elif node == "join_masks":
-        task = f"joining the masks of {group}"
-    elif node.startswith("draw_"):
-        task = f"drawing {node.removeprefix('draw_')} of {group}"
-    elif node.startswith("figures_"):
-        task = f"drawing the design of {node.removeprefix('figures_')}"
-    else:
-        task = ""
-    return participant[1].replace("_plus_", "+") if participant else "", task
 
 
 def read_failures(crash_dir: Path) -> tuple[NodeFailure, ...]:

@@ -105,7 +105,9 @@ def init_chain_wf(job: Job, *, name: str) -> pe.Workflow:
         label = item.contrast.label
         node = pe.Node(Merge(len(item.input_keys)), f"gather_{label}", **_LIGHT)
         for place, result in enumerate(job.plan.inputs(item), start=1):
-            if isinstance(result, GroupPlan) and result.key not in job.todo.groups:
+            if not isinstance(result, GroupPlan):
+                continue
+            if not job.todo.combines(result.key, item.source_label):
                 published = published_estimates(result, item.source_label, job.out_dir)
                 setattr(node.inputs, f"in{place}", published)
         maps[label] = _Maps(node, "out")
@@ -188,8 +190,9 @@ def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -
 
     Notes
     -----
-    Of each contrast ``combine_…`` -> ``draw_…``, the first only where the group is to be combined;
-    behind all that combine, ``merge_contrasts`` -> ``join_masks``.
+    Of each contrast ``combine_…`` -> ``draw_…``, the first only where it is to be combined; where
+    the group is to be combined wholly, behind all that combine ``merge_contrasts`` ->
+    ``join_masks``.
     """
     plan, group, todo, out_dir, allowance = job
     common = {"plan": plan, "group": group, "out_dir": str(out_dir)}
@@ -199,7 +202,7 @@ def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -
     for item in wanted(group, todo):
         label = item.contrast.label
         shown = maps[label]
-        if group.key in todo.groups:
+        if todo.combines(group.key, label):
             interface = CombineRuns(**common, label=label, n_threads=n_threads)
             resources = {"n_procs": n_threads, "mem_gb": group.mem_gb}
             combined.append(_follow(workflow, shown, interface, f"combine_{label}", **resources))
@@ -207,7 +210,7 @@ def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -
         if (group.key, label) in todo.group_figures:
             interface = DrawContrast(**common, label=label)
             _follow(workflow, shown, interface, f"draw_{label}", mem_gb=figure_gb)
-    if combined:
+    if combined and group.key in todo.groups:
         merge = pe.Node(Merge(len(combined)), "merge_contrasts", **_LIGHT)
         for place, node in enumerate(combined, start=1):
             workflow.connect(node, "maps", merge, f"in{place}")
@@ -237,7 +240,8 @@ def wanted(group: GroupPlan, todo: Todo) -> list[GroupContrast]:
     return [
         item
         for item in group.estimable
-        if group.key in todo.groups or (group.key, item.contrast.label) in todo.group_figures
+        if todo.combines(group.key, item.contrast.label)
+        or (group.key, item.contrast.label) in todo.group_figures
     ]
 
 

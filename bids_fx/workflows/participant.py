@@ -153,7 +153,7 @@ def _chain_links(
             inlet = f"gather_{item.contrast.label}.in{place}"
             if isinstance(result, RunPlan):
                 yield layout.home_of[result.key], "outputnode.maps", inlet
-            elif result.key in todo.groups:
+            elif todo.combines(result.key, item.source_label):
                 yield result.key, f"combine_{item.source_label}.estimates", inlet
 
 

@@ -16,7 +16,8 @@ from bids_fx.memory import Allowance
 from bids_fx.records import Plan, RunPlan, Todo
 from bids_fx.settings import AnalysisSettings
 from bids_fx.steps import Step
-from bids_fx.workflows.base import describe_node, init_bids_fx_wf, is_idle, last_message
+from bids_fx.workflows.base import init_bids_fx_wf, last_message
+from bids_fx.workflows.tasks import describe_node, is_idle
 from tests.small_plans import make_run
 
 SETTINGS = AnalysisSettings()
