@@ -17,6 +17,7 @@ from bids_fx.dataset.images import read_map
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.images import as_published
 from bids_fx.derivatives.influence import InfluenceRow
+from bids_fx.derivatives.joined import map_uri
 from bids_fx.derivatives.results import (
     CombinedContrast,
     clear_group_contrast,
@@ -24,7 +25,7 @@ from bids_fx.derivatives.results import (
     write_group_contrast,
     write_group_mask,
 )
-from bids_fx.derivatives.status import map_uri, recorded_hashes
+from bids_fx.derivatives.status import recorded_hashes
 from bids_fx.glm.combined import GAVE_WAY, combined_f_maps, combined_maps, summed_maps
 from bids_fx.glm.influence import peak_influence, peak_influence_rows
 from bids_fx.glm.peaks import Peak, find_peaks, highest

@@ -353,9 +353,9 @@ class Todo:
     runs : frozenset of str
         Keys of the runs to fit.
     groups : frozenset of str
-        Keys of the groups to combine wholly.
+        Keys of the groups of which to make what tells of all their contrasts.
     contrasts : frozenset of (str, str)
-        Group key and contrast label of what is to be combined of other groups.
+        Group key and contrast label of what is to be combined.
     run_figures : frozenset of str
         Keys of the runs whose designs are to be drawn.
     fit_figures : frozenset of str
@@ -374,10 +374,6 @@ class Todo:
     def __bool__(self) -> bool:
         """Tell whether anything is to be done."""
         return any(getattr(self, item.name) for item in fields(self))
-
-    def combines(self, key: str, label: str) -> bool:
-        """Tell whether a contrast of a group is to be combined."""
-        return key in self.groups or (key, label) in self.contrasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ import pytest
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.influence import read_influence
+from bids_fx.derivatives.joined import group_inputs, map_uri
 from bids_fx.derivatives.results import published_maps
-from bids_fx.derivatives.status import group_inputs, map_uri
 from bids_fx.grouping import collapse_lone_runs, group_runs
 from bids_fx.joining import join_masks, join_runs
 from bids_fx.records import GroupPlan, Plan, RunContrast, RunPlan

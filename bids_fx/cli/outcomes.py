@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bids_fx.analyses import analyses
 from bids_fx.calls import Call, Failure
@@ -118,11 +118,13 @@ def conclude(
     Outcome
         Of this call; what of earlier ones failed is told, and does not count.
     """
-    stale = [key for key in sorted(left.runs | left.groups) if not _lacks(plan, key, out_dir)]
     message = "its maps in the output folder are of other settings or data"
     failures = tuple(failures)
     write_code = _write_code(failures)
-    told = (*failures, *(Failure(record=key, message=message) for key in stale))
+    told = (
+        *failures,
+        *(Failure(record=name, message=message) for name in _stale(plan, left, out_dir)),
+    )
     missing = missing_outputs(plan, out_dir)
     reasons = failure_reasons(told, missing)
     call = Call(
@@ -309,10 +311,21 @@ def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
     return replace(plan, notices=(*plan.notices, *notices))
 
 
-def _lacks(plan: Plan, key: str, out_dir: Path) -> bool:
-    """Tell whether any image of a run or group is missing, which is told by its own name."""
-    images = [image for run in plan.runs if run.key == key for image in paths.run_images(run)]
-    images += [
-        image for group in plan.groups if group.key == key for image in paths.group_images(group)
-    ]
-    return not all((out_dir / image).is_file() for image in images)
+def _stale(plan: Plan, left: Todo, out_dir: Path) -> Iterator[str]:
+    """Iterate over what is left of which all images are there: they are of an earlier call."""
+    for run in plan.runs:
+        if run.key in left.runs and _are_there(paths.run_images(run), out_dir):
+            yield run.key
+    for group in plan.groups:
+        due = [one for one in group.estimable if (group.key, one.contrast.label) in left.contrasts]
+        if len(due) < len(group.estimable):
+            for item in due:
+                if _are_there(paths.combined_images(group, item), out_dir):
+                    yield f"{item.contrast.label} of {group.key}"
+        elif due and _are_there(paths.group_images(group), out_dir):
+            yield group.key
+
+
+def _are_there(images: Iterable[PurePosixPath], out_dir: Path) -> bool:
+    """Tell whether all of some images are there; one that is not is told by its own name."""
+    return all((out_dir / image).is_file() for image in images)

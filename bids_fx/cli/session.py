@@ -294,12 +294,7 @@ class Session:
             [plan for plan, _ in due],
             replace(self.machine, is_limit=False),  # what does not fit was refused before
             n_fits=sum(len(todo.runs) for _, todo in due),
-            n_joins=sum(
-                len(group.estimable)
-                for plan, todo in due
-                for group in plan.groups
-                if group.key in todo.groups
-            ),
+            n_joins=sum(len(todo.contrasts) for _, todo in due),
         )
         due = [(plan, todo) for plan, (_, todo) in zip(plans, due, strict=True)]
         fits = [plan.run(key) for plan, todo in due for key in todo.runs]

@@ -224,8 +224,13 @@ def group_images(group: GroupPlan) -> Iterator[PurePosixPath]:
         return
     yield mask(group.entities, group.mask_desc)
     for item in group.estimable:
-        for stat in combined_stats(item):
-            yield statmap(group.entities, item.contrast.label, stat)
+        yield from combined_images(group, item)
+
+
+def combined_images(group: GroupPlan, item: GroupContrast) -> Iterator[PurePosixPath]:
+    """Iterate over the maps of a combined contrast; each has a sidecar."""
+    for stat in combined_stats(item):
+        yield statmap(group.entities, item.contrast.label, stat)
 
 
 def run_tables(run: RunPlan) -> Iterator[PurePosixPath]:

@@ -255,8 +255,14 @@ def write_group_contrast(
         The maps.
     """
     label = item.contrast.label
-    # Without these the group is not finished, and the contrast not drawn.
-    for path in (paths.mask(group.entities, group.mask_desc), paths.group_clusters(group)[label]):
+    # Without these the contrast is not drawn, nor finished where it has such a table, and what
+    # tells of all contrasts is not there.
+    influence = paths.influence_tables(group).get(label)
+    for path in (
+        paths.mask(group.entities, group.mask_desc),
+        paths.group_clusters(group)[label],
+        *(() if influence is None else (influence,)),
+    ):
         (out_dir / paths.sidecar(path)).unlink(missing_ok=True)
     writer = _group_writer(plan, group, result.mask, out_dir)
     common = sidecars.group_image(plan, group, item, result.hashes)
@@ -272,7 +278,7 @@ def write_group_contrast(
         return writer.write(path, result.maps[stat], sidecar, stat=stat)
 
     written = list(map_in_order(write, paths.combined_stats(item), n_threads))
-    if label in paths.influence_tables(group):
+    if influence is not None:
         write_influence(plan, group, item, result.influence, out_dir)
     return written
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import os
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import drawn_threshold
 from bids_fx.derivatives.holdings import published_design_hash
-from bids_fx.derivatives.results import published_maps
+from bids_fx.derivatives.images import is_whole
+from bids_fx.derivatives.joined import contrast_inputs, group_inputs
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.superseded import (
     superseded_by_group,
@@ -24,11 +20,11 @@ from bids_fx.derivatives.superseded import (
 from bids_fx.derivatives.write import remove_outputs, sha256, stamp_of, write_json
 from bids_fx.inputs import RunMaps
 from bids_fx.json_files import object_or_nothing
-from bids_fx.records import GroupPlan, Plan, RunPlan, Todo
+from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan, Todo
 from bids_fx.settings import WORK_AREA
 
-#: Of a NIfTI-1 file before its first voxel.
-_HEADER_BYTES = 352
+#: A contrast of a group: the group's key and the contrast's label.
+_Place = tuple[str, str]
 
 
 class HashCache:
@@ -115,21 +111,68 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
     are_tables_there = _all_exist(out_dir, paths.run_tables(run)) and (
         published_design_hash(run, out_dir) == run.design_hash
     )
+    # Each input is looked at once, however many images were made from it.
+    digest = cache(hashes.digest)
     return are_tables_there and _vouched(
-        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), hashes
+        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), digest
     )
 
 
-def is_group_finished(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) -> bool:
-    """Tell whether all combined maps of a group are there, of its inputs' maps as they are now."""
-    if group.not_written is not None or not group.estimable:
-        return True
-    inputs = group_inputs(plan, group, out_dir)
-    if not all(file.exists() for file in inputs.values()):
-        return False
-    return _all_exist(out_dir, paths.group_tables(group)) and _vouched(
-        out_dir, paths.group_images(group), group.settings_hash, inputs, hashes
+def _uncombined(plan: Plan, runs: Set[str], out_dir: Path, hashes: HashCache) -> set[_Place]:
+    """Return group and label of the contrasts to combine, if some runs are fitted before.
+
+    They are all of a group of which what tells of all is not there.
+    """
+    found: set[_Place] = set()
+    digest = cache(hashes.digest)
+    for group in plan.written_groups:
+        inputs = contrast_inputs(plan, group, out_dir)
+        due = {
+            (group.key, item.contrast.label)
+            for item in group.estimable
+            if not (runs | found).isdisjoint(_sources(item))
+            or not _is_combined(group, item, out_dir, inputs[item.contrast.label], digest)
+        }
+        of_all = {uri: file for own in inputs.values() for uri, file in own.items()}
+        is_told = bool(due) or _is_joined(group, out_dir, of_all, digest)
+        found |= due if is_told else _places(group)
+    return found
+
+
+def _is_combined(
+    group: GroupPlan,
+    item: GroupContrast,
+    out_dir: Path,
+    inputs: Mapping[str, Path],
+    digest: Callable[[Path], str],
+) -> bool:
+    """Tell whether a combined contrast is there, of its inputs' maps as they are now."""
+    table = paths.influence_tables(group).get(item.contrast.label)
+    tables = () if table is None else (table, paths.sidecar(table))
+    images = paths.combined_images(group, item)
+    return _all_exist(out_dir, tables) and _vouched(
+        out_dir, images, group.settings_hash, inputs, digest
     )
+
+
+def _is_joined(
+    group: GroupPlan, out_dir: Path, inputs: Mapping[str, Path], digest: Callable[[Path], str]
+) -> bool:
+    """Tell whether what tells of all contrasts of a group is there."""
+    table, mask = paths.group_contrasts_table(group), paths.mask(group.entities, group.mask_desc)
+    return _all_exist(out_dir, (table,)) and _vouched(
+        out_dir, (mask,), group.settings_hash, inputs, digest
+    )
+
+
+def _places(group: GroupPlan) -> set[_Place]:
+    """Return group and label of all contrasts that a group can estimate."""
+    return {(group.key, item.contrast.label) for item in group.estimable}
+
+
+def _sources(item: GroupContrast) -> set[str | _Place]:
+    """Return what a contrast is made from: runs, and contrasts of groups."""
+    return {*item.input_keys, *((key, item.source_label) for key in item.input_keys)}
 
 
 def contradicted(plan: Plan, out_dir: Path) -> list[Path]:
@@ -176,8 +219,8 @@ def remove_contradicted(plan: Plan, todo: Todo, out_dir: Path) -> None:
     """
     later = {path for key in todo.runs for path in superseded_by_run(plan.run(key))}
     for group in plan.written_groups:
-        if group.key in todo.groups:
-            for item in group.estimable:
+        for item in group.estimable:
+            if (group.key, item.contrast.label) in todo.contrasts:
                 later.update(superseded_by_group(group, item))
     kept = {out_dir / path for path in later}
     files = (path for path in contradicted(plan, out_dir) if path not in kept)
@@ -214,34 +257,6 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
         if any(inputs[u].exists() and hashes.digest(inputs[u]) != recorded[u] for u in shared):
             return True
     return False
-
-
-def is_whole(image: Path) -> bool:
-    """Tell whether an image of ours is there to its end.
-
-    Parameters
-    ----------
-    image : Path
-        A ``.nii.gz`` file, written in one piece.
-
-    Notes
-    -----
-    A gzip file ends with the length of its content: the 352 bytes of the NIfTI-1 header and
-    what that header says of axes and bits a voxel. What a file that was cut off ends with is
-    anything.
-    """
-    try:
-        with gzip.open(image) as stream:
-            header = stream.read(_HEADER_BYTES)
-        with image.open("rb") as stream:
-            stream.seek(-4, os.SEEK_END)
-            length = int.from_bytes(stream.read(), "little")
-        n_axes, *axes = struct.unpack_from("<8h", header, 40)
-        (n_bits,) = struct.unpack_from("<h", header, 72)
-    except (OSError, EOFError, zlib.error, struct.error):
-        return False
-    n_bytes: int = math.prod(axes[:n_axes]) * n_bits // 8
-    return length == (_HEADER_BYTES + n_bytes) % 2**32
 
 
 def drawable(plan: Plan, out_dir: Path) -> Todo:
@@ -300,11 +315,15 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
     """
     runs = {run.key for run in plan.runs if force or not is_run_finished(run, out_dir, hashes)}
     runs -= {run.key for run in plan.runs if isinstance(run.source, RunMaps)}
-    groups: set[str] = set()
-    for group in plan.written_groups:
-        changed = not (runs | groups).isdisjoint(group.input_keys)
-        if force or changed or not is_group_finished(plan, group, out_dir, hashes):
-            groups.add(group.key)
+    if force:
+        contrasts = set[_Place]().union(*map(_places, plan.written_groups))
+    else:
+        contrasts = _uncombined(plan, runs, out_dir, hashes)
+    sources = {
+        (group.key, item.contrast.label): _sources(item)
+        for group in plan.groups
+        for item in group.estimable
+    }
 
     def undrawn(figures_of: Callable[[RunPlan], Mapping[str, PurePosixPath]]) -> frozenset[str]:
         return frozenset(
@@ -315,7 +334,8 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
 
     return Todo(
         runs=frozenset(runs),
-        groups=frozenset(groups),
+        groups=frozenset(key for key, _ in contrasts),
+        contrasts=frozenset(contrasts),
         run_figures=undrawn(paths.design_figures),
         fit_figures=undrawn(paths.fit_figures),
         group_figures=frozenset(
@@ -325,34 +345,12 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
             if force
             # Which runs it shows depends on the filters, and its name does not.
             or group.shows_runs_alone
-            or group.key in groups
-            or not (runs | groups).isdisjoint(group.input_keys)
+            or (group.key, label) in contrasts
+            or not (runs | contrasts).isdisjoint(sources[group.key, label])
             or not _all_exist(out_dir, (*figures.values(), paths.group_clusters(group)[label]))
             or drawn_threshold(group, label, out_dir) != plan.report.threshold
         ),
     )
-
-
-def group_inputs(plan: Plan, group: GroupPlan, out_dir: Path) -> dict[str, Path]:
-    """Return the maps that a combination reads, by BIDS URI."""
-    inputs: dict[str, Path] = {}
-    for result in plan.inputs(group):
-        prefixes = tuple(
-            f"{result.key}/{item.source_label}/"
-            for item in group.estimable
-            if result.key in item.input_keys
-        )
-        for name, file in published_maps(result, out_dir).items():
-            if name.startswith(prefixes):
-                inputs[map_uri(result, file, out_dir)] = file
-    return inputs
-
-
-def map_uri(result: RunPlan | GroupPlan, file: Path, out_dir: Path) -> str:
-    """Return the BIDS URI of a result's map: in this dataset, or in that of maps made before."""
-    if isinstance(result, RunPlan) and isinstance(result.source, RunMaps):
-        return result.source.uris[file]
-    return output_uri(PurePosixPath(file.relative_to(out_dir).as_posix()))
 
 
 def _vouched(
@@ -360,11 +358,11 @@ def _vouched(
     images: Iterable[PurePosixPath],
     settings_hash: str,
     inputs: Mapping[str, Path],
-    hashes: HashCache,
+    digest: Callable[[Path], str],
 ) -> bool:
     """Tell whether every image has a sidecar that names these settings and inputs."""
-    # Each input is looked at once, however many images were made from it.
-    current = cache(hashes.digest)
+    if not all(file.exists() for file in inputs.values()):
+        return False
     for image in images:
         values = object_or_nothing(out_dir / paths.sidecar(image))
         recorded = recorded_hashes(image, out_dir)
@@ -372,7 +370,7 @@ def _vouched(
             return False
         if not recorded or not recorded.keys() <= inputs.keys():
             return False
-        if any(current(inputs[uri]) != value for uri, value in recorded.items()):
+        if any(digest(inputs[uri]) != value for uri, value in recorded.items()):
             return False
     return True
 

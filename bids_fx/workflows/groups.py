@@ -105,9 +105,8 @@ def init_chain_wf(job: Job, *, name: str) -> pe.Workflow:
         label = item.contrast.label
         node = pe.Node(Merge(len(item.input_keys)), f"gather_{label}", **_LIGHT)
         for place, result in enumerate(job.plan.inputs(item), start=1):
-            if not isinstance(result, GroupPlan):
-                continue
-            if not job.todo.combines(result.key, item.source_label):
+            place_of = result.key, item.source_label
+            if isinstance(result, GroupPlan) and place_of not in job.todo.contrasts:
                 published = published_estimates(result, item.source_label, job.out_dir)
                 setattr(node.inputs, f"in{place}", published)
         maps[label] = _Maps(node, "out")
@@ -190,9 +189,8 @@ def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -
 
     Notes
     -----
-    Of each contrast ``combine_…`` -> ``draw_…``, the first only where it is to be combined; where
-    the group is to be combined wholly, behind all that combine ``merge_contrasts`` ->
-    ``join_masks``.
+    Of each contrast ``combine_…`` -> ``draw_…``, the first only where it is to be combined; behind
+    all that combine, ``merge_contrasts`` -> ``join_masks``, if all contrasts will be there.
     """
     plan, group, todo, out_dir, allowance = job
     common = {"plan": plan, "group": group, "out_dir": str(out_dir)}
@@ -202,7 +200,7 @@ def _add_contrasts(workflow: pe.Workflow, maps: Mapping[str, _Maps], job: Job) -
     for item in wanted(group, todo):
         label = item.contrast.label
         shown = maps[label]
-        if todo.combines(group.key, label):
+        if (group.key, label) in todo.contrasts:
             interface = CombineRuns(**common, label=label, n_threads=n_threads)
             resources = {"n_procs": n_threads, "mem_gb": group.mem_gb}
             combined.append(_follow(workflow, shown, interface, f"combine_{label}", **resources))
@@ -240,8 +238,7 @@ def wanted(group: GroupPlan, todo: Todo) -> list[GroupContrast]:
     return [
         item
         for item in group.estimable
-        if todo.combines(group.key, item.contrast.label)
-        or (group.key, item.contrast.label) in todo.group_figures
+        if (group.key, item.contrast.label) in todo.contrasts | todo.group_figures
     ]
 
 

@@ -153,7 +153,7 @@ def _chain_links(
             inlet = f"gather_{item.contrast.label}.in{place}"
             if isinstance(result, RunPlan):
                 yield layout.home_of[result.key], "outputnode.maps", inlet
-            elif todo.combines(result.key, item.source_label):
+            elif (result.key, item.source_label) in todo.contrasts:
                 yield result.key, f"combine_{item.source_label}.estimates", inlet
 
 

@@ -100,8 +100,8 @@ def spared(plan: Plan, todo: Todo, states: Mapping[str, str]) -> Todo:
     Returns
     -------
     Todo
-        Contrasts and figures. A group all of whose contrasts can be combined is combined wholly:
-        its mask and its table tell of all of them.
+        Contrasts and their figures; of groups all of whose contrasts will be there, also what
+        tells of all of them.
     """
     late: set[tuple[str, str]] = set()
     there: set[tuple[str, str]] = set()
@@ -110,7 +110,7 @@ def spared(plan: Plan, todo: Todo, states: Mapping[str, str]) -> Todo:
     for group in plan.groups:
         for item in group.estimable:
             place = group.key, item.contrast.label
-            is_due = todo.combines(*place)
+            is_due = place in todo.contrasts
             task = (combining if is_due else drawing)(item.contrast.label, group.key)
             is_late = task not in states and _has_inputs(plan, item, todo, states, there)
             if not is_due:
@@ -121,11 +121,10 @@ def spared(plan: Plan, todo: Todo, states: Mapping[str, str]) -> Todo:
                 there.add(place)
         if _is_whole(group, todo, states, there):
             groups.add(group.key)
-    again = late | {place for place in there if place[0] in groups}
     return Todo(
         groups=frozenset(groups),
-        contrasts=frozenset(place for place in late if place[0] not in groups),
-        group_figures=frozenset(figures | (todo.group_figures & again)),
+        contrasts=frozenset(late),
+        group_figures=frozenset(figures | (todo.group_figures & late)),
     )
 
 

@@ -16,13 +16,13 @@ from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.images import is_whole
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
     HashCache,
     contradicted,
     drawable,
     is_outdated,
-    is_whole,
     remove_contradicted,
     unfinished,
 )

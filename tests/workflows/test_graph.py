@@ -31,10 +31,26 @@ def plan_of(*names: str, steps: tuple[Step, ...] | None = None) -> Plan:
     return Plan(participant="01", settings=SETTINGS, runs=runs, groups=groups)
 
 
+def contrasts_of(plan: Plan, *groups: str) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (group.key, item.contrast.label)
+        for group in plan.groups
+        for item in group.estimable
+        if group.key in groups
+    )
+
+
+def joined(plan: Plan, *groups: str, runs: frozenset[str] = frozenset()) -> Todo:
+    """Return that groups are combined, after some runs are fitted."""
+    contrasts = contrasts_of(plan, *groups)
+    return Todo(runs=runs, groups=frozenset(groups), contrasts=contrasts)
+
+
 def all_of(plan: Plan) -> Todo:
     return Todo(
         runs=frozenset(run.key for run in plan.runs),
         groups=frozenset(group.key for group in plan.written_groups),
+        contrasts=contrasts_of(plan, *(group.key for group in plan.written_groups)),
         group_figures=frozenset(
             (group.key, item.contrast.label) for group in plan.groups for item in group.estimable
         ),
@@ -152,12 +168,12 @@ def test_a_chained_contrast_waits_for_the_sessions_joins_of_that_contrast(tmp_pa
 def test_sessions_that_are_done_have_no_node_though_they_are_combined(tmp_path):
     plan = plan_of(*FOUR, steps=CHAIN)
     first, second, subject = (group.key for group in plan.groups)
-    graph = expanded(plan, Todo(groups=frozenset({second, subject})), tmp_path)
+    graph = expanded(plan, joined(plan, second, subject), tmp_path)
     assert counts(graph)["fit_run"] == 2
     (gather,) = named(graph, "gather_face")
     assert len(list(graph.predecessors(gather))) == 1
     assert list(gather.inputs.in1) == [f"{first}/face/{s}" for s in ("effect", "variance", "dof")]
-    graph = expanded(plan, Todo(groups=frozenset({subject})), tmp_path)
+    graph = expanded(plan, joined(plan, subject), tmp_path)
     assert not named(graph, "fit_run")
     assert len(named(graph, "combine_face")) == 1
     assert before(graph, named(graph, "combine_face")[0]) == {"gather_face": 1}
@@ -215,7 +231,7 @@ def test_groups_that_are_done_have_no_node(tmp_path):
     plan = plan_of(*RUNS, "sub-01_task-y_run-1", "sub-01_task-y_run-2")
     key = next(run.key for run in plan.runs if "task-y_run-1" in run.key)
     (group,) = (group.key for group in plan.groups if key in group.input_keys)
-    graph = expanded(plan, Todo(runs=frozenset({key}), groups=frozenset({group})), tmp_path)
+    graph = expanded(plan, joined(plan, group, runs=frozenset({key})), tmp_path)
     # Both runs of the group, since the join needs the other one's maps.
     assert counts(graph)["fit_run"] == 2
     assert counts(graph)["combine_face"] == 1
@@ -234,8 +250,8 @@ def test_figures_of_what_is_combined_already_wait_for_the_runs(tmp_path, names):
 def test_maps_of_runs_go_to_no_node_where_nothing_over_sessions_is_due(tmp_path):
     plan = plan_of(*SESSIONS)
     runs = frozenset(run.key for run in plan.runs)
-    sessions = frozenset(group.key for group in plan.groups if group.level == "session")
-    graph = expanded(plan, Todo(runs=runs, groups=sessions), tmp_path)
+    sessions = [group.key for group in plan.groups if group.level == "session"]
+    graph = expanded(plan, joined(plan, *sessions, runs=runs), tmp_path)
     assert counts(graph)["combine_face"] == len(sessions) == 2
     assert not named(graph, "outputnode")
     assert not named(graph, "merge_sessions")
