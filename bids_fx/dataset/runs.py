@@ -217,7 +217,8 @@ def read_timing(
             f"{in_header:g} s."
         )
     if not _SHORTEST_TR < tr < _LONGEST_TR:
-        raise bad_file(path, f"a RepetitionTime of {tr:g} s", "write it in seconds, above 0")
+        limits = f"between {_SHORTEST_TR:g} and {_LONGEST_TR:g}"
+        raise bad_file(path, f"a RepetitionTime of {tr:g} s", f"write it in seconds, {limits}")
     slice_time, warning = _slice_time(path, own, raw, tr, analysis)
     return Timing(
         repetition_time=tr,

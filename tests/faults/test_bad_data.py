@@ -471,19 +471,19 @@ REFUSED: dict[str, tuple[Damage, *tuple[str, ...]]] = {
     ),
     "timeOfZero": (
         says(RepetitionTime=0),
-        "{bold}: a RepetitionTime of 0 s; write it in seconds, above 0.",
+        "{bold}: a RepetitionTime of 0 s; write it in seconds, between 0.01 and 100.",
     ),
     "negativeTime": (
         says(RepetitionTime=-2),
-        "{bold}: a RepetitionTime of -2 s; write it in seconds, above 0.",
+        "{bold}: a RepetitionTime of -2 s; write it in seconds, between 0.01 and 100.",
     ),
     "milliseconds": (
         says(RepetitionTime=2000),
-        "{bold}: a RepetitionTime of 2000 s; write it in seconds, above 0.",
+        "{bold}: a RepetitionTime of 2000 s; write it in seconds, between 0.01 and 100.",
     ),
     "nanoseconds": (
         says(RepetitionTime=2e-9),
-        "{bold}: a RepetitionTime of 2e-09 s; write it in seconds, above 0.",
+        "{bold}: a RepetitionTime of 2e-09 s; write it in seconds, between 0.01 and 100.",
     ),
     "timeAsText": (
         says(RepetitionTime="2"),
@@ -491,7 +491,7 @@ REFUSED: dict[str, tuple[Damage, *tuple[str, ...]]] = {
     ),
     "secondsInHeader": (
         both(says(RepetitionTime=...), header("bold", pixdim=[1, 3, 3, 3, 2000, 0, 0, 0])),
-        "{bold}: a RepetitionTime of 2000 s; write it in seconds, above 0.",
+        "{bold}: a RepetitionTime of 2000 s; write it in seconds, between 0.01 and 100.",
     ),
     # --- tables
     "latin": (
