@@ -35,6 +35,7 @@ __all__ = [
     "read_map",
     "read_series",
     "read_volume",
+    "read_voxels",
 ]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -101,7 +102,12 @@ def read_volume(path: Path) -> Volume:
     BIDSFXError
         If the file is no complete NIfTI image of one volume.
     """
-    header = read_header(path)
+    return read_voxels(read_header(path))
+
+
+def read_voxels(header: ImageHeader) -> Volume:
+    """Read a 3D image whose header was read already; as `read_volume`."""
+    path = header.path
     if len(header.shape) != 3:
         raise bad_file(path, f"an image of shape {header.shape}", "give one with three axes")
     with open_series(header) as (volumes, file):

@@ -20,11 +20,12 @@ from bids_fx.dataset.streams import (
     MOST_INFLATION,
     HashedFile,
     bad_file,
+    begins_as_gzip,
     drain,
     goes_on,
-    is_gzip,
     open_file,
     open_stream,
+    reading,
     stored_size,
     truncated,
 )
@@ -97,8 +98,9 @@ def read_header(path: Path) -> ImageHeader:
     """
     from nibabel.spatialimages import HeaderDataError
 
-    with open_stream(path, chunk=4096) as (stream, _):
+    with open_stream(path, chunk=4096) as (stream, file):
         start = stream.read(540)  # the longer of the two headers
+        size, packed = stored_size(file), file.is_gzip
     fields = _parse(path, start)
     shape = tuple(int(length) for length in fields.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
@@ -122,7 +124,7 @@ def read_header(path: Path) -> ImageHeader:
         raise _senseless(path, error) from None
     if dtype.kind not in "iuf":
         raise bad_file(path, f"voxels of type {dtype}", "store real numbers")
-    _require_room(path, header.n_bytes)
+    _require_room(path, header.n_bytes, size, packed=packed)
     return header
 
 
@@ -183,10 +185,9 @@ def _grid(path: Path, fields: Any, shape: tuple[int, int, int]) -> Grid:
     return Grid(shape=shape, affine=tuple(map(tuple, affine.tolist())))
 
 
-def _require_room(path: Path, n_bytes: int) -> None:
+def _require_room(path: Path, n_bytes: int, size: int, *, packed: bool) -> None:
     """Refuse a file that cannot hold what its header promises, before anything else is read."""
-    size = stored_size(path)
-    if is_gzip(path):
+    if packed:
         if n_bytes > size * MOST_INFLATION:
             raise truncated(path, f"{size} compressed bytes cannot hold {n_bytes} bytes")
     elif size < n_bytes:
@@ -214,12 +215,13 @@ def check_complete(path: Path, header: ImageHeader) -> None:
     costs nothing to read. Where they do not agree with the header the file is decompressed to its
     end, since several members may legally follow each other.
     """
-    size = stored_size(path)
-    if is_gzip(path):
-        with open_file(path) as file:
+    with reading(path), open_file(path) as file:
+        size, packed = stored_size(file), begins_as_gzip(file.read(2))
+        if packed:
             file.seek(-4, io.SEEK_END)
             if int.from_bytes(file.read(), "little") == header.n_bytes % 2**32:
                 return
+    if packed:
         with open_stream(path) as (stream, _):
             size = drain(stream, path, header.n_bytes)
     if size > header.n_bytes + MOST_BEYOND:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bids_fx.dataset.events import read_event_table, read_events
 from bids_fx.dataset.files import DatasetFile, Faults
-from bids_fx.dataset.images import check_same_grid, read_volume
+from bids_fx.dataset.images import check_same_grid, read_voxels
 from bids_fx.dataset.masks import mask_of
 from bids_fx.dataset.matching import (
     Sources,
@@ -346,7 +346,7 @@ def _count_mask(path: Path, header: ImageHeader | None) -> tuple[int, tuple[str,
     elif own.grid.n_voxels > _MOST_UNSURE:
         check_complete(path, own)
         return None
-    volume = read_volume(path)
+    volume = read_voxels(own)
     inside = mask_of(volume.values, path)
     holes = int(np.count_nonzero(~np.isfinite(volume.values)))
     text = f"{path.name}: {holes} voxels without a number are taken to be outside the mask."

@@ -44,6 +44,7 @@ class HashedFile(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
         self._digest = hashlib.sha256()
+        self._start = b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -53,7 +54,17 @@ class HashedFile(io.RawIOBase):
         """Read into a buffer and return the number of bytes."""
         count = self._raw.readinto(buffer) or 0
         self._digest.update(memoryview(buffer)[:count])
+        self._start = self._start or bytes(memoryview(buffer)[: min(count, len(_GZIP))])
         return count
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file."""
+        return self._raw.fileno()
+
+    @property
+    def is_gzip(self) -> bool:
+        """Whether what was read so far begins as gzip files do."""
+        return begins_as_gzip(self._start)
 
     @property
     def sha256(self) -> str:
@@ -155,13 +166,12 @@ def open_file(path: Path) -> io.FileIO:
         what = _KINDS.get(kind, "something else")
         raise bad_file(path, f"{what} in place of a file", "put the file there")
     # Should it have become a pipe just now, opening it so does not wait for a writer.
-    return io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    return io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
 
 
-def stored_size(path: Path) -> int:
-    """Return the size of a file as stored, in bytes."""
-    with reading(path), open_file(path) as file:
-        return os.fstat(file.fileno()).st_size
+def stored_size(file: io.RawIOBase) -> int:
+    """Return the size of an open file as stored, in bytes."""
+    return os.fstat(file.fileno()).st_size
 
 
 def drain(stream: io.BufferedIOBase, path: Path, expected: int) -> int:
@@ -220,7 +230,7 @@ def open_stream(path: Path, chunk: int = CHUNK) -> Iterator[tuple[io.BufferedIOB
         start = source.peek(2)
         if start.startswith(_UNFETCHED):
             raise unfetched(path, "a placeholder of git-annex or git-lfs")
-        if start[:2] != _GZIP:
+        if not file.is_gzip:
             yield source, file
             return
         with igzip.IGzipFile(fileobj=source, mode="rb") as stream:
@@ -260,7 +270,12 @@ def reading(path: Path) -> Iterator[None]:
 def is_gzip(path: Path) -> bool:
     """Tell whether a file begins as gzip files do."""
     with open_file(path) as file:
-        return file.read(2) == _GZIP
+        return begins_as_gzip(file.read(2))
+
+
+def begins_as_gzip(start: bytes) -> bool:
+    """Tell whether these are the first bytes of a gzip file."""
+    return start[:2] == _GZIP
 
 
 def unfetched(path: Path, found: str) -> BIDSFXError:
