@@ -18,13 +18,20 @@ DESCRIPTION = "dataset_description.json"
 _FETCH = "fetch what is in it (datalad get)"
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder or leads to one; only of a link is the system asked."""
+    if entry.is_symlink():
+        return Path(entry).is_dir()  # False also for links in a circle
+    return entry.is_dir(follow_symlinks=False)
+
+
 def labels_in(root: Path) -> set[str]:
     """Return the labels of the ``sub-`` folders in a dataset, as they are spelled."""
     with os.scandir(root) as entries:
         return {
             entry.name.removeprefix("sub-")
             for entry in entries
-            if "sub" in parse_name(entry.name + "_x").entities and Path(entry).is_dir()
+            if "sub" in parse_name(entry.name + "_x").entities and is_folder(entry)
         }
 
 
@@ -96,9 +103,11 @@ def empty_derivatives(data: DataSelection) -> tuple[Problem, ...]:
 def folders_as_files(dataset: Dataset, participant: str) -> tuple[Problem, ...]:
     """Return which folders have the name of a file, beside a participant's files.
 
-    Whoever lists files passes over them, as if what they stand for had never been there.
+    Whoever lists files passes over them, as if what they stand for had never been there. What is
+    listed is no folder, and needs no question.
     """
     own = {file.path.parent for file in dataset.files if file.entities.get("sub") == participant}
+    listed = {str(file.path) for file in dataset.files}
     return tuple(
         Problem(
             where=entry.path,
@@ -107,7 +116,9 @@ def folders_as_files(dataset: Dataset, participant: str) -> tuple[Problem, ...]:
         )
         for folder in sorted(own)
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-        if entry.name.endswith((*NIFTI, *TABLES, ".json")) and Path(entry).is_dir()
+        if entry.name.endswith((*NIFTI, *TABLES, ".json"))
+        and entry.path not in listed
+        and is_folder(entry)
     )
 
 

@@ -27,8 +27,16 @@ from bids_fx.dataset.folders import (
     matching_labels,
     unknown_label,
 )
-from bids_fx.dataset.links import judge_links
-from bids_fx.dataset.listing import IGNORED, Listing, Survey, find_loops, list_paths
+from bids_fx.dataset.links import links_out
+from bids_fx.dataset.listing import (
+    IGNORED,
+    Listing,
+    Survey,
+    find_loops,
+    keep_loops,
+    kept_loops,
+    list_paths,
+)
 from bids_fx.dataset.matching import Sources
 from bids_fx.dataset.runmaps import find_run_maps, list_mapped
 from bids_fx.dataset.runs import load_run
@@ -162,12 +170,11 @@ def find_runs(
     sources = faults.attempt(_list_sources, survey, data, participant)
     if sources is None:
         return Found(participant=participant, problems=faults.problems)
-    faults_of_links, told = judge_links(sources.all, data, participant)
-    if faults_of_links:
-        return Found(participant=participant, problems=faults_of_links)
+    if outside := links_out(sources.all, data, participant):
+        return Found(participant=participant, problems=outside)
     for dataset in (sources.raw, *sources.derivatives):
         faults.add(*folders_as_files(dataset, participant))
-    notices = (*_listing_notices(sources, data), *_loop_notices(survey), *told)
+    notices = (*_listing_notices(sources, data), *survey.loop_notices())
     series = [file for file in _series(sources, data) if is_wanted_series(file, data)]
     named = [file for file in series if "task" in file.entities]
     faults.add(*(_no_task(file) for file in series if file not in named))
@@ -248,15 +255,6 @@ def _listing_notices(sources: Sources, data: DataSelection) -> tuple[Notice, ...
     return tuple(Notice(text=text, warning=False) for text in texts)
 
 
-def _loop_notices(survey: Survey) -> tuple[Notice, ...]:
-    """Tell which links were not followed."""
-    return tuple(
-        Notice(text=f"{listing.root}{loop}: a link to a folder it is in is not followed.")
-        for listing in (survey.raw, *survey.derivatives)
-        for loop in listing.loops
-    )
-
-
 def _series(sources: Sources, data: DataSelection) -> Iterator[DatasetFile]:
     """Iterate over all BOLD files of the datasets that are modelled."""
     datasets = (sources.raw,) if data.raw_bold else sources.derivatives
@@ -275,18 +273,12 @@ def _list_dataset(
     for data files that are there, and raw images need not be.
     """
     root = absolute(root)
-    ignore = [re.compile(pattern) for pattern in IGNORED]
-    if database_dir is None:
-        labels = "|".join(map(re.escape, participants))
-        ignore.append(re.compile(rf"/sub-(?!(?:{labels})(?:[/_.]|$))"))
     with _listed(root):
-        loops = tuple(find_loops(root, ignore))
-        ignore += [re.compile(f"^{re.escape(loop)}(/|$)") for loop in loops]
         if database_dir is None:
-            paths = _index(root, ignore=ignore, database=None)
+            labels = "|".join(map(re.escape, participants))
+            paths, loops = _index(root, f"/sub-(?!(?:{labels})(?:[/_.]|$))")
         else:
-            database = database_dir / f"{name}-{digest(str(root))[:12]}"
-            paths = _index_kept(root, ignore, database)
+            paths, loops = _index_kept(root, database_dir / f"{name}-{digest(str(root))[:12]}")
     return list_paths(name, root, paths, loops)
 
 
@@ -304,8 +296,21 @@ def _listed(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) -> list[str]:
-    """Return the paths of all files that pybids finds in a dataset."""
+def _index(
+    root: Path, *others: str, database: Path | None = None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the paths of a dataset's files, and the links that are not followed.
+
+    What `others` match is ignored too. With a folder for the database the index stays there.
+    """
+    ignore = [re.compile(pattern) for pattern in (*IGNORED, *others)]
+    loops = tuple(find_loops(root, ignore))
+    ignore += [re.compile(f"^{re.escape(loop)}(/|$)") for loop in loops]
+    return _ask_pybids(root, ignore, database), loops
+
+
+def _ask_pybids(root: Path, ignore: list[re.Pattern[str]], database: Path | None) -> list[str]:
+    """Return the paths of all files that pybids finds in a dataset, or has in a database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other people's datasets, and of its own libraries
         from bids import BIDSLayout, BIDSLayoutIndexer
@@ -325,10 +330,11 @@ def _index(root: Path, *, ignore: list[re.Pattern[str]], database: Path | None) 
     return paths
 
 
-def _index_kept(root: Path, ignore: list[re.Pattern[str]], database: Path) -> list[str]:
-    """Return the paths in a kept index of all participants, which is made if need be.
+def _index_kept(root: Path, database: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Return what `_index` does, from a kept index of all participants, made if need be.
 
     It is made under another name first, so that jobs that start together do not read a half of it.
+    Once it is there the dataset's folders are not gone through again.
     """
     if not database.is_dir():
         try:
@@ -336,12 +342,12 @@ def _index_kept(root: Path, ignore: list[re.Pattern[str]], database: Path) -> li
             draft = Path(mkdtemp(prefix=f".{database.name}-", dir=database.parent))
         except OSError as error:
             raise output_error(database.parent, error) from error
-        _index(root, ignore=ignore, database=draft)
+        keep_loops(draft, _index(root, database=draft)[1])
         try:
             draft.rename(database)
         except OSError:  # another job was faster
             rmtree(draft)
-    return _index(root, ignore=ignore, database=database)
+    return _ask_pybids(root, [], database), kept_loops(database)
 
 
 def _group_copies(

@@ -8,32 +8,31 @@ from functools import cache
 from pathlib import Path
 
 from bids_fx.dataset.files import NIFTI, Dataset, DatasetFile
-from bids_fx.errors import Notice, Problem
+from bids_fx.errors import Problem
 from bids_fx.settings import DataSelection
 
 
-def judge_links(
+def links_out(
     datasets: Iterable[Dataset], data: DataSelection, participant: str
-) -> tuple[tuple[Problem, ...], tuple[Notice, ...]]:
-    """Refuse a participant's files that lie elsewhere than they seem to, or tell their number.
+) -> tuple[Problem, ...]:
+    """Return the fault of a participant's files that lie elsewhere than they seem to.
 
     Parameters
     ----------
     datasets : iterable of Dataset
         What each holds for the participant, and for all.
     data : DataSelection
-        With `links`: what to do about them. A link may lead to any of the folders that are named.
+        With `links`: where they may be followed anywhere, no file is asked for, which takes one
+        call of the system each. Else a link may lead to any of the folders that are named.
     participant : str
         Label without ``sub-``.
     """
+    if data.links == "follow":
+        return ()
     out = [(file, real) for dataset in datasets for file, real in _leading_out(dataset, data)]
     if not out:
-        return (), ()
+        return ()
     (first, real), others = out[0], len(out) - 1
-    if data.links == "follow":
-        text = f"Input files that are outside the datasets, by symbolic links: {len(out)}; "
-        text += f"the first is {first.relative} of '{first.dataset}'."
-        return (), (Notice(text=text, warning=False),)
     more = f", and so do {others} other files of this participant" if others else ""
     problem = Problem(
         where=str(first.path),
@@ -42,7 +41,7 @@ def judge_links(
         "links by --links follow",
         participant=participant,
     )
-    return (problem,), ()
+    return (problem,)
 
 
 def _leading_out(dataset: Dataset, data: DataSelection) -> Iterator[tuple[DatasetFile, Path]]:

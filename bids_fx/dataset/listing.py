@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,8 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_fx.dataset.files import Dataset, DatasetFile, dataset_file
-from bids_fx.dataset.folders import label_key, labels_in
+from bids_fx.dataset.folders import is_folder, label_key, labels_in
+from bids_fx.dataset.streams import bad_file
 from bids_fx.entities import canonical_label, parse_name
+from bids_fx.errors import Notice, output_error
 
 #: In paths from the dataset's root, which begin with a slash: what holds no BOLD data or tables.
 IGNORED = (
@@ -21,6 +24,8 @@ IGNORED = (
 )
 #: So many other participants are asked whether a task has events at all.
 _ASKED = 20
+#: Where a kept index has the links that it does not follow.
+_LOOPS = "not_followed.json"
 _EVENTS = ("func/*_events.tsv*", "ses-*/func/*_events.tsv*")
 
 
@@ -76,6 +81,14 @@ class Survey:
         others = [tasks for label, tasks in self._tasks_with_events if label != participant]
         return any(canonical_label(task) in tasks for tasks in others[:_ASKED])
 
+    def loop_notices(self) -> tuple[Notice, ...]:
+        """Tell which links were not followed."""
+        return tuple(
+            Notice(text=f"{listing.root}{loop}: a link to a folder it is in is not followed.")
+            for listing in (self.raw, *self.derivatives)
+            for loop in listing.loops
+        )
+
     @cached_property
     def _tasks_with_events(self) -> tuple[tuple[str, frozenset[str]], ...]:
         """The first participants' labels, each with the canonical labels of tasks with events."""
@@ -120,10 +133,38 @@ def find_loops(root: Path, ignored: Sequence[re.Pattern[str]]) -> Iterator[str]:
             return
         for entry in sorted(os.scandir(f"{root}{place}"), key=lambda entry: entry.name):
             path = f"{place}/{entry.name}"
-            if Path(entry).is_dir() and not any(pattern.search(path) for pattern in ignored):
+            # Last the question that may cost a call of the system.
+            if not any(pattern.search(path) for pattern in ignored) and is_folder(entry):
                 yield from below(path, above | {here})
 
     return below("", frozenset())
+
+
+def keep_loops(folder: Path, loops: Sequence[str]) -> None:
+    """Write into the folder of a kept index which links it does not follow."""
+    path = folder / _LOOPS
+    try:
+        path.write_text(json.dumps(loops), encoding="ascii")
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def kept_loops(folder: Path) -> tuple[str, ...]:
+    """Return what `keep_loops` wrote; nothing from the index of an older version.
+
+    Raises
+    ------
+    BIDSFXError
+        If it is damaged.
+    """
+    path = folder / _LOOPS
+    if not path.exists():
+        return ()
+    try:
+        return tuple(map(str, json.loads(path.read_text(encoding="ascii"))))
+    except (TypeError, ValueError):
+        remedy = f"delete {folder}, so that it is made again"
+        raise bad_file(path, "a damaged part of a kept index", remedy) from None
 
 
 def list_paths(

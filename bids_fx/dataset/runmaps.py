@@ -15,7 +15,7 @@ from bids_fx.dataset.files import (
     walk_results,
 )
 from bids_fx.dataset.images import check_same_grid
-from bids_fx.dataset.links import judge_links
+from bids_fx.dataset.links import links_out
 from bids_fx.dataset.nifti import ImageHeader, check_complete, read_header
 from bids_fx.dataset.selection import select_runs
 from bids_fx.dataset.streams import bad_file
@@ -71,16 +71,15 @@ def find_run_maps(data: DataSelection, participant: str, *, analysis: AnalysisSe
     assert data.run_maps_dir is not None
     faults = Faults(participant)
     dataset = list_tree(RUN_MAPS, data.run_maps_dir, participant)
-    faults_of_links, told = judge_links([dataset], data, participant)
-    if faults_of_links:
-        return Found(participant=participant, problems=faults_of_links)
+    if outside := links_out([dataset], data, participant):
+        return Found(participant=participant, problems=outside)
     files = [
         file
         for file in dataset.select("statmap", NIFTI)
         if "contrast" in file.entities and file.entities.get("stat") in _STATS
     ]
     of_runs = [file for file in files if _is_run(file, files)]
-    notices = (*told, *_passed_over(files, of_runs, participant))
+    notices = _passed_over(files, of_runs, participant)
     if not of_runs:
         faults.add(_no_maps(data.run_maps_dir, files))
         return Found(participant=participant, problems=faults.problems, notices=notices)

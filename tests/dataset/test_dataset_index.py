@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_fx.dataset import index
 from bids_fx.dataset.index import find_all, find_runs, list_participants
 from bids_fx.errors import BIDSFXError, ExitCode
 from bids_fx.inputs import BoldRun, Found
@@ -273,16 +274,26 @@ def test_real_dataset_is_found(oneback: Path) -> None:
     assert all(run.skull_stripped for run in found.runs if isinstance(run, BoldRun))
 
 
-def test_kept_index_is_used_for_other_participants_too(tree: Tree, tmp_path: Path) -> None:
+def test_kept_index_is_used_for_other_participants_too(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree.run("sub-01_task-nback")
     tree.run("sub-02_task-nback")
+    (tree.raw / "sub-01" / "again").symlink_to("..")
     database = tmp_path / "index"
     assert names(tree.find("01", database_dir=database)) == ["sub-01_task-nback"]
     tree.run("sub-02_task-late")
+    # The datasets are not gone through again, and yet it is known what was not followed.
+    monkeypatch.setattr(index, "find_loops", None)
     found = tree.find("02", database_dir=database)
+    assert f"{tree.raw}/sub-01/again: a link to a folder it is in is not followed." in told(found)
     assert names(found) == ["sub-02_task-nback"]
     assert "the kept pybids index" in told(found)
     assert not [path for path in database.iterdir() if path.name.startswith(".")]
+    for path in database.glob("*/not_followed.json"):
+        path.write_text("")
+    with pytest.raises(BIDSFXError, match=r"a damaged part of a kept index; delete .*/index/raw-"):
+        tree.find("02", database_dir=database)
 
 
 # ------------------------------------------------------------------------------ raw images

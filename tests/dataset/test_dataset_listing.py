@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from bids_fx.dataset import index
 from bids_fx.dataset.folders import labels_in
 from bids_fx.dataset.index import find_all, find_runs, survey_datasets
-from bids_fx.dataset.listing import Listing, Survey, list_paths
+from bids_fx.dataset.listing import Listing, Survey, find_loops, list_paths
 from bids_fx.errors import BIDSFXError
+from bids_fx.inputs import BoldRun
 from bids_fx.settings import AnalysisSettings, DataSelection
-from tests.dataset.trees import Tree, names, told
+from tests.dataset.trees import Tree, names, told, write_text
 
 FILES = (
     "dataset_description.json",
@@ -48,6 +50,59 @@ def test_what_is_a_participants_and_what_is_everybodys_is_listed() -> None:
         "sub-01.html",
         "task-x_bold.json",
     ]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the name of each file is added that the system is asked about."""
+    names: list[str] = []
+
+    def recorded(function: Callable[..., object]) -> Callable[..., object]:
+        def record(path: object, *args: object, **options: object) -> object:
+            names.append(Path(str(path)).name)
+            return function(path, *args, **options)
+
+        return record
+
+    for name in ("stat", "lstat", "readlink", "open"):
+        monkeypatch.setattr(os, name, recorded(getattr(os, name)))
+    return names
+
+
+def test_listing_asks_the_system_about_links_and_folders_alone(
+    tree: Tree, asked: list[str]
+) -> None:
+    tree.run("sub-01_task-nback")
+    tree.run("sub-02_task-nback")
+    link = write_text(tree.raw / "sub-01" / "func" / "link", "").rename(tree.root / "elsewhere")
+    (tree.raw / "sub-01" / "func" / "link").symlink_to(link)
+    for name in ("again", "figures"):
+        (tree.raw / "sub-01" / name).symlink_to("..")
+    asked.clear()
+    assert labels_in(tree.raw) == {"01", "02"}
+    assert asked == []
+    assert list(find_loops(tree.raw, [re.compile("/(sub-02|figures)")])) == ["/sub-01/again"]
+    assert sorted(set(asked)) == ["again", "bids", "func", "link", "sub-01"]
+
+
+def test_only_what_is_read_is_looked_at_once_files_are_listed(
+    tree: Tree, asked: list[str]
+) -> None:
+    tree.run("sub-01_task-nback")
+    other = "sub-01_task-nback_desc-other_T2w.json"
+    for root in (tree.raw, tree.preproc):
+        write_text(root / "sub-01" / "func" / f"not-{other}", "")
+        (root / "sub-01" / "func" / other).symlink_to(f"not-{other}")
+    survey = survey_datasets(tree.data(), ["01"])
+    asked.clear()
+    found = find_runs(tree.data(), "01", analysis=AnalysisSettings(), survey=survey)
+    assert (names(found), found.problems) == (["sub-01_task-nback"], ())
+    assert not {other, f"not-{other}"} & set(asked)
+    (run,) = found.runs
+    assert isinstance(run, BoldRun)
+    # Each time a file is read it is seen to be one, then opened; headers are read first.
+    read = [*run.events_files, run.bold, run.mask]
+    assert [asked.count(path.name) for path in read if path is not None] == [2, 4, 4]
 
 
 def test_participants_are_indexed_some_at_a_time(
