@@ -132,7 +132,6 @@ def changing_states(out_dir: Path) -> Iterator[None]:
     participant's lock.
     """
     with locked(out_dir, "states"):
-        remove_temporaries(out_dir / WORK_AREA / "states")
         yield
 
 

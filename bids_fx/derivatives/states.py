@@ -10,7 +10,7 @@ from pathlib import Path
 from bids_fx.derivatives.dataset import changing_states, read_state, state_path
 from bids_fx.derivatives.locks import is_locked, locked, remove_abandoned
 from bids_fx.derivatives.quality import is_number
-from bids_fx.derivatives.write import remove_temporaries, write_json
+from bids_fx.derivatives.write import remove_temporaries, to_json, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +81,42 @@ def planned(out_dir: Path, call: str, participants: Iterable[str]) -> Iterator[N
     -----
     What was told before stays in the file: a call that ends early puts it back, and of one that
     was killed, whose lock is free, `told_of` takes it as it was.
+
+    All are changed under one lock, and not synced: either takes longer than to write a state. A
+    power cut may lose what was told, which is no result.
     """
     earlier: dict[str, Mapping[str, object]] = {}
     try:
-        for participant in participants:
-            # One by one, so that other calls need not wait for all of them.
-            with changing_states(out_dir):
+        with changing_states(out_dir):
+            # What processes have left that were killed while they wrote a state.
+            remove_temporaries(state_path(out_dir, "").parent)
+            for participant in participants:
                 before = _without_plan(read_state(out_dir, participant))
                 told = {"participant": participant, "state": "planned", "call": call}
                 earlier[participant] = before
-                write_json(state_path(out_dir, participant), {**told, "before": before})
+                _write(state_path(out_dir, participant), {**told, "before": before})
         yield
     finally:
+        if earlier:
+            _put_back(out_dir, call, earlier)
+
+
+def _put_back(out_dir: Path, call: str, earlier: Mapping[str, Mapping[str, object]]) -> None:
+    """Make states of participants what they were before a call's plan; empty means none."""
+    with changing_states(out_dir):
         for participant, before in earlier.items():
-            with changing_states(out_dir):
-                path = state_path(out_dir, participant)
-                # Another call may have begun with the participant, or this one has.
-                if read_state(out_dir, participant).get("call") != call:
-                    continue
-                if before:
-                    write_json(path, before)
-                else:
-                    path.unlink()
+            path = state_path(out_dir, participant)
+            # Another call may have begun with the participant, or this one has.
+            if read_state(out_dir, participant).get("call") != call:
+                continue
+            if before:
+                _write(path, before)
+            else:
+                path.unlink()
+
+
+def _write(path: Path, values: Mapping[str, object]) -> None:
+    write_text(path, to_json(values), synced=False)
 
 
 def told_of(out_dir: Path, participant: str) -> Told:

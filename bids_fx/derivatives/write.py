@@ -34,7 +34,7 @@ _NO_EXTENSION = bytes(4)
 _SCANNER, _TEMPLATE = 1, 4
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Write a file under a temporary name in its folder, sync it, then rename it.
 
     Parameters
@@ -43,6 +43,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         Final name; its folder is made if need be.
     content : bytes
         The whole file.
+    synced : bool
+        Wait until it is on the disk. Else it may be empty after a power cut.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if synced:
+                    os.fsync(stream.fileno())
             confirm_locks()
             temporary.replace(path)
         except BaseException:
@@ -105,9 +108,9 @@ def stamp_of(file: Path) -> list[object]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
     """Write a UTF-8 text file; halves of letters, as JSON may have them, become escapes."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    write_bytes(path, text.encode(errors="backslashreplace"), synced=synced)
 
 
 def to_json(values: Mapping[str, object]) -> str:

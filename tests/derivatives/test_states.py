@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bids_fx.derivatives import states
+from bids_fx.derivatives.claims import Claimant
 from bids_fx.derivatives.dataset import read_state, state_path, write_state
 from bids_fx.derivatives.locks import is_locked, locked
 from bids_fx.derivatives.states import Told, planned, told_of, under_way
-from bids_fx.derivatives.write import write_json
+from bids_fx.derivatives.write import write_text
 from tests.lock_user import ended, held
 
 
@@ -88,15 +91,36 @@ def test_what_a_killed_call_left_in_its_folder_of_logs_is_removed_by_the_next(
     with a_call(tmp_path, []):
         assert [path.name for path in dead.iterdir()] == ["config.toml"]
         assert len(list(other.iterdir())) == 2
-    assert list((tmp_path / ".bids_fx_work" / "locks").iterdir()) == []
+    assert list((tmp_path / ".bids_fx_work" / "locks").glob("call-*")) == []
 
 
-def test_states_left_unfinished_are_removed_by_the_next_who_writes_one(tmp_path: Path) -> None:
+def test_states_left_unfinished_are_removed_by_the_next_call(tmp_path: Path) -> None:
     folder = state_path(tmp_path, "01").parent
     folder.mkdir(parents=True)
     (folder / ".sub-02.json.0123456789abcdef.tmp").touch()
-    write_state(tmp_path, "01", "done")
-    assert [path.name for path in folder.iterdir()] == ["sub-01.json"]
+    with a_call(tmp_path, ["01"]):
+        assert [path.name for path in folder.iterdir()] == ["sub-01.json"]
+
+
+def test_plans_for_many_take_one_lock_and_list_no_folder_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def noted(function: Callable[..., object], word: str) -> Callable[..., object]:
+        return lambda *arguments, **named: (seen.append(word), function(*arguments, **named))[1]
+
+    monkeypatch.setattr(Claimant, "make", noted(Claimant.make, "lock"))
+    for name in ("fsync", "listdir", "scandir"):
+        monkeypatch.setattr(os, name, noted(getattr(os, name), name))
+    numbers = []
+    for n_participants in (2, 20):
+        seen.clear()
+        with a_call(tmp_path, [f"{number:02}" for number in range(n_participants)]):
+            pass
+        numbers.append(Counter(seen))
+    assert numbers[0] == numbers[1]
+    assert numbers[0]["lock"] == 3  # the call's, then that of the states to plan and to put back
 
 
 def test_plan_reads_and_writes_a_state_under_one_lock(
@@ -108,13 +132,13 @@ def test_plan_reads_and_writes_a_state_under_one_lock(
         seen.append(("read", is_locked(out_dir, "states")))
         return read_state(out_dir, participant)
 
-    def write(path: Path, values: dict[str, object]) -> None:
+    def write(path: Path, text: str, **named: bool) -> None:
         seen.append(("write", is_locked(tmp_path, "states")))
-        write_json(path, values)
+        write_text(path, text, **named)
 
     write_state(tmp_path, "01", "done")
     monkeypatch.setattr(states, "read_state", read)
-    monkeypatch.setattr(states, "write_json", write)
+    monkeypatch.setattr(states, "write_text", write)
     with a_call(tmp_path, ["01"]):
         assert seen == [("read", True), ("write", True)]
     assert seen == 2 * [("read", True), ("write", True)]
