@@ -20,6 +20,7 @@ from bids_fx.derivatives.superseded import superseded_by_group, superseded_by_ru
 from bids_fx.derivatives.timeseries import write_traces
 from bids_fx.derivatives.write import (
     remove_outputs,
+    remove_vouchers,
     sha256,
     six_digits,
     write_image,
@@ -151,7 +152,7 @@ def write_run(
     assert isinstance(run.source, BoldRun)
     writer = ImageWriter(out_dir, run.entities, result.mask, run.source.grid)
     # Without it nothing is finished; it comes back as the last of all.
-    (out_dir / paths.sidecar(paths.mask(run.entities))).unlink(missing_ok=True)
+    remove_vouchers([paths.mask(run.entities)], out_dir)
     remove_outputs((*superseded_by_run(run), *paths.fit_figures(run).values()), out_dir)
     common = sidecars.run_image(run, settings, result.hashes)
     published: dict[str, Path] = {}
@@ -258,12 +259,8 @@ def write_group_contrast(
     # Without these the contrast is not drawn, nor finished where it has such a table, and what
     # tells of all contrasts is not there.
     influence = paths.influence_tables(group).get(label)
-    for path in (
-        paths.mask(group.entities, group.mask_desc),
-        paths.group_clusters(group)[label],
-        *(() if influence is None else (influence,)),
-    ):
-        (out_dir / paths.sidecar(path)).unlink(missing_ok=True)
+    mask, clusters = paths.mask(group.entities, group.mask_desc), paths.group_clusters(group)[label]
+    remove_vouchers(filter(None, (mask, clusters, influence)), out_dir)
     writer = _group_writer(plan, group, result.mask, out_dir)
     common = sidecars.group_image(plan, group, item, result.hashes)
     median = _median(result.maps["dof"])

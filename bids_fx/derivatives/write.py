@@ -230,11 +230,37 @@ def remove_outputs(files: Iterable[PurePosixPath], out_dir: Path) -> None:
         Relative to the output folder, without sidecars.
     out_dir : Path
         The output folder.
+
+    Raises
+    ------
+    BIDSFXError
+        If this process has lost a lock (see `confirm_locks`): they may be another's by now.
     """
+    confirm_locks()
     for path in files:
         # The sidecar goes first: an image without one vouches for nothing.
         (out_dir / sidecar(path)).unlink(missing_ok=True)
         (out_dir / path).unlink(missing_ok=True)
+
+
+def remove_vouchers(files: Iterable[PurePosixPath], out_dir: Path) -> None:
+    """Remove the sidecars of files, as far as they are there: so what they are of is unfinished.
+
+    Parameters
+    ----------
+    files : iterable of PurePosixPath
+        Relative to the output folder.
+    out_dir : Path
+        The output folder.
+
+    Raises
+    ------
+    BIDSFXError
+        If this process has lost a lock (see `confirm_locks`).
+    """
+    confirm_locks()
+    for path in files:
+        (out_dir / sidecar(path)).unlink(missing_ok=True)
 
 
 def remove_unfinished(out_dir: Path, participant: str) -> None:
@@ -246,6 +272,11 @@ def remove_unfinished(out_dir: Path, participant: str) -> None:
         The output folder.
     participant : str
         Label without ``sub-``; its lock must be held, so that no other process writes them.
+
+    Raises
+    ------
+    BIDSFXError
+        If this process has lost a lock (see `confirm_locks`).
     """
     for folder, _, _ in os.walk(out_dir / f"sub-{participant}"):
         remove_temporaries(Path(folder))
@@ -263,7 +294,13 @@ def remove_temporaries(folder: Path, *names: str) -> None:
     *names : str
         Names of the files that were to be written; none means all. The lock under which they are
         written must be held.
+
+    Raises
+    ------
+    BIDSFXError
+        If this process has lost a lock (see `confirm_locks`): somebody may be at them.
     """
+    confirm_locks()
     wanted = set(map(fitting, names))
     try:
         there = list(folder.iterdir())

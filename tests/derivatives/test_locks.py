@@ -8,14 +8,20 @@ import multiprocessing
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bids_fx.derivatives import locks
 from bids_fx.derivatives.claims import STALE_S, Claim, Claimant
 from bids_fx.derivatives.locks import is_locked, lock_path, locked
-from bids_fx.derivatives.write import write_text
+from bids_fx.derivatives.write import (
+    remove_outputs,
+    remove_temporaries,
+    remove_unfinished,
+    remove_vouchers,
+    write_text,
+)
 from bids_fx.errors import BIDSFXError, ExitCode
 from tests.lock_user import ended, held
 
@@ -158,10 +164,20 @@ def test_who_lost_a_lock_asleep_writes_nothing_more_and_is_told_by_name(tmp_path
     lock = locked(tmp_path, "sub-01", on_loss=told.append)
     lock.__enter__()
     write_text(file, "as long as it is held")
+    theirs = tmp_path / "sub-01" / ".b.nii.gz.0123456789abcdef.tmp"
+    theirs.parent.mkdir()
+    theirs.touch()
     other = lose(tmp_path, "sub-01")
-    for _ in range(2):
+    for change in (
+        lambda: write_text(file, "too late"),
+        lambda: remove_outputs([PurePosixPath("a.txt")], tmp_path),
+        lambda: remove_vouchers([PurePosixPath("a.txt")], tmp_path),
+        lambda: remove_unfinished(tmp_path, "01"),
+        lambda: remove_temporaries(theirs.parent),
+    ):
         with pytest.raises(BIDSFXError, match="has taken over"):
-            write_text(file, "too late")
+            change()
+    assert theirs.exists()
     with pytest.raises(BIDSFXError) as caught:
         lock.__exit__(None, None, None)
     assert [file.read_text(), *(one.name for one in tmp_path.glob(".*.tmp"))] == [
