@@ -70,18 +70,15 @@ class Claim:
         except FileNotFoundError:
             return None
         except OSError:
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                return None
+            status = _status(path)
         else:
             try:
-                status = os.fstat(descriptor)
+                status = _status(descriptor)
                 with suppress(OSError):
                     content = os.read(descriptor, _MOST_BYTES)
             finally:
                 os.close(descriptor)
-        return cls(status.st_ino, status.st_mtime_ns, content)
+        return None if status is None else cls(status.st_ino, status.st_mtime_ns, content)
 
     def value(self, name: str) -> object:
         """Return what it says; None where it says nothing."""
@@ -148,6 +145,11 @@ class Claimant:
         stale claim still there, puts it into its place: one process at most, since the others find
         another claim there by then. If a process ends in between, its claim to the place becomes
         stale as any other.
+
+        No file system puts a file into the place of a certain other one alone. If in the moment
+        between the last look and that the stale claim's maker wakes and withdraws, and a third
+        process makes its claim, that is lost: two think that they have it until the third beats
+        next and is told. Where all three have the same lock file this cannot be.
         """
         if self._create(path, lock):
             return True
@@ -274,7 +276,7 @@ class LockFile:
             os.close(descriptor)
             if error.errno in _NO_LOCKS:
                 return True
-            if isinstance(error, BlockingIOError):
+            if isinstance(error, BlockingIOError) or is_gone(error):
                 return False
             raise
         if is_there:
@@ -305,11 +307,23 @@ class LockFile:
 
 def identity_of(file: Path | int) -> Identity | None:
     """Return what tells a file from all others of this machine; None where it is not there."""
+    status = _status(file)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _status(file: Path | int) -> os.stat_result | None:
+    """Return the status of a file, or of the one that is open; None where it is not there."""
     try:
-        status = file.lstat() if isinstance(file, Path) else os.fstat(file)
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
+        return file.lstat() if isinstance(file, Path) else os.fstat(file)
+    except OSError as error:
+        if is_gone(error):
+            return None
+        raise
+
+
+def is_gone(error: OSError) -> bool:
+    """Tell whether a file is not there, or was removed from NFS since it was opened."""
+    return error.errno in (errno.ENOENT, errno.ESTALE)
 
 
 @cache

@@ -19,7 +19,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bids_fx.derivatives.claims import OPEN, STALE_S, Claim, Claimant, LockFile, identity_of
+from bids_fx.derivatives.claims import (
+    OPEN,
+    STALE_S,
+    Claim,
+    Claimant,
+    LockFile,
+    identity_of,
+    is_gone,
+)
 from bids_fx.errors import BIDSFXError, ExitCode, output_error
 from bids_fx.logs import fields
 from bids_fx.settings import WORK_AREA
@@ -263,7 +271,14 @@ def confirm_locks() -> None:
     Raises
     ------
     BIDSFXError
-        If another process has taken one: what is written now would come between its files.
+        If another process has taken one: what is written or removed now would come between its
+        files.
+
+    Notes
+    -----
+    Processes that work for the one that has the locks have none themselves. Where all were asleep
+    together, they write and remove until the thread that keeps the claims has looked, which it
+    does each second, and what `locked` was given as `on_loss` has ended them.
     """
     _confirm(_PULSE.held())
 
@@ -316,6 +331,10 @@ def _is_held(path: Path, found: Claim) -> bool | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if is_gone(error):
+            return None
+        raise
     finally:
         os.close(descriptor)
     return False

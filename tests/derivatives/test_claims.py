@@ -288,6 +288,35 @@ def test_lock_file_that_was_removed_is_not_the_one_that_is_there(path: Path, mon
     assert one.take()
 
 
+def stale(*_: object) -> None:
+    """Fail as NFS does where another machine has removed a file since it was opened."""
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+@pytest.mark.parametrize("call", ["fstat", "open"])
+def test_claim_that_another_machine_removes_while_it_is_read_is_none(
+    path: Path, monkeypatch, call: str
+) -> None:
+    made(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, stale)
+        patched.setattr(Path, "lstat", stale)
+        found = Claim.read(path)
+    assert found is None
+
+
+@pytest.mark.parametrize("owner", [(os, "fstat"), (fcntl, "flock")], ids=["fstat", "flock"])
+def test_lock_file_that_another_machine_removes_while_it_is_taken_is_tried_again(
+    path: Path, monkeypatch, owner
+) -> None:
+    lock = LockFile(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(*owner, stale)
+        assert not lock.take()
+    assert lock.identity is None
+    assert lock.take()
+
+
 def test_lock_file_of_another_user_is_locked_though_it_can_be_read_alone(
     path: Path, monkeypatch
 ) -> None:
