@@ -89,7 +89,12 @@ def run_inputs(run: RunPlan) -> dict[str, Path]:
 
 def recorded_hashes(image: PurePosixPath, out_dir: Path) -> dict[str, str]:
     """Return the hashes of its inputs that a published image records, by BIDS URI."""
-    recorded = object_or_nothing(out_dir / paths.sidecar(image)).get("InputHashes")
+    return _input_hashes(object_or_nothing(out_dir / paths.sidecar(image)))
+
+
+def _input_hashes(values: Mapping[str, object]) -> dict[str, str]:
+    """Return the hashes that a sidecar's content records; empty where it has none."""
+    recorded = values.get("InputHashes")
     return recorded if isinstance(recorded, dict) else {}
 
 
@@ -365,7 +370,7 @@ def _vouched(
         return False
     for image in images:
         values = object_or_nothing(out_dir / paths.sidecar(image))
-        recorded = recorded_hashes(image, out_dir)
+        recorded = _input_hashes(values)
         if not is_whole(out_dir / image) or values.get("SettingsHash") != settings_hash:
             return False
         if not recorded or not recorded.keys() <= inputs.keys():

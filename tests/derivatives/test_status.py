@@ -15,7 +15,7 @@ from bids_fx.cli import session
 from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
-from bids_fx.derivatives import paths
+from bids_fx.derivatives import paths, status
 from bids_fx.derivatives.images import is_whole
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
@@ -27,6 +27,7 @@ from bids_fx.derivatives.status import (
     unfinished,
 )
 from bids_fx.derivatives.write import sha256, stamp_of, write_image, write_json
+from bids_fx.json_files import object_or_nothing
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
 from bids_fx.report_settings import ReportSettings, Threshold
@@ -74,15 +75,23 @@ def test_nothing_is_left_after_a_call_that_ended_well(done):
 
 
 def test_each_input_is_looked_at_once_however_many_images_are_made_from_it(done, monkeypatch):
-    looked_at = Counter()
+    looked_at, read = Counter(), Counter()
     original = HashCache.digest
 
     def digest(cache, file):
         looked_at[file] += 1
         return original(cache, file)
 
+    def json_of(file):
+        read[file] += 1
+        return object_or_nothing(file)
+
     monkeypatch.setattr(HashCache, "digest", digest)
+    monkeypatch.setattr(status, "object_or_nothing", json_of)
     assert not todo(*done)
+    images = {file for file in read if file.parent.name == "func"}
+    assert len(images) > 8
+    assert {read[file] for file in images} == {1}
     # two runs' series and masks, and their effects and variances and degrees of freedom
     assert len(looked_at) >= 2 * (2 + 2)
     assert set(looked_at.values()) == {1}
