@@ -73,6 +73,7 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
     from bids_fx.cluster.folder import Job, make_folder, write_job
     from bids_fx.cluster.needs import request
     from bids_fx.cluster.templates import VARIABLE
+    from bids_fx.derivatives.planted import refuse_planted
     from bids_fx.logs import start_logging
 
     invocation = parsed(scheduler, given)
@@ -88,6 +89,7 @@ def prepare(scheduler: str, given: Split) -> ExitCode:
         mem_mb=invocation.execution.mem_mb,
         minutes=value_of(given.values, "--time", int),
     )
+    refuse_planted(invocation.execution.out_dir, [one.participant for one in planned.refused])
     folder = make_folder(invocation.execution.out_dir)
     try:
         job = Job(

@@ -105,9 +105,9 @@ class Session:
         self.log_dir = self.out_dir / "logs" / str(uuid.uuid4())
         self.mishaps = Mishaps(self.out_dir, self.log_dir)
         self.account = Account(self.out_dir, self.log_dir, self.meter, self.mishaps)
+        refuse_planted(self.out_dir)
         for folder in (self.out_dir, self.work_dir):
             make_writable(folder)
-            refuse_planted(self.out_dir)
         # Scratch may be shared by users, and by calls with other output folders.
         name = f"out-{digest(str(self.out_dir.resolve()))[:12]}"
         self.nipype_dir = private_folder(self.work_dir) / name

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from bids_fx.cli import cluster
 from bids_fx.cli.run import main
 from bids_fx.derivatives.planted import refuse_planted
 from bids_fx.errors import BIDSFXError
@@ -106,11 +108,81 @@ def test_link_of_somebody_else_in_the_output_folder_is_refused(name: str, tmp_pa
     out, target = tmp_path / "out", tmp_path / "target"
     (out / name).parent.mkdir(parents=True, exist_ok=True)
     target.mkdir()
-    (out / name).symlink_to(target)
-    refuse_planted(out, ["01"])  # our own
-    os.lchown(out / name, OTHER, -1)
-    with pytest.raises(BIDSFXError, match=f"/{name}: a link that belongs to the user with"):
-        refuse_planted(out, ["01"])
+    (target / "file").touch()
+    for goal in (target, target / "file", target / "absent"):
+        (out / name).unlink(missing_ok=True)
+        (out / name).symlink_to(goal)
+        refuse_planted(out, ["01"])  # our own
+        os.lchown(out / name, OTHER, -1)
+        with pytest.raises(BIDSFXError, match=f"/{name}: a link that belongs to the user with"):
+            refuse_planted(out, ["01"])
+
+
+def test_each_folder_is_listed_once_to_find_planted_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sub-01/func", "sub-01/figures", "sub-02", "logs"):
+        (tmp_path / name).mkdir(parents=True)
+    listed: Counter[str] = Counter()
+    scandir = os.scandir
+
+    def noted(folder: str | Path) -> object:
+        listed[os.path.relpath(folder, tmp_path)] += 1
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    refuse_planted(tmp_path, ["01"])
+    there = {name: listed[name] for name in listed if (tmp_path / name).exists()}
+    assert there == {".": 1, "logs": 1, "sub-01": 1, "sub-01/func": 1, "sub-01/figures": 1}
+
+
+@needs_root
+def test_files_that_git_annex_keeps_are_fine_whoever_saved_them(tmp_path: Path) -> None:
+    key = tmp_path / ".git" / "annex" / "objects" / "x1" / "MD5E-s1--0.nii.gz"
+    (key / "absent").parent.mkdir(parents=True)
+    (key / key.name).touch()
+    folder = tmp_path / "sub-01" / "func"
+    folder.mkdir(parents=True)
+    for name, goal in (("here", key / key.name), ("away", key / "absent"), ("folder", key)):
+        (folder / name).symlink_to(os.path.relpath(goal, folder))
+        os.lchown(folder / name, OTHER, -1)
+    with pytest.raises(BIDSFXError) as caught:
+        refuse_planted(tmp_path, ["01"])
+    assert [problem.where for problem in caught.value.problems] == [str(folder / "folder")]
+
+
+@needs_root
+def test_root_works_for_the_owner_of_the_output_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner in (OTHER, OTHER + 1):
+        (tmp_path / f"sub-0{owner - OTHER}").symlink_to("/nowhere")
+        os.lchown(tmp_path / f"sub-0{owner - OTHER}", owner, -1)
+    os.chown(tmp_path, OTHER, -1)
+    refuse_planted(tmp_path, ["00"])
+    with pytest.raises(BIDSFXError, match="sub-01: a link"):
+        refuse_planted(tmp_path, ["00", "01"])
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER + 2)
+    with pytest.raises(BIDSFXError, match="sub-00: a link"):
+        refuse_planted(tmp_path, ["00"])
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["jobs", "jobs/job-1", "sub-02.html"])
+def test_cluster_job_is_not_written_through_a_planted_link(
+    name: str, truth: Truth, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "out" / name).parent.mkdir(parents=True)
+    (tmp_path / "out" / name).symlink_to(tmp_path / "target")
+    os.lchown(tmp_path / "out" / name, OTHER, -1)
+    (events,) = truth.bids_dir.glob("sub-02/func/*_events.tsv")
+    events.write_text("onset\tduration\ttrial_type\nsoon\t1\tface\n")
+    bids_dir, out, _, *options = words(truth, tmp_path, "--contrast", "face")
+    assert cluster.main(["slurm", bids_dir, out, *options]) == 73
+    assert f"out/{name}: a link that belongs to" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("*/**/*.json") if "out" in path.parts] == []
+    assert list((tmp_path / "target").iterdir()) == []
 
 
 @needs_root
