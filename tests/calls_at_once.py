@@ -5,7 +5,6 @@ A program too, for `Caller`: it reads lines of JSON, each with a folder and the 
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -20,10 +19,10 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Self, TypedDict
 
+from tests.lock_user import have_no_flock, live_fast
+
 #: Seconds after which a call counts as hanging.
 PATIENCE = 240
-#: As in `tests.lock_user`.
-STALE_S = 3.0
 
 
 class CallOfProcess(TypedDict, total=False):
@@ -32,6 +31,8 @@ class CallOfProcess(TypedDict, total=False):
     argv: list[str]
     #: Has no flock, as some file systems have none.
     no_flock: bool
+    #: Stops itself before it begins.
+    waits: bool
     #: Stops itself as soon as it has said that it works on a participant.
     stops: bool
 
@@ -128,19 +129,15 @@ def wait_until(what: str, is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def _refuse(*_: object) -> None:
-    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-
 def _call(call: CallOfProcess, log: Path) -> int:
     """Make one call in this process."""
-    import fcntl
-
     from bids_fx.cli import session
     from bids_fx.cli.run import main
 
     if call.get("no_flock"):
-        fcntl.flock = _refuse
+        have_no_flock()
+    if call.get("waits"):
+        os.kill(os.getpid(), signal.SIGSTOP)
     if call.get("stops"):
         write_state = session.write_state
 
@@ -183,14 +180,14 @@ def _make_calls(folder: Path, calls: Sequence[CallOfProcess]) -> None:
 def main() -> None:
     """Import the program, then make calls as long as any are asked for."""
     import bids_fx
-    from bids_fx.derivatives import claims, locks
+    from bids_fx.derivatives import locks
     from bids_fx.workflows.server import PRELOADED
 
     for module in (*(one.name for one in walk_packages(bids_fx.__path__, "bids_fx.")), *PRELOADED):
         if not module.endswith("__main__"):
             import_module(module)
-    claims.STALE_S, locks.BEAT_S = STALE_S, 0.1
-    locks.TOLD_AFTER_S, locks.TOLD_AGAIN_S = 0.1, 0.1
+    live_fast()
+    locks.TOLD_AGAIN_S = 0.1
     for line in sys.stdin:
         folder, calls = json.loads(line)
         _make_calls(Path(folder), calls)

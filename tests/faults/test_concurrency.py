@@ -62,13 +62,17 @@ def test_ten_participants_at_once_lose_nothing_of_each_other(
 ) -> None:
     out = tmp_path / "out"
     description = out / "dataset_description.json"
-    seen: set[int] = set()
     calls = [CallOfProcess(argv=words(truth, out, label)) for label in LABELS]
+    calls[-1]["waits"] = True
     with caller.at_once(tmp_path / "calls", *calls) as started:
+        wait_until("the last waits", lambda: started.is_stopped(-1))
+        wait_until("it is there", description.exists)
+        early = json.loads(description.read_bytes())["DatasetLinks"]
+        assert f"of{LABELS[-1]}" not in early  # it is read while it grows
+        os.kill(started.pids[-1], signal.SIGCONT)
         while started.run():
-            if description.exists():
-                seen.add(len(json.loads(description.read_bytes())["DatasetLinks"]))
-                assert main([str(truth.bids_dir), str(out), "group", "--nprocs", "1"]) in (0, 18)
+            assert early.items() <= json.loads(description.read_bytes())["DatasetLinks"].items()
+            assert main([str(truth.bids_dir), str(out), "group", "--nprocs", "1"]) in (0, 18)
             time.sleep(0.2)
             json_files = (out / ".bids_fx_work" / "states").glob("sub-*.json")
             assert all(json.loads(file.read_bytes()) for file in json_files)
@@ -78,7 +82,6 @@ def test_ten_participants_at_once_lose_nothing_of_each_other(
         "raw",
         *(f"of{label}" for label in LABELS),
     }
-    assert len(seen) > 1  # it was read while it grew
     assert [told_of(out, label).state for label in LABELS] == 10 * ["done"]
     summaries = [json.loads(file.read_bytes()) for file in out.glob("logs/*/summary.json")]
     who = sorted(name for one in summaries for name in one["participants"])
