@@ -13,6 +13,14 @@ from bids_fx.suggest import did_you_mean
 
 Convert = Callable[[str], object]
 
+#: Ends of the ranges of settings: beyond all that data need, and far below what fills a memory or
+#: overflows. Degrees of freedom are those of a run; the last is of processors and threads.
+LARGEST_FWHM_MM = 100.0
+LARGEST_DISPLACEMENT_MM = 1_000.0
+LONGEST_PERIOD_S = 100_000.0
+MOST_DUMMY_SCANS = 100_000
+LARGEST_DOF = 100_000.0
+MOST_AT_ONCE = 100_000
 
 #: Entities over which runs may be combined, besides ``run`` and ``ses``.
 COMBINABLE = ("acq", "ce", "rec", "dir")
@@ -48,12 +56,14 @@ class BadValueError(ValueError):
         super().__init__(f"{found}; {remedy}")
 
 
-def integer(minimum: int) -> Convert:
-    """Return the conversion to a whole number from a minimum on."""
+def integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return the conversion to a whole number of a range, both ends of which are in it."""
+    expected = f"give a whole number >= {minimum} and <= {maximum}"
 
     def convert(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip()) or int(text) < minimum:
-            raise BadValueError(f"'{text}' is not possible", f"give a whole number >= {minimum}")
+        is_whole = re.fullmatch(r"[+-]?[0-9]{1,9}", text.strip())
+        if not is_whole or not minimum <= int(text) <= maximum:
+            raise BadValueError(f"'{text}' is not possible", expected)
         return int(text)
 
     return convert
@@ -139,18 +149,28 @@ def smoothing_mm(text: str) -> float:
         raise BadValueError(
             f"smoothing of the kind '{kind}' is not available", "kernels are isotropic, MM:run:iso"
         )
-    return number(minimum=0)(size)
+    return number(minimum=0, maximum=LARGEST_FWHM_MM)(size)
 
 
 def period_s(text: str) -> float:
     """Return a cut-off period in seconds; what must be a frequency in Hz is refused."""
-    value = number(above=0)(text)
+    value = number(above=0, maximum=LONGEST_PERIOD_S)(text)
     if value < 1:
         raise BadValueError(
             f"'{text}' is a period below one second",
             f"give seconds; a cut-off of {value:g} Hz is a period of {1 / value:g} s",
         )
     return value
+
+
+#: Largest framewise displacement of scans that are kept, in mm.
+displacement_mm = number(above=0, maximum=LARGEST_DISPLACEMENT_MM)
+#: Number of scans at the start of a run that are left out.
+dummy_scans = integer(0, MOST_DUMMY_SCANS)
+#: Degrees of freedom.
+degrees_of_freedom = number(above=0, maximum=LARGEST_DOF)
+#: Number of processors, threads or tasks.
+count_at_once = integer(1, MOST_AT_ONCE)
 
 
 def slice_time(text: str) -> float:

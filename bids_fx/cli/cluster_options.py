@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bids_fx.cli.options import Option
 from bids_fx.cli.values import some_text, to_path
 from bids_fx.errors import Problem, usage_problem
-from bids_fx.values import BadValueError, integer
+from bids_fx.values import BadValueError, count_at_once
 
 JOB = "the job"
 
@@ -64,7 +64,7 @@ CLUSTER_OPTIONS: tuple[Option, ...] = (
         names=("--cpus",),
         group=JOB,
         metavar="N",
-        convert=integer(1),
+        convert=count_at_once,
         help="processors of each task, also as --nprocs",
         default="2",
     ),
@@ -80,7 +80,7 @@ CLUSTER_OPTIONS: tuple[Option, ...] = (
         names=("--throttle",),
         group=JOB,
         metavar="N",
-        convert=integer(1),
+        convert=count_at_once,
         help="tasks that run at the same time at most",
         default="as many as the scheduler allows",
     ),

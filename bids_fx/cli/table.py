@@ -8,7 +8,7 @@ from bids_fx.cli.model_options import combination_options, model_options
 from bids_fx.cli.options import Option
 from bids_fx.cli.report_options import report_options
 from bids_fx.cli.values import label_of, memory_mb, named_path, named_paths, space, to_path
-from bids_fx.values import choice, integer
+from bids_fx.values import choice, count_at_once
 
 LEVELS = ("participant", "group")
 POSITIONALS = (
@@ -134,7 +134,7 @@ def _resource_options() -> tuple[Option, ...]:
             group=RESOURCES,
             field="execution.n_procs",
             metavar="N",
-            convert=integer(1),
+            convert=count_at_once,
             value_type="Number",
             help="processors to use in all",
             default="those that this process may use",
@@ -145,7 +145,7 @@ def _resource_options() -> tuple[Option, ...]:
             group=RESOURCES,
             field="execution.omp_nthreads",
             metavar="N",
-            convert=integer(1),
+            convert=count_at_once,
             value_type="Number",
             help="threads of one process",
             default="the processors are shared out",

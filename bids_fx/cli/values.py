@@ -19,6 +19,8 @@ RESERVED_DATASET_NAME = "raw"
 _MEMORY_MB = {"": 1.0, "K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 #: Less memory than this does not hold the interpreter and its libraries.
 MIN_MEMORY_MB = 256.0
+#: More than any machine has: a thousand terabytes.
+MAX_MEMORY_MB = 1e9
 
 
 def label_of(key: str) -> Convert:
@@ -148,6 +150,11 @@ def memory_mb(text: str) -> float:
         raise BadValueError(
             f"'{text}' is {value:g} MB",
             f"give {MIN_MEMORY_MB:g} MB or more, for example 8G",
+        )
+    if value > MAX_MEMORY_MB:
+        raise BadValueError(
+            f"'{text}' is more than any machine has",
+            f"give {MAX_MEMORY_MB / 1e6:g}T or less, for example 8G",
         )
     return value
 

@@ -316,6 +316,10 @@ def _explicit_delays(text: str) -> str:
             f"the HRF model {text!r}: FIR delays are whole numbers of scans, 0 or more, each "
             "larger than the one before, such as fir:0,1,2"
         )
+    if delays[-1] > _MOST_NUMBERED:
+        raise ValueError(
+            f"the HRF model {text!r} has a number above {_MOST_NUMBERED}; give a smaller one"
+        )
     return f"fir:{','.join(map(str, delays))}" + ("," if len(delays) == 1 else "")
 
 

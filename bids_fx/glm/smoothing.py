@@ -18,6 +18,11 @@ FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 TRUNCATE = 4.0
 #: Planes that are smoothed at once: fewer follow the mask more closely, but cost more calls.
 SLAB_PLANES = 8
+#: A kernel that reaches this many times over an axis weighs each of its places alike: the image is
+#: mirrored again and again, and but for what its cut tails leave (less than 1e-4) it is the mean.
+_FLAT_REACH = 16
+#: Shorter kernels, in voxels to each side, are never cut.
+_SHORT_REACH = 1000
 
 
 def sigma_voxels(fwhm_mm: float, voxel_sizes_mm: Sequence[float]) -> tuple[float, ...]:
@@ -112,11 +117,12 @@ class Smoother:
             raise ValueError(f"expected {wanted.ndim} standard deviations, found {len(sigma)}")
         blocks: list[tuple[int, tuple[slice, ...]]] = []
         needed = wanted
-        for axis, radius in reversed(list(enumerate(kernel_radius(sigma)))):
+        for axis, reach in reversed(list(enumerate(kernel_radius(sigma)))):
+            radius = min(reach, wanted.shape[axis])
             if radius:
                 blocks = [(axis, part) for part in _parts(needed, axis, radius)] + blocks
                 needed = _reached(needed, axis, radius)
-        return cls(kernels=tuple(_kernel(one) for one in sigma), blocks=tuple(blocks))
+        return cls(kernels=tuple(map(_kernel, sigma, wanted.shape)), blocks=tuple(blocks))
 
     def smooth(self, volume: npt.NDArray[np.float32]) -> None:
         """Smooth a volume in its place; voxels that are not wanted hold anything afterwards.
@@ -136,9 +142,15 @@ class Smoother:
             correlate1d(lines, self.kernels[axis], axis=along, output=lines, mode="reflect")
 
 
-def _kernel(sigma: float) -> FloatArray:
-    """Return the weights of scipy's Gaussian filter: its answer to an impulse."""
+def _kernel(sigma: float, length: int) -> FloatArray:
+    """Return the weights of scipy's Gaussian filter: its answer to an impulse.
+
+    Of a kernel that is far longer than the axis the weights are those of its limit, the mean over
+    the axis: the longer kernel would fill the memory, and say the same.
+    """
     (radius,) = kernel_radius((sigma,))
+    if radius > max(_FLAT_REACH * length, _SHORT_REACH):
+        return np.full(2 * length, 0.5 / length)  # the axis and its mirror image, each once
     impulse = np.zeros(2 * radius + 1)
     impulse[radius] = 1
     if not radius:

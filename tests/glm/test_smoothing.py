@@ -87,7 +87,9 @@ def test_value_that_is_not_finite_counts_as_zero(value: float, volume: np.ndarra
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("sigma", [(1.27, 0.85, 0.85), (3.0, 3.4, 5.0), (0.0, 1.0, 0.2)])
+@pytest.mark.parametrize(
+    "sigma", [(1.27, 0.85, 0.85), (3.0, 3.4, 5.0), (0.0, 1.0, 0.2), (60.0, 0.0, 249.0)]
+)
 @pytest.mark.parametrize("share", [0.0002, 0.02, 1.0])
 def test_wanted_voxels_are_those_of_the_whole_volume_bit_for_bit(
     share: float,
@@ -136,6 +138,18 @@ def test_what_nothing_wanted_depends_on_is_not_smoothed(volume: np.ndarray) -> N
     assert np.abs(x - 12).max() <= 4
     assert np.abs(y - 14).max() <= 4
     assert np.abs(z - 10).max() <= 4
+
+
+@pytest.mark.parametrize("sigma", [251.0, 1e8, 1e300])
+def test_kernel_far_longer_than_the_axis_is_cut_to_it_and_takes_the_mean(
+    sigma: float, volume: np.ndarray
+) -> None:
+    part = volume[:5]
+    smoother = Smoother.of(np.ones(part.shape, dtype=bool), (sigma, 0.0, 0.0))
+    assert smoother.kernels[0].size == 10
+    means = np.broadcast_to(part.mean(axis=0, dtype=np.float64), part.shape)
+    np.testing.assert_allclose(smooth_volume(part, (sigma, 0.0, 0.0)), means, atol=1e-6)
+    np.testing.assert_allclose(smooth_whole(part, (251.0, 0.0, 0.0)), means, atol=1e-3)
 
 
 def test_no_width_changes_no_bit(volume: np.ndarray) -> None:
