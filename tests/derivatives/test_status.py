@@ -15,7 +15,7 @@ from bids_fx.cli import session
 from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
-from bids_fx.derivatives import paths, status
+from bids_fx.derivatives import paths, results, status
 from bids_fx.derivatives.images import is_whole
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
@@ -27,6 +27,7 @@ from bids_fx.derivatives.status import (
     unfinished,
 )
 from bids_fx.derivatives.write import sha256, stamp_of, write_image, write_json
+from bids_fx.joining import join_runs
 from bids_fx.json_files import object_or_nothing
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
@@ -243,6 +244,46 @@ def test_a_changed_run_map_combines_again(done):
     path.write_bytes(bytes(content))
     left = todo(truth, out)
     assert (len(left.runs), len(left.groups)) == (0, 1)
+
+
+def test_of_contrasts_those_alone_are_combined_again_whose_run_maps_have_changed(ended_call):
+    settings = AnalysisSettings(contrasts=("face", "house"))
+    words = ("--contrast", "face", "--contrast", "house")
+    truth, out = ended_call(
+        DatasetSpec(n_volumes=40), *words, "--nprocs", "1", "--skip-bids-validation"
+    )
+    (group,) = (group.key for group in plan_of(truth, settings).groups)
+    assert not todo(truth, out, settings)
+    mask = next(out.glob("sub-01/func/*main_space-*_desc-brain_mask.json"))
+    kept = mask.read_bytes()
+    mask.unlink()
+    # What tells of all of them is made behind all of them.
+    both = {(group, "face"), (group, "house")}
+    assert todo(truth, out, settings).contrasts == both
+    mask.write_bytes(kept)
+    path = next(out.rglob("*run-1*_contrast-house_stat-effect_statmap.nii.gz"))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=1))
+    left = todo(truth, out, settings)
+    assert (left.runs, left.groups, left.contrasts) == (frozenset(), {group}, {(group, "house")})
+    assert left.group_figures == {(group, "house")}
+
+
+def test_a_contrast_without_its_table_of_runs_is_not_taken_for_finished(done, monkeypatch):
+    truth, out = done
+    plan = plan_of(truth)
+    (group,) = plan.groups
+    maps = {
+        key: file for run in plan.runs for key, file in results.published_maps(run, out).items()
+    }
+
+    def fail(*arguments: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(results, "write_influence", fail)
+    with pytest.raises(InterruptedError):
+        join_runs(plan, group, "face", maps, out, n_threads=1)
+    assert not (out / paths.sidecar(paths.influence(group.entities, "face"))).exists()
+    assert todo(truth, out).contrasts == {(group.key, "face")}
 
 
 def test_a_changed_combination_fits_nothing(done):

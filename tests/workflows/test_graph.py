@@ -114,6 +114,12 @@ def test_the_mask_of_a_group_waits_for_all_its_contrasts(tmp_path):
     assert before(graph, merge) == {f"combine_{label}": 1 for label in labels}
 
 
+def test_a_contrast_that_is_combined_alone_makes_nothing_that_tells_of_all(tmp_path):
+    plan = plan_of(*RUNS)
+    todo = Todo(contrasts=frozenset({(plan.groups[0].key, "face")}))
+    assert counts(expanded(plan, todo, tmp_path)) == {"fit_run": 3, "combine_face": 1}
+
+
 @pytest.mark.parametrize("names", [RUNS, SESSIONS])
 def test_runs_without_any_contrast_are_fitted_all_the_same(tmp_path, names):
     plan = plan_of(*names)
