@@ -259,7 +259,8 @@ def write_group_contrast(
     # Without these the contrast is not drawn, nor finished where it has such a table, and what
     # tells of all contrasts is not there.
     influence = paths.influence_tables(group).get(label)
-    mask, clusters = paths.mask(group.entities, group.mask_desc), paths.group_clusters(group)[label]
+    mask = paths.mask(group.entities, group.mask_desc)
+    clusters = paths.group_clusters(group)[label]
     remove_vouchers(filter(None, (mask, clusters, influence)), out_dir)
     writer = _group_writer(plan, group, result.mask, out_dir)
     common = sidecars.group_image(plan, group, item, result.hashes)
