@@ -18,6 +18,8 @@ from bids_fx.settings import WORK_AREA
 
 #: Seconds after which a call counts as hanging; far more than any takes on a busy machine.
 PATIENCE = 120
+#: From this the moments at which calls are ended or killed are drawn.
+SEED = 20261122
 #: Of this a process tells the stacks of all its threads, if its faulthandler is on.
 _TELL = signal.SIGABRT
 
@@ -33,19 +35,25 @@ class Call:
         The command line.
     program : tuple of str
         Arguments of the interpreter before it.
+    stream : int or None
+        What its standard error is instead of the log.
     """
 
     def __init__(
-        self, log: Path, *words: str, program: tuple[str, ...] = ("-m", "bids_fx")
+        self,
+        log: Path,
+        *words: str,
+        program: tuple[str, ...] = ("-m", "bids_fx"),
+        stream: int | None = None,
     ) -> None:
         self._mark = f"CALL_OF_A_TEST={uuid.uuid4()}"
         name, value = self._mark.split("=")
         self._log = log
-        with log.open("wb") as stream:
+        with log.open("wb") as told:
             self.process = subprocess.Popen(
                 [sys.executable, *program, *words],
                 stdout=subprocess.DEVNULL,
-                stderr=stream,
+                stderr=told if stream is None else stream,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, name: value, "PYTHONFAULTHANDLER": "1"},
                 start_new_session=True,  # no signal to it reaches the tests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import takewhile
 
 from bids_fx.cli.interruption import Interruption
@@ -49,7 +50,9 @@ def run_program(
     try:
         return _worked(name, work, words, interruption)
     finally:
-        if argv is not None:
+        if argv is None:
+            _flush()
+        else:
             interruption.uninstall()
 
 
@@ -78,6 +81,16 @@ def _worked(
     code = interruption.ended(code)
     log_end(code)
     return code
+
+
+def _flush() -> None:
+    """Write what a signal has kept from being written.
+
+    Else the interpreter does, after all threads: nothing could end it if nobody reads it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody can read it any more
+            stream.flush()
 
 
 def _asks_for_json(words: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ import pytest
 
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.progress import Progress
+from bids_fx.errors import BIDSFXError, ExitCode, Problem
 from bids_fx.logs import start_logging
 
 CODE = """
@@ -116,3 +117,24 @@ def test_a_signal_in_the_midst_of_a_line_ends_the_program_with_its_code_and_is_t
     monkeypatch.setattr("sys.stderr", later := io.StringIO())
     assert interruption.ended(1) == 143
     assert later.getvalue().count("goes on with what is not done yet") == 1
+
+
+def test_the_end_that_another_thread_asks_for_has_the_code_and_the_words_of_its_error(
+    interruption, capsys
+):
+    start_logging(0, as_json=False)
+    error = BIDSFXError([Problem(where="a", found="b", remedy="c", code=ExitCode.WRITE_FAILED)])
+    with pytest.raises(SystemExit, match="74"):
+        interruption.end(error)
+    assert interruption.ended(0) == 74
+    assert capsys.readouterr().err.count("a: b; c.") == 1
+
+
+def test_signals_are_left_to_whom_they_were_left_before(interruption):
+    inner = Interruption()
+    before = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGALRM)]
+    inner.install()
+    inner.uninstall()
+    assert [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGALRM)] == before
+    with pytest.raises(SystemExit, match="129"):
+        signal.raise_signal(signal.SIGHUP)

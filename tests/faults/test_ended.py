@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import random
 import signal
 import time
@@ -10,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from bids_fx.cli.interruption import SAME_S
 from bids_fx.cli.run import main
 from bids_fx.dataset.validate import VALIDATOR
-from tests.calls import Call, differences, outputs, parent_of
+from tests.calls import SEED, Call, differences, outputs, parent_of
 from tests.soak import many
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
 pytestmark = pytest.mark.e2e
 
-SEED = 20261122
 CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 RESUME = "the same command goes on with what is not done yet"
 OPTIONS = ("--skip-bids-validation", "--contrast", "face")
@@ -45,8 +46,11 @@ def words(truth: Truth, out: Path, n_procs: int = 2) -> tuple[str, ...]:
 
 
 def check_end(call: Call, number: int, what: str) -> None:
-    """See that a call ends by a signal as it should."""
+    """See that a call ends by a signal as it should; only SIGKILL leaves it no last words."""
     code = call.end(what)
+    if number == signal.SIGKILL:
+        assert code == 137, f"{what}: {call.log}"
+        return
     assert code == CODES[signal.Signals(number)], f"{what}: {call.log}"
     assert RESUME in call.log, f"{what}: {call.log}"
     assert "Traceback" not in call.log, f"{what}: {call.log}"
@@ -80,7 +84,9 @@ def test_a_signal_at_any_moment_ends_all_with_its_code_and_a_rerun_completes(
 def test_a_second_signal_ends_at_once_what_hangs(tmp_path):
     program = (
         "import time\n"
+        "from bids_fx.cli import interruption\n"
         "from bids_fx.cli.program import run_program\n"
+        "interruption.FOR_THE_END_S = 1000\n"
         "def hang(words, interruption):\n"
         "    while True:\n"
         "        try:\n"
@@ -93,11 +99,60 @@ def test_a_second_signal_ends_at_once_what_hangs(tmp_path):
     call = Call(tmp_path / "log", program=("-c", program))
     call.wait_for(lambda: "at work" in call.log, "its work")
     call.process.send_signal(signal.SIGINT)
-    time.sleep(1.5)  # the same signal, sooner, would be the first one passed on
+    call.wait_for(lambda: RESUME in call.log, "its answer")
+    time.sleep(1.2 * SAME_S)  # sooner, it would be the first one passed on
     call.process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
     check_end(call, signal.SIGINT, "a program that goes on in spite of a signal")
-    assert time.monotonic() - began < 5
+
+
+#: Puts as much into standard error as it takes; what is written to it then waits for ever.
+FILL = (
+    "def fill():\n"
+    "    stream = os.open('/proc/self/fd/2', os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)\n"
+    "    try:\n"
+    "        while True:\n"
+    "            os.write(stream, b'x')\n"
+    "    except BlockingIOError:\n"
+    "        os.close(stream)\n"
+    "        began.touch()\n"
+)
+#: By where it stands, work at which nobody reads what the program writes.
+UNREAD = {
+    "waiting": "fill(); threading.Event().wait()",
+    "in a line": "fill(); print('at work', file=sys.stderr)",
+    "in a result": "os.dup2(2, 1); fill(); print('x' * 10**6)",
+    "live": "Progress(end).__enter__()('01', 'fit', 'start'); fill(); threading.Event().wait()",
+}
+
+
+@pytest.mark.parametrize("is_second", [False, True], ids=["one signal", "two signals"])
+@pytest.mark.parametrize("place", UNREAD)
+def test_a_signal_ends_what_nobody_reads(tmp_path, place, is_second):
+    began = tmp_path / "began"
+    program = (
+        "import os, pathlib, sys, threading\n"
+        "from bids_fx.cli import interruption\n"
+        "from bids_fx.cli.program import run_program\n"
+        "from bids_fx.cli.progress import Progress\n"
+        f"interruption.FOR_THE_END_S = {1000 if is_second else 1}\n"
+        f"began = pathlib.Path({str(began)!r})\n"
+        f"{FILL}"
+        "def work(words, end):\n"
+        f"    {UNREAD[place]}\n"
+        "sys.exit(run_program('program', work))\n"
+    )
+    ends = pty.openpty() if place == "live" else os.pipe()
+    call = Call(tmp_path / "log", program=("-c", program), stream=ends[1])
+    os.close(ends[1])
+    try:
+        call.wait_for(began.exists, "its work")
+        call.process.send_signal(signal.SIGTERM)
+        if is_second:
+            time.sleep(1.5 * SAME_S)
+            call.process.send_signal(signal.SIGTERM)
+        assert call.end(f"what is stuck {place}") == 143
+    finally:
+        os.close(ends[0])
 
 
 @pytest.mark.soak
@@ -133,10 +188,7 @@ def test_a_call_that_waits_for_the_validator_ends_with_it(truth, tmp_path, numbe
     call = Call(tmp_path / "log", *options, program=("-c", program))
     call.wait_for(lambda: began.exists() and began.read_text(), "the validator")
     call.process.send_signal(number)
-    if number == signal.SIGKILL:
-        assert call.end("the validator") == 137
-    else:
-        check_end(call, number, "the validator")
+    check_end(call, number, "the validator")
 
 
 @pytest.mark.soak
@@ -167,11 +219,8 @@ def test_workers_that_are_stopped_end_with_the_program(truth, tmp_path, number):
     for pid in call.workers():
         os.kill(pid, signal.SIGSTOP)
     call.process.send_signal(number)
-    if number == signal.SIGKILL:
-        # The system wakes those that nobody could wake any more, and they see that.
-        assert call.end("stopped workers") == 137
-    else:
-        check_end(call, number, "stopped workers")
+    # The system wakes those that SIGKILL leaves with nobody to wake them, and they see that.
+    check_end(call, number, "stopped workers")
 
 
 @pytest.mark.soak

@@ -18,16 +18,13 @@ import pytest
 from bids_fx.cli.run import main
 from bids_fx.settings import WORK_AREA
 from bids_fx.workflows.server import start_server
-from tests.calls import PATIENCE, Call, die_at, differences, outputs, stamps
+from tests.calls import PATIENCE, SEED, Call, die_at, differences, outputs, stamps
 from tests.soak import many
 from tests.synthetic import DatasetSpec, make_dataset
 
 pytestmark = pytest.mark.e2e
 
-SEED = 20261122
 OPTIONS = ("--skip-bids-validation", "--contrast", "face", "--smoothing-fwhm", "8")
-RESUME = "the same command goes on with what is not done yet"
-CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 TEMPORARY = re.compile(r"\..*\.tmp")
 
 
