@@ -95,6 +95,8 @@ class ClusterPlugin(KeepsFailures, SGELikeBatchManagerBase):
         if not jobs:
             return
         command = [self.scheduler.cancel, *jobs]
+        # Before it is known whether that works: the end of the program may not wait for it.
+        logger.info("Cancelling the jobs that have not ended, by: %s", shlex.join(command))
         with undisturbed():
             answer = ask(*command)
         if answer is None or answer.returncode:
@@ -272,24 +274,25 @@ def ask(*command: str) -> subprocess.CompletedProcess[str] | None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put off Ctrl-C and SIGTERM: a job must not be submitted without its number being known.
+    """Put off all signals that are handled: a job's number must be known once it is submitted.
 
-    Other threads may still be given the signal, whose handler runs in this one: it waits too.
+    Other threads may still be given the signal, whose handler runs in this one: it waits too, as
+    does what hears of signals by way of a file.
     Programs started meanwhile have the signals blocked, since Ctrl-C goes to them as well.
     """
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [one for one in signal.valid_signals() if callable(signal.getsignal(one))]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    hearer = signal.set_wakeup_fd(-1)
     handlers = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in numbers
-        if signal.getsignal(number) is not signal.SIG_IGN
+        number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers
     }
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(hearer, warn_on_full_buffer=False)
         for late in came:
             signal.raise_signal(late)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

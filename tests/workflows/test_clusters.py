@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -14,9 +15,10 @@ import pytest
 from nipype.pipeline import engine as pe
 from nipype.pipeline.engine.utils import load_resultfile
 
+from bids_fx.cli.interruption import Interruption
 from bids_fx.usage import Meter
 from bids_fx.workflows.base import NodeFailure, Resources, run_workflow
-from bids_fx.workflows.clusters import cluster_plugin, undisturbed
+from bids_fx.workflows.clusters import ask, cluster_plugin, undisturbed
 from bids_fx.workflows.plugins import PluginChoice
 from tests import fake_schedulers as fake
 from tests.cluster_nodes import Square
@@ -279,7 +281,20 @@ def test_files_of_jobs_that_have_a_result_are_removed(slurm: Cluster) -> None:
     assert left == ["batchscript", "batchscript", "node"]  # of b; its script and log
 
 
-def test_stopping_cancels_what_has_not_ended(slurm: Cluster) -> None:
+def test_stopping_cancels_what_has_not_ended_and_says_how_before(
+    slurm: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[list[str]] = []
+
+    def heard(*command: str) -> object:
+        if command[0] == "scancel":
+            told.append(caplog.messages[-1:])
+        return ask(*command)
+
+    monkeypatch.setattr("bids_fx.workflows.clusters.ask", heard)
+    monkeypatch.setattr(logging.getLogger("bids_fx"), "propagate", True)
+    caplog.set_level(logging.INFO, "bids_fx")
+
     def end(*_: object) -> None:
         raise SystemExit(143)
 
@@ -307,17 +322,31 @@ def test_stopping_cancels_what_has_not_ended(slurm: Cluster) -> None:
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert [sorted(words) for words in fake.calls(slurm.programs, "scancel")] == [["1", "2"]]
+    assert told == [["Cancelling the jobs that have not ended, by: scancel 1 2"]]
 
 
-def test_signal_waits_for_the_end_of_a_submission() -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_signal_waits_for_the_end_of_a_submission(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bids_fx.cli.interruption.FOR_THE_END_S", 0.05)
     came: list[str] = []
-    before = signal.signal(signal.SIGTERM, lambda *_: came.append("signal"))
-    try:
+    # Another thread, which may take the signal, must not end the program meanwhile.
+    monkeypatch.setattr("os._exit", lambda _: came.append("the end at once"))
+    interruption = Interruption()
+
+    def submit() -> None:
         with undisturbed():
-            # To the process, so that another thread may take it.
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.1)
-            came.append("end")
+            os.kill(os.getpid(), number)
+            time.sleep(0.3)
+            came.append("the submission")
+
+    interruption.install()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            submit()
+        assert ended.value.code == 128 + number
+        wait_for(lambda: len(came) == 2)
     finally:
-        signal.signal(signal.SIGTERM, before)
-    assert came == ["end", "signal"]
+        interruption.uninstall()
+    assert came == ["the submission", "the end at once"]
