@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bids_fx.errors import ExitCode
 from bids_fx.records import Plan
 
 
@@ -22,12 +23,15 @@ class Failure:
         All that is known, where no file has it.
     crash : str
         The file that has all that is known, from the output folder.
+    code : ExitCode or None
+        That of what could not be written; None for all other failures.
     """
 
     record: str
     message: str
     details: str = ""
     crash: str = ""
+    code: ExitCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

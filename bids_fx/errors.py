@@ -209,6 +209,20 @@ class BIDSFXError(Exception):
         return cls([Problem(where=where, found=found, remedy=remedy, code=code)])
 
 
+class CannotCreateError(BIDSFXError):
+    """What cannot be created, code 73; the last line of a traceback tells it by this name."""
+
+
+class WriteFailedError(BIDSFXError):
+    """What cannot be written for want of room or of a sound disk, code 74; told likewise."""
+
+
+_OF_WRITING: dict[ExitCode, type[BIDSFXError]] = {
+    ExitCode.CANNOT_CREATE: CannotCreateError,
+    ExitCode.WRITE_FAILED: WriteFailedError,
+}
+
+
 def output_error(path: Path, error: OSError) -> BIDSFXError:
     """Return the error that tells what could not be written, why, and what to do about it.
 
@@ -225,19 +239,20 @@ def output_error(path: Path, error: OSError) -> BIDSFXError:
         With code 74 where there was no room, or the device failed; with 73 where a file or folder
         could not be created.
     """
-    is_writing = error.errno in {*_FULL, *_BROKEN}
-    return BIDSFXError.single(
-        str(path),
-        f"cannot be written ({error.strerror or error})",
-        _REMEDIES.get(
-            error.errno or 0, "see that the folder exists and is writable for this user"
-        ),
-        ExitCode.WRITE_FAILED if is_writing else ExitCode.CANNOT_CREATE,
-    )
+    found = f"cannot be written ({error.strerror or error})"
+    default = "see that the folder exists and is writable for this user"
+    return _writing_error(str(path), found, error.errno, default)
 
 
-def system_error(error: OSError) -> BIDSFXError | None:
-    """Return how an error of the system that ends the program is told; None of one that is a bug.
+def system_error(error: OSError, place: Path | None = None) -> BIDSFXError | None:
+    """Return how an error of the system is told that nobody foresaw; None of one that is a bug.
+
+    Parameters
+    ----------
+    error : OSError
+        As the system raised it, wherever it did.
+    place : Path or None
+        Where that was, told if the error names no file.
 
     Examples
     --------
@@ -245,17 +260,62 @@ def system_error(error: OSError) -> BIDSFXError | None:
     /w: cannot be used (Permission denied); give this user the right to write there, or name \
 another folder.
     """
-    place = Path(os.fsdecode(error.filename or "OUTPUT_DIR, the work dir or TMPDIR"))
+    where = os.fsdecode(error.filename or place or "OUTPUT_DIR, the work dir or TMPDIR")
     if error.errno in {*_FULL, errno.EROFS}:
-        return output_error(place, error)
+        return output_error(Path(where), error)
     if error.errno in {*_BROKEN, errno.EACCES, errno.EPERM}:
-        found = f"cannot be used ({error.strerror})"
-        code = ExitCode.WRITE_FAILED if error.errno in _BROKEN else ExitCode.CANNOT_CREATE
-        return BIDSFXError.single(str(place), found, _REMEDIES[error.errno], code)
+        return _writing_error(where, f"cannot be used ({error.strerror})", error.errno)
     if error.errno == errno.ENOENT and not error.filename and "temporary" in str(error.strerror):
         remedy = "let it name a folder that this user can write to"
-        return BIDSFXError.single("TMPDIR", str(error.strerror), remedy, ExitCode.CANNOT_CREATE)
+        return _writing_error("TMPDIR", str(error.strerror), error.errno, remedy)
     return None
+
+
+def _writing_error(where: str, found: str, number: int | None, default: str = "") -> BIDSFXError:
+    """Return the error of a number of the system's: its code, and what to do about it."""
+    is_failing = number in {*_FULL, *_BROKEN}
+    code = ExitCode.WRITE_FAILED if is_failing else ExitCode.CANNOT_CREATE
+    return _OF_WRITING[code].single(where, found, _REMEDIES.get(number or 0, default), code)
+
+
+def told_error(line: str, place: Path) -> tuple[str, ExitCode | None]:
+    """Return the error with which a traceback of another process ends, and its exit code.
+
+    Parameters
+    ----------
+    line : str
+        The traceback's last line.
+    place : Path
+        Where it came from, told if the error names no file.
+
+    Returns
+    -------
+    message : str
+        As the error itself would have it.
+    code : ExitCode or None
+        That of what could not be written, as `system_error` has it; None for all other errors.
+
+    Examples
+    --------
+    >>> told_error("OSError: [Errno 30] Read-only file system: '/w/a'", Path("/w"))
+    ('/w/a: cannot be written (Read-only file system); name a folder on a file system that is not \
+read-only.', <ExitCode.CANNOT_CREATE: 73>)
+    >>> told_error("bids_fx.errors.WriteFailedError: a: cannot be written", Path("/w"))
+    ('a: cannot be written', <ExitCode.WRITE_FAILED: 74>)
+    >>> told_error("bids_fx.errors.BIDSFXError: a: truncated", Path("/w"))
+    ('a: truncated', None)
+    >>> told_error("KeyError: 'a'", Path("/w"))
+    ("KeyError: 'a'", None)
+    """
+    own = re.match(r"bids_fx\.errors\.(\w+): ", line)
+    if own is not None:
+        codes = {kind.__name__: code for code, kind in _OF_WRITING.items()}
+        return line[own.end() :], codes.get(own[1])
+    found = re.match(r"\w+: \[Errno (\d+)\] (.+?)(?:: (['\"])(.+?)\3(?: -> .+)?)?$", line)
+    if found is None:
+        return line, None
+    error = system_error(OSError(int(found[1]), found[2], found[4]), place)
+    return (line, None) if error is None else (str(error), error.exit_code)
 
 
 def reading_remedy(error: Exception) -> str:
@@ -266,59 +326,3 @@ def reading_remedy(error: Exception) -> str:
     if number in _BROKEN:
         return "see that the disk, or its server, is in order; else restore the file"
     return "restore the file from its source"
-
-
-def output_code(message: str) -> ExitCode | None:
-    """Return the exit code of what another process tells, if it is that it could not write.
-
-    Parameters
-    ----------
-    message : str
-        One line: of `output_error`, or the system's.
-
-    Returns
-    -------
-    ExitCode or None
-        As `output_error` has it; None for all other errors.
-
-    Examples
-    --------
-    >>> output_code("OSError: [Errno 28] No space left on device: 'a'").name
-    'WRITE_FAILED'
-    >>> output_code("a: cannot be written (Read-only file system); name another.").name
-    'CANNOT_CREATE'
-    >>> output_code("a.nii.gz: cannot be read ([Errno 5] Input/output error); restore it.")
-    """
-    if any(os.strerror(code) in message for code in _FULL):
-        return ExitCode.WRITE_FAILED
-    found = re.search(r": cannot be written \((.+?)\);", message)
-    if found is None:
-        return None
-    is_broken = any(os.strerror(code) in found[1] for code in _BROKEN)
-    return ExitCode.WRITE_FAILED if is_broken else ExitCode.CANNOT_CREATE
-
-
-def as_output_error(message: str, place: Path) -> str:
-    """Return an error of the system in one line, told as `output_error` does if it is of writing.
-
-    Parameters
-    ----------
-    message : str
-        As Python shows it at the end of a traceback.
-    place : Path
-        Where it came from, told if the error names no file.
-
-    Examples
-    --------
-    >>> as_output_error("OSError: [Errno 30] Read-only file system: '/w/a'", Path("/w"))
-    '/w/a: cannot be written (Read-only file system); name a folder on a file system that is not \
-read-only.'
-    >>> as_output_error("KeyError: 'a'", Path("/w"))
-    "KeyError: 'a'"
-    """
-    found = re.match(r"\w+: \[Errno (\d+)\] [^:]+(?:: '(.+?)')?", message)
-    if found is None or int(found[1]) not in {*_FULL, errno.EROFS}:
-        return message
-    number = int(found[1])
-    path = Path(found[2]) if found[2] else place
-    return str(output_error(path, OSError(number, os.strerror(number))))

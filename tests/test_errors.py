@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import traceback
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_fx.errors import BIDSFXError, ExitCode, Problem
+from bids_fx.errors import BIDSFXError, ExitCode, Problem, output_error, told_error
 
 CODES = (
     ExitCode.USAGE,
@@ -88,3 +93,42 @@ def test_a_single_problem_has_a_short_way() -> None:
     assert error.exit_code == ExitCode.CANNOT_CREATE
     assert str(error) == "OUT: cannot be made; choose another."
     assert error.problems[0].participant is None
+
+
+def last_line(error: Exception) -> str:
+    return traceback.format_exception(error)[-1].rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, ExitCode.WRITE_FAILED),
+        (errno.EIO, ExitCode.WRITE_FAILED),
+        (errno.EROFS, ExitCode.CANNOT_CREATE),
+        (errno.EPERM, ExitCode.CANNOT_CREATE),
+        (errno.EACCES, ExitCode.CANNOT_CREATE),
+    ],
+)
+def test_a_traceback_tells_what_could_not_be_written_by_its_code(
+    number: int, code: ExitCode
+) -> None:
+    system = OSError(number, os.strerror(number), "/w/it's")
+    told = output_error(Path("/w/a"), system)
+    assert told.exit_code == code
+    assert told_error(last_line(told), Path("/w")) == (str(told), code)
+    message, found = told_error(last_line(system), Path("/w"))
+    assert found == code
+    assert message.startswith("/w/it's: cannot be ")
+    message, found = told_error(last_line(OSError(number, os.strerror(number))), Path("/w"))
+    assert (message.partition(":")[0], found) == ("/w", code)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["No space left on device.nii", "a: cannot be written (File too large); b", "[Errno 28] a"],
+)
+def test_no_name_of_a_file_in_a_traceback_is_taken_for_an_error_of_the_system(where: str) -> None:
+    bad = BIDSFXError([problem(where=where)])
+    assert told_error(last_line(bad), Path("/w")) == (str(bad), None)
+    absent = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
+    assert told_error(last_line(absent), Path("/w")) == (last_line(absent), None)

@@ -68,15 +68,25 @@ class Account:
         try:
             outcome = self.mishaps.attempt(plan.participant, tell)
         except BIDSFXError as error:
-            outcome = untold(plan, self.out_dir, failures, error, self.meter)
+            outcome = self._untold(plan, failures, error)
         if outcome is None:
             new = self.mishaps.of(plan.participant)[len(earlier) :]
-            outcome = untold(plan, self.out_dir, (*failures, *new), None, self.meter)
-        self.keep(outcome)
-
-    def keep(self, outcome: Outcome) -> None:
-        """Keep how a participant ended."""
+            outcome = self._untold(plan, (*failures, *new), None)
         self._outcomes.append(outcome)
+
+    @contextmanager
+    def beginning_with(self, plan: Plan) -> Iterator[None]:
+        """Keep that a participant ended at once, if the first of it cannot be written."""
+        try:
+            yield
+        except BIDSFXError as error:
+            self._outcomes.append(self._untold(plan, (), error))
+
+    def _untold(
+        self, plan: Plan, failures: Sequence[Failure], error: BIDSFXError | None
+    ) -> Outcome:
+        """Return how a participant ended of whom not all can be written."""
+        return untold(plan, self.out_dir, failures, error, self.meter, self.mishaps)
 
     def summarize(self, participants: Sequence[str], level: str) -> ExitCode:
         """Write how participants ended to the call's log, and return how the call did.

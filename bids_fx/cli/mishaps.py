@@ -9,14 +9,16 @@ from typing import ParamSpec, TypeVar
 
 from bids_fx.calls import Failure
 from bids_fx.derivatives.write import write_text
-from bids_fx.errors import BIDSFXError
+from bids_fx.errors import BIDSFXError, system_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Mishaps:
-    """Takes what goes wrong with one participant by a fault of the program's own.
+    """Takes what goes wrong with one participant and was not foreseen.
+
+    It is an error of the system, such as a right that is missing, or a fault of the program's own.
 
     Parameters
     ----------
@@ -61,11 +63,15 @@ class Mishaps:
             write_text(path, details)
         except BIDSFXError:
             crash = ""
+        told = system_error(error) if isinstance(error, OSError) else None
         message = " ".join(f"{type(error).__name__}: {error}".split())
+        if told is not None:
+            message = str(told).removesuffix(".")
         failure = Failure(
-            record="a fault of the program",
+            record="a fault of the program" if told is None else "an error of the system",
             message=f"{message}; see {crash}" if crash else message,
             details="" if crash else details,
             crash=crash,
+            code=None if told is None else told.exit_code,
         )
         self._failures[participant] = (*earlier, failure)

@@ -6,10 +6,12 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bids_fx.analyses import analyses
 from bids_fx.calls import Call, Failure
+from bids_fx.cli.mishaps import Mishaps
 from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
@@ -23,7 +25,7 @@ from bids_fx.derivatives.holdings import (
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
 from bids_fx.derivatives.status import HashCache, is_outdated
 from bids_fx.derivatives.write import refuse_unwritable
-from bids_fx.errors import BIDSFXError, ExitCode, Notice, output_code
+from bids_fx.errors import BIDSFXError, ExitCode, Notice
 from bids_fx.logs import fields
 from bids_fx.memory import Machine, packing_threads
 from bids_fx.records import Plan, Todo
@@ -120,7 +122,7 @@ def conclude(
     """
     message = "its maps in the output folder are of other settings or data"
     failures = tuple(failures)
-    write_code = _write_code(failures)
+    write_code = summed(one.code for one in failures)
     told = (
         *failures,
         *(Failure(record=name, message=message) for name in _stale(plan, left, out_dir)),
@@ -146,6 +148,7 @@ def untold(
     failures: Sequence[Failure],
     error: BIDSFXError | None,
     meter: Meter,
+    mishaps: Mishaps,
 ) -> Outcome:
     """Return how a participant ended of whom the report, or what is kept, was not written.
 
@@ -161,21 +164,23 @@ def untold(
         Why it cannot be told there; None where `failures` say it.
     meter : Meter
         What was taken.
+    mishaps : Mishaps
+        Takes what nobody foresaw, which may happen here too.
     """
     participant, taken = plan.participant, meter.of(plan.participant)
-    missing: tuple[str, ...] = ()
-    # What nobody foresaw before may happen here too.
-    with contextlib.suppress(Exception):
-        missing = missing_outputs(plan, out_dir)
+    n_before = len(mishaps.of(participant))
+    missing = mishaps.attempt(participant, missing_outputs, plan, out_dir) or ()
+    failures = (*failures, *mishaps.of(participant)[n_before:])
     problems = () if error is None else error.problems
     reasons = (*failure_reasons(failures, missing), *map(str, problems))
     for reason in reasons:
         logger.error("sub-%s: %s", participant, reason, extra=fields(participant=participant))
     told = fields(participant=participant, state="failed", **taken.to_json())
     logger.info("sub-%s: failed", participant, extra=told)
-    with contextlib.suppress(Exception):
-        write_state(out_dir, participant, "failed", "; ".join(reasons), taken=taken)
-    codes = [output_code(one.message) for one in failures]
+    write = partial(write_state, out_dir, participant, "failed", "; ".join(reasons), taken=taken)
+    with contextlib.suppress(BIDSFXError):  # as was told
+        mishaps.attempt(participant, write)
+    codes = [one.code for one in failures]
     return Outcome(
         participant=participant,
         state="failed",
@@ -189,22 +194,9 @@ def untold(
     )
 
 
-def unwritable(plan: Plan, out_dir: Path, meter: Meter) -> Outcome | None:
-    """Return how a participant ends whose folders this user may not write to; None of others.
-
-    It may take hours until the first file of a run is written.
-    """
-    folders = {(out_dir / path).parent for path in paths.expected_outputs(plan)}
-    try:
-        refuse_unwritable(*sorted(folders))
-    except BIDSFXError as error:
-        return untold(plan, out_dir, (), error, meter)
-    return None
-
-
-def _write_code(failures: Iterable[Failure]) -> ExitCode | None:
-    """Return the exit code of failures if all of them are of writing."""
-    return summed({output_code(one.message) for one in failures})
+def check_writable(plan: Plan, out_dir: Path) -> None:
+    """Raise BIDSFXError where this user may not write: a run's first file may take hours."""
+    refuse_unwritable(*sorted({(out_dir / path).parent for path in paths.expected_outputs(plan)}))
 
 
 def summed(codes: Iterable[ExitCode | None]) -> ExitCode | None:

@@ -17,7 +17,7 @@ from bids_fx.calls import Failure
 from bids_fx.cli.account import Account
 from bids_fx.cli.interruption import Interruption
 from bids_fx.cli.mishaps import Mishaps
-from bids_fx.cli.outcomes import Outcome, bare, conclude, refuse, unwritable
+from bids_fx.cli.outcomes import Outcome, bare, check_writable, conclude, refuse
 from bids_fx.cli.plugin_file import read_plugin
 from bids_fx.cli.presets import filters_json, format_presets
 from bids_fx.cli.progress import Progress
@@ -206,10 +206,9 @@ class Session:
         with self._locked(*plans):
             parts: list[tuple[Plan, _Part | None]] = []
             for plan in plans:
-                if refused := unwritable(plan, self.out_dir, self.meter):
-                    self.account.keep(refused)
-                    continue
-                parts.append((plan, self.mishaps.attempt(plan.participant, self._look_at, plan)))
+                with self.account.beginning_with(plan):
+                    part = self.mishaps.attempt(plan.participant, self._look_at, plan)
+                    parts.append((plan, part))
             due = [(plan, part.todo) for plan, part in parts if part is not None and part.todo]
             failures = self._run_due(due) if due else []
             for plan, part in parts:
@@ -219,6 +218,7 @@ class Session:
 
     def _look_at(self, plan: Plan) -> _Part:
         """See what of a participant is to be done, and remove what contradicts it."""
+        check_writable(plan, self.out_dir)
         write_state(self.out_dir, plan.participant, "running")
         remove_unfinished(self.out_dir, plan.participant)
         before = Stamps.of([plan], self.out_dir)
@@ -241,14 +241,16 @@ class Session:
 
     def _run_due(self, due: Sequence[tuple[Plan, Todo]]) -> list[tuple[str, Failure]]:
         """Run what is to be done; one whose part nipype cannot run keeps no other from theirs."""
-        if len(due) == 1:
-            ((plan, _),) = due
-            return self.mishaps.attempt(plan.participant, self.run_nodes, due) or []
         try:
             return self.run_nodes(due)
-        except BIDSFXError:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, alone it is met again and told
+        except BIDSFXError as error:  # it ended all of them together
+            told = Failure(record="the workflow", message=str(error), code=error.exit_code)
+            return [(plan.participant, told) for plan, _ in due]
+        except Exception as error:  # whatever it is, who meets it alone is told
+            if len(due) == 1:
+                self.mishaps.keep(due[0][0].participant, error)
+                return []
+            logger.debug("Each of %d participants is run alone.", len(due), exc_info=True)
             return [failure for one in due for failure in self._run_due([one])]
 
     def _conclude(self, plan: Plan, part: _Part | None, failures: Sequence[Failure]) -> Outcome:
@@ -359,6 +361,7 @@ class Session:
                     message=one.message,
                     details=one.details,
                     crash=one.file.relative_to(self.out_dir).as_posix() if one.file else "",
+                    code=one.code,
                 ),
             )
             for one in failures

@@ -14,7 +14,7 @@ from typing import Any
 from nipype import config as nipype_config
 from nipype.pipeline import engine as pe
 
-from bids_fx.errors import as_output_error, output_error
+from bids_fx.errors import ExitCode, output_error, told_error
 from bids_fx.memory import Allowance
 from bids_fx.records import Plan, Todo
 from bids_fx.usage import Gauge, Meter, NodeUsage, Usage
@@ -48,6 +48,8 @@ class NodeFailure:
         The crash file; None where it could not be written.
     details : str
         What would stand in it then.
+    code : ExitCode or None
+        That of what could not be written.
     """
 
     participant: str
@@ -55,6 +57,7 @@ class NodeFailure:
     message: str
     file: Path | None
     details: str = ""
+    code: ExitCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,12 +305,14 @@ def _failure_in(text: str, file: Path | None) -> NodeFailure:
     name = re.search(r"^Node: (.+)$", text, re.MULTILINE)
     folder = re.search(r"^Working directory: (.+)$", text, re.MULTILINE)
     participant, task = describe_node(name[1] if name else "", folder[1] if folder else "")
+    message, code = told_error(last_message(text), Path(folder[1] if folder else "work dir"))
     return NodeFailure(
         participant=participant,
         task=task or (file.name if file else "a node"),
-        message=as_output_error(last_message(text), Path(folder[1] if folder else "work dir")),
+        message=message,
         file=file,
         details="" if file else text,
+        code=code,
     )
 
 
@@ -316,11 +321,10 @@ def last_message(text: str) -> str:
 
     Examples
     --------
-    >>> last_message("Traceback:\n  x = y\nbids_fx.errors.BIDSFXError: a.nii: truncated\n")
-    'a.nii: truncated'
+    >>> last_message("Traceback:\n  x = y\nKeyError: 'a'\n\nDuring the creation of this crashfile")
+    "KeyError: 'a'"
     """
     # nipype says behind the error that a killed node left no result.
     told = re.split(r"\n\s*(?:When creating|During the creation of) this crashfile", text)[0]
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    last = lines[-1] if lines else "the crash file is empty"
-    return last.removeprefix("bids_fx.errors.BIDSFXError: ")
+    return lines[-1] if lines else "the crash file is empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ from bids_fx.cli.run import main
 from bids_fx.cli.session import Session
 from bids_fx.derivatives.dataset import read_state
 from bids_fx.derivatives.status import HashCache
+from bids_fx.errors import output_error
 from bids_fx.workflows import base
 from tests.synthetic import DatasetSpec, Truth, make_dataset
 
@@ -61,6 +63,11 @@ class Seen(NamedTuple):
     n_bytes: int
 
 
+def count_nipype() -> int:
+    """Return the number of nipype's objects that there are."""
+    return sum(isinstance(one, pe.Node | pe.Workflow) for one in gc.get_objects())
+
+
 @pytest.fixture
 def seen(monkeypatch) -> list[Seen]:
     """Return what batches of two participants begin with whose nodes do nothing."""
@@ -68,8 +75,7 @@ def seen(monkeypatch) -> list[Seen]:
     run_batch = Session._run_batch
 
     def look(self, plans):
-        n_nipype = sum(isinstance(one, pe.Node | pe.Workflow) for one in gc.get_objects())
-        seen.append(Seen(n_nipype, tracemalloc.get_traced_memory()[0]))
+        seen.append(Seen(count_nipype(), tracemalloc.get_traced_memory()[0]))
         return run_batch(self, plans)
 
     monkeypatch.setattr(session, "BATCH", 2)
@@ -81,6 +87,8 @@ def seen(monkeypatch) -> list[Seen]:
 def test_batches_leave_neither_workflows_nor_memory_behind(seen, tmp_path):
     spec = DatasetSpec(participants=labels(8), runs=(), shape=(5, 6, 4), n_volumes=30)
     truth = make_dataset(tmp_path / "data", spec)
+    gc.collect()
+    n_before = count_nipype()  # other tests may have left some
     tracemalloc.start()
     try:
         main(
@@ -88,17 +96,31 @@ def test_batches_leave_neither_workflows_nor_memory_behind(seen, tmp_path):
         )
     finally:
         tracemalloc.stop()
-    assert [one.n_nipype for one in seen] == [0] * 4
+    assert [one.n_nipype for one in seen] == [n_before] * 4
     growth = (seen[-1].n_bytes - seen[1].n_bytes) / 4  # participants between the two moments
     assert growth < MOST_KEPT
 
 
-def fail_for_02(step, find):
+PLANTED = ZeroDivisionError("planted")
+
+
+@pytest.fixture
+def half_done(ended_call, monkeypatch) -> tuple[list[str], Path]:
+    """Return a call in batches of two that has something to draw for each of three, and OUT."""
+    options = ("--nprocs", "1", *OPTIONS)
+    truth, out = ended_call(THREE, *options)
+    for figure in out.glob("sub-*/figures/*_design.svg"):
+        figure.unlink()
+    monkeypatch.setattr(session, "BATCH", 2)
+    return [str(truth.bids_dir), str(out), "participant", *options], out
+
+
+def fail_for_02(step, find, error=PLANTED):
     """Return a step that fails where its arguments are of sub-02."""
 
     def failing(*arguments, **options):
         if find(*arguments) == "02":
-            raise ZeroDivisionError("planted")
+            raise error
         return step(*arguments, **options)
 
     return failing
@@ -116,15 +138,10 @@ STEPS = {
 
 @pytest.mark.parametrize("place", STEPS)
 def test_a_fault_of_the_program_costs_the_participant_with_whom_it_shows(
-    ended_call, monkeypatch, place
+    half_done, monkeypatch, place
 ):
-    options = ("--nprocs", "1", *OPTIONS)
-    truth, out = ended_call(THREE, *options)
-    for figure in out.glob("sub-*/figures/*_design.svg"):
-        figure.unlink()  # something to do for each
+    call, out = half_done
     owner, name, find = STEPS[place]
-    monkeypatch.setattr(session, "BATCH", 2)
-    call = [str(truth.bids_dir), str(out), "participant", *options]
     with monkeypatch.context() as planted:
         planted.setattr(owner, name, fail_for_02(getattr(owner, name), find))
         assert main(call) == 1
@@ -137,6 +154,49 @@ def test_a_fault_of_the_program_costs_the_participant_with_whom_it_shows(
     assert "Traceback" in file.read_text()
     assert main(call) == 0
     assert read_state(out, "02")["state"] == "done"
+
+
+NOT_YOURS = PermissionError(errno.EPERM, os.strerror(errno.EPERM), "/out/sub-02_mask.json")
+FULL = output_error(Path("/out/state"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "code", "what"),
+    [
+        ("looking", NOT_YOURS, 73, "Operation not permitted"),
+        ("beginning", FULL, 74, "No space left on device"),
+    ],
+    ids=["right", "room"],
+)
+def test_what_the_system_refuses_to_one_participant_is_told_of_it_alone_by_its_code(
+    half_done, monkeypatch, place, error, code, what
+):
+    call, out = half_done
+    owner, name, find = STEPS[place]
+    monkeypatch.setattr(owner, name, fail_for_02(getattr(owner, name), find, error))
+    assert main(call) == code
+    told = summary_of(out)
+    assert [one["state"] for one in told.values()] == ["done", "failed", "done"]
+    reasons = str(told["sub-02"]["reasons"])
+    assert "fault of the program" not in reasons
+    assert f" ({what}); " in reasons
+
+
+def test_a_workflow_that_cannot_be_written_is_told_of_each_participant_in_it(
+    half_done, monkeypatch, capsys
+):
+    call, out = half_done
+    step = base.init_bids_fx_wf
+    full = fail_for_02(step, lambda due, **_: due[-1][0].participant, FULL)
+    with monkeypatch.context() as planted:
+        planted.setattr(base, "init_bids_fx_wf", full)
+        assert main(call) == 74
+    told = summary_of(out)
+    assert [one["state"] for one in told.values()] == ["failed", "failed", "done"]
+    assert all("the workflow: /out/state" in told[f"sub-0{n}"]["reasons"][0] for n in (1, 2))
+    assert [read_state(out, f"0{n}")["state"] for n in (1, 2, 3)] == ["failed", "failed", "done"]
+    assert "Not begun" not in capsys.readouterr().err
+    assert main(call) == 0
 
 
 class Sample(NamedTuple):
