@@ -71,6 +71,7 @@ CODES = {
     143: ("again", "was terminated"),
     255: ("look", "the container could not be started"),
 }
+SIGNALS = {128 + number: f"was ended by {number.name}" for number in signal.Signals}
 
 #: In the reasons that the program gives, if memory is one: that it had, or that it was allowed.
 MEMORY_SIGNS = ("memory runs out", "--mem-mb: ")
@@ -163,22 +164,39 @@ class Found(NamedTuple):
     trouble: str
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Tell of values of the job's files that are not what they must be; nothing is sent here."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        text = f"A job.json or submissions.jsonl is damaged ({error!r})"
+        raise JobsError(f"{text}; cancel what is queued, then make another job.", NO_JOB) from None
+
+
 class Job:
     """A job's folder, as ``bids_fx-cluster`` writes it; JobsError if it is none."""
 
+    @_reading()
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.spec = _read_json(self.folder / "job.json")
         if self.spec.get("format") != 1:
             text = f"{folder}: no job.json of format 1; name a folder that bids_fx-cluster made."
             raise JobsError(text, NO_JOB)
+        self.spec["options"] = list(map(str, self.spec["options"]))
+        self.spec["cpus"] = max(1, int(self.spec["cpus"]))
+        self.spec["throttle"] = int(self.spec.get("throttle") or 0)
+        self._home = Path(self.spec.get("folder", self.folder))
         self.name = str(self.spec["name"])
         self.is_slurm = self.spec["scheduler"] == "slurm"
-        self.need = Need(self.spec["mem_mb"], self.spec["minutes"])
-        self.tasks = range(1, len(self.spec["tasks"]) + 1)
+        self.need = Need(int(self.spec["mem_mb"]), int(self.spec["minutes"]))
+        self.labels = [str(task["participant"]) for task in self.spec["tasks"]]
+        self.tasks = range(1, len(self.labels) + 1)
         self._log = self.folder / "submissions.jsonl"
         self._lock = self.folder / "submissions.lock"
 
+    @_reading()
     def submissions(self) -> List[Line]:
         """Return what was submitted, earliest first; each an array or the level ``group``."""
         lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ()
@@ -206,11 +224,9 @@ class Job:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Let nobody else submit meanwhile: by a lock, or a file where there are none."""
-        home = Path(self.spec.get("folder", self.folder))
-        if not (home.exists() and home.samefile(self.folder)):
-            raise JobsError(
-                f"{self.folder}: moved or copied from {home}; make another job.", NO_JOB
-            )
+        if not (self._home.exists() and self._home.samefile(self.folder)):
+            text = f"{self.folder}: moved or copied from {self._home}; make another job."
+            raise JobsError(text, NO_JOB)
         try:
             stream = self._lock.open("w")
         except PermissionError as error:
@@ -307,7 +323,7 @@ def numbers(text: str) -> List[int]:
     [1, 3, 4, 5, 8, 10, 12]
     """
     listed = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", text.partition("%")[0])
-    parts = (range(int(a), int(b or a) + 1, int(step or 1)) for a, b, step in listed)
+    parts = (range(int(low), int(high or low) + 1, int(step or 1)) for low, high, step in listed)
     return [task for part in parts for task in part]
 
 
@@ -403,6 +419,7 @@ def _code(text: str) -> int:
     return 128 + int(by) if int(by or 0) else int(code)
 
 
+@_reading()
 def find(job: Job, newest: Dict[str, Job]) -> Found:
     """Return how a job's participants stand, by task, if no newer job has one for them."""
     lines = job.submissions()
@@ -441,8 +458,8 @@ def _standing(job: Job, task: int, line: Optional[Line], records: Optional[Recor
     """Return how one participant stands; records are None where Slurm does not answer."""
     name = f"{line['id']}_{task - line.get('offset', 0)}" if line else ""
     seen = (records or {}).get(name, Seen())
-    asked = Need(line["mem_mb"], line["minutes"]) if line else job.need
-    participant = job.spec["tasks"][task - 1]["participant"]
+    asked = Need(int(line["mem_mb"]), int(line["minutes"])) if line else job.need
+    participant = job.labels[task - 1]
     had = Need(*(real or planned for real, planned in zip(seen.had, asked)))
     one = Standing(participant, task, "failed", had, slurm_id=name, slurm_state=seen.state)
     log = job.folder / "logs" / f"{name}.log"
@@ -472,7 +489,7 @@ def _failed(job: Job, one: Standing, seen: Seen, code: int, why: str) -> Standin
             by = f" by {pwd.getpwuid(int(seen.detail)).pw_name}"
         reason = f"{seen.state}: {text.format(by=by, **one.had._asdict())}"
     else:
-        helps, text = CODES.get(code, ("look", _meaning(code)))
+        helps, text = CODES.get(code, ("look", SIGNALS.get(code, "not a code of the program")))
         reason = f"exit code {code}: {text.format(**one.had._asdict())}"
         why = why or _problems(Path(one.log or os.devnull))
         if any(sign in why for sign in MEMORY_SIGNS):
@@ -480,13 +497,6 @@ def _failed(job: Job, one: Standing, seen: Seen, code: int, why: str) -> Standin
         reason += f": {why}" if why else ""
     one = one._replace(helps=helps, reason=reason)
     return one._replace(again=_again(job, one))
-
-
-def _meaning(code: int) -> str:
-    """Say what an exit code means that is not the program's own."""
-    if code - 128 in set(signal.Signals):
-        return f"was ended by {signal.Signals(code - 128).name}"
-    return "not a code of the program"
 
 
 def _untold(job: Job, one: Standing, state: str, *, can_tell: bool) -> Standing:
@@ -555,7 +565,7 @@ def resubmit(job: Job, *, all_failed: bool) -> None:
 def _send(job: Job, wanted: Dict[Need, List[int]], live: List[str], old: str) -> None:
     """Submit arrays for each need, then the group's job, which waits for live arrays too."""
     if not job.is_slurm:
-        _write(sys.stdout, "\n".join(commands(job.folder, job.spec, wanted)))
+        _say("\n".join(commands(job.folder, job.spec, wanted)), is_result=True)
         _say("Submit these.")
         return
     ids, refusals = list(live), []
@@ -612,16 +622,15 @@ def _send_array(job: Job, need: Need, offset: int, tasks: List[int], others: Lis
     script = job.folder / "array.sh"
     if offset and not re.search(r"\$\{?[1@*]", script.read_text(encoding="utf-8")):
         raise JobsError(f"{script}: its template has to add $1 to the task's number.")
-    throttle = job.spec.get("throttle")
+    throttle = job.spec["throttle"]
+    most = f"%{throttle}" if throttle else ""
     options = [
         f"--job-name={job.name}",
-        "--array=" + ",".join(ranges([task - offset for task in tasks])),
+        "--array=" + ",".join(ranges([task - offset for task in tasks])) + most,
         f"--mem={need.mem_mb}M",
         f"--time={need.minutes}",
         "--cpus-per-task={}".format(job.spec["cpus"]),
     ]
-    if throttle:
-        options[1] += f"%{throttle}"
     # It holds within one array, so that they run one after another.
     return _sbatch(job, options, others if throttle else [], f"array.sh {offset}", tasks)
 
@@ -701,10 +710,7 @@ def as_json(found: Sequence[Found]) -> str:
 
 
 def find_jobs(folder: Optional[str], *, one: bool) -> List[Job]:
-    """Return a folder's job, or those that an output folder holds, of which there may be one only.
-
-    JobsError if there is none, or more.
-    """
+    """Return a folder's job, or an output folder's; JobsError if there is none, or not `one`."""
     path = Path(folder) if folder else Path(__file__).resolve().parent
     if (path / "job.json").exists():
         return [Job(path)]
@@ -742,23 +748,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(text: str) -> None:
-    """Write a line to standard error; standard output is for results."""
-    _write(sys.stderr, text)
-
-
-def _write(stream: Any, text: str) -> None:
-    """Write lines, what an old terminal has no letters for as numbers; in vain if nobody reads."""
+def _say(text: str, *, is_result: bool = False) -> None:
+    """Write lines to standard error, or results to standard output; in vain if nobody reads."""
+    stream = sys.stdout if is_result else sys.stderr
     if stream is None:  # closed by the caller
         return
-    letters = stream.encoding or "ascii"
+    letters = stream.encoding or "ascii"  # what an old terminal has none for is told by number
     try:
         stream.write(text.encode(letters, "backslashreplace").decode(letters) + "\n")
         stream.flush()
     except OSError as error:
         # What is left in its buffer would be tried again at the end of the program.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+        if is_result and not isinstance(error, BrokenPipeError):
             _say(f"Standard output cannot be written: {error}")
 
 
@@ -783,12 +785,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (JobsError, OSError) as error:
         _say(str(error))
         return error.code if isinstance(error, JobsError) else CANNOT_CREATE
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        _say(f"A job.json or submissions.jsonl is damaged ({error!r}); make another job.")
-        return NO_JOB
     for text in filter(None, (one.trouble for one in found)):
         _say(text)
-    _write(sys.stdout, as_json(found) if given.json else as_text(found, everyone=given.all))
+    _say(as_json(found) if given.json else as_text(found, everyone=given.all), is_result=True)
     standings = [one for job in found for one in job.standings]
     if any(one.is_live for one in standings) or any(job.group in LIVE for job in found):
         return UNFINISHED

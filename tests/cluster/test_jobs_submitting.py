@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import re
 import threading
 from collections.abc import Sequence
@@ -432,6 +433,55 @@ def test_two_at_a_time_do_not_submit_the_same_where_there_are_no_locks(
     assert slurm.calls("sbatch") == []
     assert jobs.main(["submit", str(job.path)]) == 0
     assert not (job.path / "submitting").exists()
+
+
+def test_a_fault_after_sbatch_is_not_told_as_a_damaged_job(
+    slurm: FakeSlurm, job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(jobs.Job, "append", fail)
+    with pytest.raises(ValueError, match="planted"):  # "make another job" would send all twice
+        jobs.main(["submit", str(job.path)])
+    assert len(slurm.calls("sbatch")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cpus", "two"),
+        ("options", 5),
+        ("throttle", [1]),
+        ("mem_mb", None),
+        ("folder", 1),
+        ("tasks", {"participant": "01"}),
+        ("tasks", [{"participant": 1}, {}]),
+    ],
+)
+@pytest.mark.parametrize("command", ["submit", "resubmit"])
+def test_nothing_is_sent_of_a_damaged_job(
+    slurm: FakeSlurm,
+    job: JobFolder,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: object,
+    command: str,
+) -> None:
+    file = job.path / "job.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    assert jobs.main([command, str(job.path)]) == 66
+    assert "A job.json or submissions.jsonl is damaged" in capsys.readouterr().err
+    assert slurm.calls("sbatch") == []
+
+
+def test_nothing_is_sent_where_what_was_submitted_cannot_be_read(
+    slurm: FakeSlurm, job: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job.path / "submissions.jsonl").write_bytes(b'{"id": "\xff"}\n')
+    assert jobs.main(["submit", str(job.path)]) == 66
+    assert "is damaged" in capsys.readouterr().err
+    assert slurm.calls("sbatch") == []
 
 
 def test_folder_that_cannot_be_written_to_is_named(
