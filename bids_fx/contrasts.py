@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_fx.errors import ExitCode, Notice, Problem
+from bids_fx.expressions import MAX_WEIGHT, MIN_WEIGHT, WeightError
 from bids_fx.glm.contrasts import (
     DesignSpace,
     are_distinct,
@@ -284,11 +285,14 @@ def _unreadable(expression: str, error: ContrastError) -> Problem:
     """Return what is wrong: with the data, if a condition is not there, else with the option."""
     is_absent = isinstance(error, UnknownConditionError)
     verb = "name conditions of the events tables" if is_absent else "write sums of conditions"
+    remedy = f"{verb}, in backticks where they hold signs"
+    if isinstance(error, WeightError):
+        remedy = f"give weights from {MIN_WEIGHT:g} to {MAX_WEIGHT:g} in size"
     return Problem(
         where=f"--contrast '{expression}'",
         found=str(error),
         code=ExitCode.BAD_DATA if is_absent else ExitCode.USAGE,
-        remedy=f"{verb}, in backticks where they hold signs",
+        remedy=remedy,
     )
 
 

@@ -24,8 +24,25 @@ _MINUS = "-\u2212\u2013"
 _MAX_DEPTH = 50
 #: Longer numbers are slips, and would take Python's limit on digits with them.
 _MAX_DIGITS = 40
+#: Sizes of a weight. Far beyond them, squares overflow or vanish in the maps' single precision.
+MIN_WEIGHT, MAX_WEIGHT = 1e-10, 1e10
 #: Numerators and denominators of weights beyond this cannot be told apart in double precision.
 _MAX_BITS = 4000
+
+
+class WeightError(ContrastError):
+    """A contrast with a weight that is too large or too small."""
+
+
+def is_weight(value: float | Fraction) -> bool:
+    """Tell whether a number can be a condition's weight: 0, or of a size that makes sense.
+
+    Examples
+    --------
+    >>> is_weight(-0.5), is_weight(0.0), is_weight(1e11), is_weight(1e-11)
+    (True, True, False, False)
+    """
+    return -MAX_WEIGHT <= value <= MAX_WEIGHT and (value == 0 or abs(float(value)) >= MIN_WEIGHT)
 
 
 def parse_terms(text: str, conditions: Iterable[str]) -> Terms:
@@ -73,7 +90,11 @@ def to_terms(form: Form, vocabulary: Vocabulary) -> Terms:
         raise UnknownConditionError(message)
     if not any(form):
         raise UnknownConditionError(f"it names no condition; {vocabulary.listed()}")
-    terms = tuple((key[0], key[1], _to_float(form[key])) for key in form if key and form[key])
+    weights = [(*key, weight) for key, weight in form.items() if key and weight]
+    for name, _, weight in weights:
+        if not is_weight(weight):
+            raise WeightError(f"the weight of '{name}' is too large or too small")
+    terms = tuple((name, basis, float(weight)) for name, basis, weight in weights)
     if not terms:
         raise ContrastError("all its weights are zero")
     return terms
@@ -317,19 +338,8 @@ def _to_fraction(text: str) -> Fraction:
     return _checked(Fraction(text))
 
 
-def _to_float(weight: Fraction) -> float:
-    """Return a weight in double precision."""
-    try:
-        value = float(weight)
-    except OverflowError:
-        value = 0.0
-    if value == 0:
-        raise ContrastError("a weight is too large or too small")
-    return value
-
-
 def _checked(weight: Fraction) -> Fraction:
     """Return a weight whose terms are not absurdly long."""
     if max(weight.numerator.bit_length(), weight.denominator.bit_length()) > _MAX_BITS:
-        raise ContrastError("a weight is too large or too small")
+        raise WeightError("a weight is too large or too small")
     return weight

@@ -123,7 +123,7 @@ MAY_IMPORT = {
     ),
     "places": ("steps", "settings", "entities"),
     "group_contrasts": ("model", "entities", "records", "steps"),
-    "contrasts": ("model", "settings", "records", "inputs", "glm"),
+    "contrasts": ("expressions", "model", "settings", "records", "inputs", "glm"),
     "confounds": ("outliers", "records", "inputs"),
     "outliers": ("records", "inputs"),
     "stats_models": (
@@ -133,6 +133,7 @@ MAY_IMPORT = {
             "settings",
             "suggest",
             "values",
+            "expressions",
             "f_tests",
             "glm.names",
             "steps",

@@ -196,6 +196,30 @@ def test_f_test_of_one_row_and_the_t_test_of_it_have_different_hashes():
     assert t.settings_hash != f.settings_hash
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e200])
+def test_unit_of_a_condition_makes_no_row_hard_to_tell_apart(unit):
+    run = bold_run("body", "face", "house")
+    tiny = tuple(replace(one, amplitudes=one.amplitudes * unit) for one in run.conditions)
+    run = replace(run, conditions=tiny)
+    design = design_of(run)
+    contrasts = [
+        parse_contrast(text, NAMES) for text in ("1e10*face", "1e-10*face", "F(face; body)")
+    ]
+    items, problems = run_contrasts(run, design, design_space(design.matrix), contrasts)
+    assert ([item.reason for item in items], problems) == ([None] * 3, [])
+
+
+@pytest.mark.parametrize("text", ["1e-300*face", "1e200*face", "named = house - 1.1e10*face"])
+def test_weight_out_of_range_is_a_wrong_use_of_the_option(text):
+    settings = AnalysisSettings(contrasts=(text,))
+    (problem,) = task_contrasts([bold_run("face", "house")], settings, {}).problems
+    assert (problem.code, problem.found) == (
+        ExitCode.USAGE,
+        "the weight of 'face' is too large or too small",
+    )
+    assert problem.remedy == "give weights from 1e-10 to 1e+10 in size"
+
+
 def test_f_test_that_cannot_be_read_is_a_wrong_use_of_the_option():
     settings = AnalysisSettings(contrasts=("F(face; 2*face)",))
     (problem,) = task_contrasts([bold_run("face")], settings, {}).problems

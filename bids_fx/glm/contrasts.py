@@ -202,6 +202,7 @@ def are_distinct(rows: FloatArray, space: DesignSpace) -> bool:
     (True, False)
     """
     coordinates = space.coordinates(rows)
+    coordinates = np.ldexp(coordinates, -_exponents(coordinates))
     unit = coordinates / np.linalg.norm(coordinates, axis=1, keepdims=True)
     smallest = np.linalg.eigvalsh(unit @ unit.T)[0]
     return bool(smallest > len(rows) * _DISTINCT_EIGENVALUE)
@@ -351,7 +352,20 @@ def efficiency(vector: FloatArray, space: DesignSpace) -> float:
     """
     if not is_estimable(vector, space):
         return float("nan")
-    return 1 / float((space.coordinates(vector) ** 2).sum())
+    coordinates = space.coordinates(vector)
+    exponent = _exponents(coordinates)
+    variance = (np.ldexp(coordinates, -exponent) ** 2).sum()
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(1 / variance, -2 * exponent[0]))
+
+
+def _exponents(coordinates: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the power of 2 of the largest coordinate, with the last axis kept at length 1.
+
+    Without it squares neither overflow nor vanish, whatever the units, and no other bit changes.
+    """
+    _, exponents = np.frexp(np.abs(coordinates).max(axis=-1, keepdims=True, initial=0.0))
+    return np.asarray(exponents, dtype=np.intp)
 
 
 def _deviations(matrix: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from bids_fx.expressions import MAX_WEIGHT, MIN_WEIGHT, is_weight
 from bids_fx.f_tests import dependence
 from bids_fx.stats_models.findings import Place, choice_of, kind_of, read_object, text_of
 from bids_fx.stats_models.names import is_held, read_name, repeated
@@ -181,6 +182,11 @@ def _weight(value: object, place: Place) -> float | None:
     if number is None:
         place.fault(
             f"{kind_of(value)} is no weight", 'write finite numbers, or fractions such as "1/3"'
+        )
+    elif not is_weight(number):
+        place.fault(
+            f"the weight {number:g} is too large or too small",
+            f"give weights from {MIN_WEIGHT:g} to {MAX_WEIGHT:g} in size, or 0",
         )
     return number
 

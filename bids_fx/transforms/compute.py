@@ -174,7 +174,8 @@ def disjunction(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArr
 
 def product(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArray:
     """Return the product; missing where a value is (pybids takes it for 1)."""
-    return np.asarray(np.multiply.reduce(columns), dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # what goes wrong is refused afterwards
+        return np.asarray(np.multiply.reduce(columns), dtype=np.float64)
 
 
 def weighted_sum(columns: Sequence[FloatArray], arguments: Arguments) -> FloatArray:

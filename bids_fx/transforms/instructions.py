@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from bids_fx.suggest import did_you_mean
 from bids_fx.transforms.convolve import convolution_name
 from bids_fx.transforms.query import QueryError, parse_query
-from bids_fx.transforms.records import Instruction
+from bids_fx.transforms.records import LARGEST_NUMBER, Instruction
 from bids_fx.transforms.scope import is_pattern
 from bids_fx.transforms.signatures import COMMON, INSTRUCTIONS, SCALARS, SIGNATURES, Argument, Kind
 
@@ -250,7 +249,7 @@ def _number(value: object) -> float | int | None:
         number = float(value)
     except (ValueError, OverflowError):  # no number, or a whole one that no float can hold
         return None
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST_NUMBER:
         return None
     return number if isinstance(value, str) else value
 
@@ -273,7 +272,7 @@ def _rate(value: object) -> float | str | None:
 
 
 _READERS: Mapping[Kind, tuple[Callable[[object], object], str]] = {
-    "number": (_number, "a number"),
+    "number": (_number, f"a number, up to {LARGEST_NUMBER:g} in size"),
     "flag": (_flag, "true or false"),
     "text": (_text, "a text"),
     "rate": (_rate, "a number of samples per second above 0, or 'TR'"),

@@ -11,6 +11,10 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Largest size of a number, as in tables (`bids_fx.dataset.tsv.LARGEST_NUMBER`): beyond it squares
+#: would overflow.
+LARGEST_NUMBER = 1e100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_fx.transforms.records import (
+    LARGEST_NUMBER,
     Clock,
     Dense,
     FloatArray,
@@ -107,7 +108,15 @@ class Scope:
         return any(name.startswith(prefix) for prefix in self.levels)
 
     def put(self, name: str, variable: Variable) -> None:
-        """Add or replace a variable."""
+        """Add or replace a variable.
+
+        Raises
+        ------
+        TransformError
+            If one of its numbers is beyond `LARGEST_NUMBER`, whose squares would overflow.
+        """
+        if variable.values.dtype.kind == "f" and (np.abs(variable.values) > LARGEST_NUMBER).any():
+            raise TransformError(f"{name!r} gets numbers beyond {LARGEST_NUMBER:g}")
         self.absent.pop(name, None)
         self.zeros.pop(name, None)
         self.values[name] = variable

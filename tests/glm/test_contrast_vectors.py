@@ -50,6 +50,17 @@ def test_columns_that_agree_to_nine_digits_are_one(rng: np.random.Generator) -> 
     assert design_space(np.column_stack([a, a + 1e-9 * rng.normal(size=60)])).rank == 1
 
 
+@pytest.mark.parametrize("unit", [2.0**-700, 2.0**-30, 2.0**500])
+def test_efficiency_goes_with_the_square_of_the_unit_to_the_last_bit(
+    unit: float, rng: np.random.Generator
+) -> None:
+    matrix = rng.normal(size=(60, 3))
+    weights = np.array([1.0, -0.5, 0.0])
+    expected = efficiency(weights, design_space(matrix))
+    found = efficiency(weights / unit, design_space(matrix))
+    assert found == np.ldexp(expected, 2 * int(np.log2(unit)))
+
+
 @pytest.mark.parametrize("shape", [(5, 0), (5, 2)])
 def test_design_of_nothing_has_rank_zero(shape: tuple[int, int]) -> None:
     space = design_space(np.zeros(shape))

@@ -189,6 +189,11 @@ CASES: dict[str, tuple[object, str]] = {
     "weight of words": (with_contrast(Weights=["2*3", -1]), r"the text '2\*3' is no weight"),
     "weight that is no number": (with_contrast(Weights=["nan", -1]), "'nan' is no weight"),
     "weight that is endless": (with_contrast(Weights=[float("inf"), -1]), "number inf is no"),
+    "weight that is too large": (
+        with_contrast(Weights=[1.1e10, -1]),
+        r"the weight 1.1e\+10 is too large or too small; give weights from 1e-10 to 1e\+10",
+    ),
+    "weight that is too small": (with_contrast(Weights=["1/1e11", -1]), "weight 1e-11 is too"),
     "weight of true": (with_contrast(Weights=[True, -1]), "true is no weight"),
     "unknown test": (with_contrast(Test="z"), "no test 'z'.*write one of t, F, pass"),
     "condition that X has not": (

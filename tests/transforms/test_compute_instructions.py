@@ -118,7 +118,7 @@ def test_lag_between_samples_refuses_missing_ones() -> None:
 @pytest.mark.parametrize("mode", ["nearest", "reflect", "constant"])
 @pytest.mark.parametrize(
     ("shift", "shown"),
-    [(1e308, "1e+308"), (-1e308, "-1e+308"), (3, "3"), (-3, "-3"), (3.5, "3.5")],
+    [(1e100, "1e+100"), (-1e100, "-1e+100"), (3, "3"), (-3, "-3"), (3.5, "3.5")],
 )
 def test_lag_beyond_the_samples_is_refused(shift: float, shown: str, mode: str) -> None:
     raw = {"Name": "Lag", "Input": "a", "Shift": shift, "Mode": mode}
@@ -241,3 +241,16 @@ def test_value_may_be_given_for_each_input() -> None:
     values = {"a": events([1]), "b": events([1])}
     found = carry_out(values, {"Name": "Add", "Input": ["a", "b"], "Value": [1, 2]})
     assert table(found) == {"a": [2], "b": [3]}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"Name": "Product", "Input": ["a", "x"]},
+        {"Name": "Sum", "Input": ["a", "x"], "Weights": [1e3, 1]},
+        {"Name": "Power", "Input": "a", "Value": 2},
+    ],
+)
+def test_numbers_whose_squares_would_overflow_are_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(TransformError, match=r"'b' gets numbers beyond 1e\+100"):
+        carry_out({"a": events([1e99, 1.0]), "x": events([1e99, 0.0])}, {**raw, "Output": "b"})
