@@ -48,6 +48,10 @@ _REMEDIES = {
     errno.EPERM: _NO_RIGHT,
     errno.EEXIST: "move away the file, or the link to nowhere, that has the name of this folder",
     errno.ENOTDIR: "name a folder that lies in no file",
+    errno.EISDIR: "move away the folder that has the name of this file",
+    errno.ENOTEMPTY: "move away the folder that has its name",
+    errno.ELOOP: "move away the link that leads in a circle",
+    errno.ENAMETOOLONG: "name a folder with a shorter path",
     **dict.fromkeys(
         _BROKEN, "see that the disk, or its server, is in order; the same command then goes on"
     ),

@@ -124,6 +124,19 @@ def test_a_traceback_tells_what_could_not_be_written_by_its_code(
 
 
 @pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EISDIR, "move away the folder that has the name of this file"),
+        (errno.ELOOP, "move away the link that leads in a circle"),
+        (errno.ENAMETOOLONG, "name a folder with a shorter path"),
+    ],
+)
+def test_what_stands_in_the_way_of_a_file_is_to_be_moved_away(number: int, remedy: str) -> None:
+    (told,) = output_error(Path("/w/a"), OSError(number, os.strerror(number))).problems
+    assert (told.remedy, told.code) == (remedy, ExitCode.CANNOT_CREATE)
+
+
+@pytest.mark.parametrize(
     "where",
     ["No space left on device.nii", "a: cannot be written (File too large); b", "[Errno 28] a"],
 )
