@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bids_fx.regular import read_text
+
 #: Digits of a whole number that is one: sizes and times in ns have fewer.
 _MOST_DIGITS = 30
 
@@ -39,7 +41,7 @@ def read_object(path: Path) -> dict[str, Any]:
     ValueError
         Where it is damaged, or holds anything else.
     """
-    values = parse_json(path.read_text(encoding="utf-8"))
+    values = parse_json(read_text(path))
     if isinstance(values, dict):
         return values
     raise ValueError("it is no object")

@@ -67,7 +67,7 @@ MAY_IMPORT = {
         *("derivatives", "records", "inputs", "entities", "settings"),
         *("report_settings", "calls", "analyses", "quality", "standing", "threads"),
         *("glm.design", "glm.names", "run_by_contrast", "reports", ""),
-        *("glm.contrasts", "traces", "archive", "json_files"),
+        *("glm.contrasts", "traces", "archive", "json_files", "regular"),
         "glm.combined",  # maps made beforehand come without z; a run alone is combined to itself
     ),
     "methods": (
@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "boilerplate": (),
     "derivatives": (
         *("records", "inputs", "model", "entities", "settings", "threads", "derivatives", ""),
-        "json_files",
+        *("json_files", "regular"),
         *("calls", "plain", "analyses", "quality", "report_settings", "standing"),
         *("glm.contrasts", "glm.design"),  # the design's sidecar says what it can estimate
         *("glm.carpet", "traces", "usage", "container", "logs", "owners"),
@@ -176,7 +176,8 @@ MAY_IMPORT = {
     "suggest": (),
     "entities": (),
     "errors": (),
-    "json_files": (),
+    "json_files": ("regular",),
+    "regular": (),
     "threads": (),
     "glm": ("glm",),
     "__main__": ("cli",),

@@ -21,6 +21,7 @@ from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.json_files import object_or_nothing, read_object
 from bids_fx.plain import PlainError, from_plain, to_plain
 from bids_fx.records import Plan, RunPlan
+from bids_fx.regular import read_bytes, read_text
 
 #: Raised with another form of the file.
 FORMAT = 2
@@ -61,7 +62,7 @@ def write_calls(out_dir: Path, calls: Sequence[Call]) -> Path:
     plain = [to_plain(one) for one in calls]
     values = {"Format": FORMAT, "Digest": _digest(plain), "Calls": plain}
     text = f"{visible_json(_as_text(values))}\n"
-    if not path.is_file() or path.read_bytes() != text.encode():
+    if not path.is_file() or read_bytes(path) != text.encode():
         write_text(path, text)
     return path
 
@@ -239,7 +240,8 @@ def _read_design(run: RunPlan, out_dir: Path) -> Design | None:
             )
             for one in told["Columns"]
         )
-        matrix = np.loadtxt(path, delimiter="\t", skiprows=1, ndmin=2, comments=None)
+        lines = read_text(path).splitlines()
+        matrix = np.loadtxt(lines, delimiter="\t", skiprows=1, ndmin=2, comments=None)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Design(matrix=matrix, columns=columns) if matrix.shape[1] == len(columns) else None

@@ -13,6 +13,7 @@ from bids_fx.derivatives.write import write_json, write_text
 from bids_fx.errors import visible
 from bids_fx.json_files import read_object
 from bids_fx.records import GroupContrast, GroupPlan, Plan
+from bids_fx.regular import read_text
 from bids_fx.report_settings import CORRECTIONS, Threshold
 
 #: Name of the combined map in cluster tables and beside them.
@@ -288,7 +289,7 @@ def read_clusters(path: Path) -> list[tuple[str, Cluster]]:
     ValueError
         Where it is damaged, or has other columns.
     """
-    head, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    head, *lines = read_text(path).splitlines() or [""]
     if tuple(head.split("\t")) != CLUSTER_COLUMNS:
         raise ValueError(f"{path.name} does not have the columns of a cluster table")
     found = []

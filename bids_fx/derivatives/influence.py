@@ -10,6 +10,7 @@ from bids_fx.derivatives import paths, sidecars
 from bids_fx.derivatives.meanings import said_of
 from bids_fx.derivatives.write import six_digits, write_json, write_table
 from bids_fx.records import GroupContrast, GroupPlan, Plan
+from bids_fx.regular import read_text
 
 #: What the columns mean, for the table's sidecar.
 _COLUMNS: dict[str, str] = {
@@ -128,7 +129,7 @@ def read_influence(path: Path) -> list[InfluenceRow]:
     ValueError, TypeError
         Where it is damaged.
     """
-    head, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    head, *lines = read_text(path).splitlines() or [""]
     if tuple(head.split("\t")) != InfluenceRow._fields:
         raise ValueError(f"{path.name} does not have the columns of a table of influence")
     rows = []

@@ -18,6 +18,7 @@ from bids_fx.glm.carpet import Residuals
 from bids_fx.inputs import BoldRun, FloatArray
 from bids_fx.json_files import read_object
 from bids_fx.records import RunPlan
+from bids_fx.regular import read_text
 from bids_fx.traces import FD, ROTATIONS, TRANSLATIONS, MotionTraces
 
 CENSORED = "censored"
@@ -165,7 +166,7 @@ def read_traces(run: RunPlan, out_dir: Path) -> QualityTraces:
         Where it is damaged.
     """
     path = out_dir / paths.timeseries(run.entities)
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    head, *lines = read_text(path).splitlines()
     names = head.split("\t")
     rows = [line.split("\t") for line in lines]
     if CENSORED not in names or not rows or any(len(row) != len(names) for row in rows):

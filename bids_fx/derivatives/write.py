@@ -20,6 +20,7 @@ from bids_fx.derivatives.locks import confirm_locks, fitting
 from bids_fx.derivatives.paths import sidecar
 from bids_fx.errors import output_error, visible, visible_json
 from bids_fx.inputs import Grid
+from bids_fx.regular import open_regular
 from bids_fx.settings import WORK_AREA
 
 _CHUNK = 1 << 20
@@ -93,7 +94,7 @@ def make_writable(folder: Path) -> None:
 def sha256(file: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal text."""
     hasher = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         while chunk := stream.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()

@@ -7,6 +7,7 @@ import re
 import struct
 from pathlib import Path, PurePosixPath
 
+from bids_fx.regular import read_bytes
 from bids_fx.reports.page import Picture
 
 #: Figures that are wider, in CSS pixels, do not stand side by side.
@@ -23,7 +24,7 @@ def image_size(path: Path) -> tuple[float, float] | None:
     tuple of float or None
         In CSS pixels: those of a PNG, and 96 an inch of an SVG.
     """
-    start = path.read_bytes()[:2000]
+    start = read_bytes(path)[:2000]
     if path.suffix == ".png":
         return struct.unpack(">II", start[16:24]) if len(start) > 24 else None
     length = rb'="(\d+(?:\.\d*)?)pt"'
@@ -39,7 +40,7 @@ def data_uri(path: Path) -> str:
     KeyError
         For any other kind of file.
     """
-    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    encoded = base64.b64encode(read_bytes(path)).decode("ascii")
     return f"data:{_MEDIA_TYPES[path.suffix]};base64,{encoded}"
 
 

@@ -16,6 +16,7 @@ from bids_fx.derivatives.quality import quality_failures
 from bids_fx.derivatives.write import write_text
 from bids_fx.entities import IMAGE_ENTITIES, Entities
 from bids_fx.records import GroupContrast, MethodsText, Plan, RunContrast, RunPlan
+from bids_fx.regular import read_bytes
 from bids_fx.reports import models, overview, provenance
 from bids_fx.reports.markdown import methods_html
 from bids_fx.reports.measures import worst_quality
@@ -113,9 +114,9 @@ def _details(failure: Failure, out_dir: Path) -> str:
     if not failure.crash:
         return failure.details
     try:
-        return (out_dir / failure.crash).read_text(encoding="utf-8", errors="replace")
+        return read_bytes(out_dir / failure.crash).decode(errors="replace")
     except OSError:
-        return f"What was known of it stood in {failure.crash}, which is not there any more."
+        return f"What was known of it stood in {failure.crash}, which cannot be read any more."
 
 
 class _Counts(NamedTuple):

@@ -14,6 +14,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import falls_more
 from bids_fx.inputs import BoldRun, RunMaps
 from bids_fx.records import GroupPlan, RunPlan
+from bids_fx.regular import MOST_OF_IMAGE, read_bytes
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -162,7 +163,7 @@ def _load(path: Path) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     # The library's stub declares an instance where the module has the class.
     isal_error = cast("type[Exception]", igzip_lib.IsalError)
     damaged = (EOFError, OSError, ValueError, ImageFileError, HeaderDataError, WrapStructError)
-    content = path.read_bytes()
+    content = read_bytes(path, MOST_OF_IMAGE)
     try:
         if content.startswith(_GZIP):
             content = igzip.decompress(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.quality import read_quality
 from bids_fx.derivatives.timeseries import from_grey, read_traces
 from bids_fx.records import RunPlan
+from bids_fx.regular import read_bytes
 from bids_fx.reports import maps
 from bids_fx.reports.figures.carpet import draw_carpet
 from bids_fx.reports.figures.designs import draw_contrasts, draw_correlation, draw_design
@@ -122,5 +124,5 @@ def read_carpet(run: RunPlan, out_dir: Path) -> npt.NDArray[np.float64]:
     """
     from PIL import Image
 
-    with Image.open(out_dir / paths.carpet(run.entities)) as image:
+    with Image.open(io.BytesIO(read_bytes(out_dir / paths.carpet(run.entities)))) as image:
         return from_grey(np.asarray(image.convert("L")))
