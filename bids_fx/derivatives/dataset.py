@@ -9,8 +9,9 @@ from pathlib import Path
 from bids_fx import __version__
 from bids_fx.container import image_around, tag_around
 from bids_fx.derivatives.locks import locked
-from bids_fx.derivatives.write import remove_temporaries, to_json, write_json, write_text
+from bids_fx.derivatives.write import remove_temporaries, to_json, write_bytes, write_json
 from bids_fx.json_files import object_or_nothing
+from bids_fx.regular import read_bytes
 from bids_fx.settings import WORK_AREA, DataSelection
 from bids_fx.usage import Taken
 
@@ -58,10 +59,26 @@ def write_dataset_files(out_dir: Path, data: DataSelection) -> None:
         new = _description(data, links if isinstance(links, dict) else {})
         if to_json(new) != to_json(old):
             write_json(path, new)
-        lines = ignore.read_text().splitlines() if ignore.exists() else []
-        missing = [line for line in BIDSIGNORE if line not in lines]
-        if missing:
-            write_text(ignore, "\n".join([*lines, *missing]) + "\n")
+        content = read_bytes(ignore) if ignore.is_file() else b""
+        if (whole := _with_ours(content)) != content:
+            write_bytes(ignore, whole)
+
+
+def _with_ours(content: bytes) -> bytes:
+    r"""Return the content of ``.bidsignore`` with all our lines, others as they are.
+
+    Examples
+    --------
+    >>> _with_ours(b"*.log\n*_sta").splitlines()[:3]
+    [b'*.log', b'*.html', b'*_statmap.*']
+    """
+    ours = [line.encode() for line in BIDSIGNORE]
+    lines = content.splitlines()
+    # What is left of a line of ours may hide files from the validator that it should see.
+    if lines and not content.endswith(b"\n") and any(one.startswith(lines[-1]) for one in ours):
+        del lines[-1]
+    missing = [line for line in ours if line not in lines]
+    return b"".join(line + b"\n" for line in (*lines, *missing)) if missing else content
 
 
 def _description(data: DataSelection, links: Mapping[str, object]) -> dict[str, object]:
