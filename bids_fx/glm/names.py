@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -38,8 +37,11 @@ SIGNAL_SCALINGS: tuple[str, ...] = ("psc", "grand-mean", "none")
 #: Fixed effects: inverse variance; mean of effects.
 COMBINATIONS: tuple[str, ...] = ("weighted", "unweighted")
 
-#: Delays, and orders of a drift, of which no run has as many scans; more would fill the memory.
-_MOST_NUMBERED = 10_000
+#: Delays in scans, and orders of a drift, far beyond a response and a run; every delay is a column
+#: of every condition, and more of them would fill the memory.
+_MOST_NUMBERED = 1_000
+#: A peak so many times the undershoot is one without undershoot.
+_LARGEST_RATIO = 1e6
 _NOISE_ALIASES = {"none": "ols", "ar1_yw": "ar1-yw"}
 #: The canonical response is SPM's for most who write so.
 _HRF_ALIASES = {"canonical": "spm", "spmcanonical": "spm", "canonicalhrf": "spm"}
@@ -199,10 +201,10 @@ def double_gamma_parameters(hrf_model: str) -> tuple[float, float, float, float,
         )
     if not (0 < width <= delay and 0 < under_width <= under):
         raise ValueError(f"{fault}a dispersion must be above 0 s and at most the delay")
-    if not 1 < ratio < math.inf:
+    if not 1 < ratio <= _LARGEST_RATIO:
         raise ValueError(
             f"{fault}the ratio of the peak to the undershoot must be above 1 (6 in SPM; "
-            "write 6 where another program has 1/6)"
+            f"write 6 where another program has 1/6) and at most {_LARGEST_RATIO:.0f}"
         )
     return delay, under, width, under_width, ratio
 
