@@ -106,7 +106,9 @@ class Claim:
     @property
     def maker(self) -> str:
         """Who made it, for people: it means nothing among containers."""
-        told = (self.value(name) for name in ("process", "host", "since"))
+        told = [self.value(name) for name in ("process", "host", "since")]
+        if told == [None] * len(told):
+            return "its claim does not say which"
         # Anybody who may write there may have written it.
         texts = ["".join(filter(str.isprintable, str(text)))[:80] for text in told]
         return "process {} on {}, since {}".format(*texts)
@@ -168,7 +170,7 @@ class Claimant:
         return False
 
     def _create(self, path: Path, lock: Identity | None) -> bool:
-        """Create a claim; False if there is one."""
+        """Create a claim; False if there is one, OSError where none can ever be."""
         told = {
             "beats": _BEATS.format(0),
             "token": self._token,
@@ -181,6 +183,10 @@ class Claimant:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN, 0o666)
         except FileExistsError:
+            if path.is_dir() and not path.is_symlink():  # no file is ever put into its place
+                raise IsADirectoryError(
+                    errno.EISDIR, os.strerror(errno.EISDIR), str(path)
+                ) from None
             return False
         try:
             with os.fdopen(descriptor, "wb") as stream:

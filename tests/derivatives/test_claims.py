@@ -246,6 +246,20 @@ def test_claim_that_is_none_is_watched_like_any_other(path: Path, clock: Clock, 
     assert target.read_text() == "kept"
 
 
+def test_folder_in_place_of_a_claim_is_told_at_once_by_its_name(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(IsADirectoryError, match=r"/sub-01\.claim'$"):
+        Claimant(path).make(None)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_claim_that_names_no_maker_says_so(path: Path) -> None:
+    path.touch()
+    found = Claim.read(path)
+    assert found is not None
+    assert found.maker == "its claim does not say which"
+
+
 def test_maker_is_told_in_letters_of_one_line(path: Path) -> None:
     path.write_text(json.dumps({"host": "a\x1b[2J\nb" + 500 * "c", "process": [1], "since": None}))
     found = Claim.read(path)
