@@ -1,4 +1,4 @@
-"""Reading of files that the program has made, whatever stands in their place by now."""
+"""Reading of files, whatever stands in their place by now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 MOST_BYTES, MOST_OF_IMAGE = 1 << 28, 1 << 32
 
 #: What is no file with an end, by its type (`stat.S_IFMT`).
-KINDS = {
+_KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -21,22 +21,28 @@ KINDS = {
 }
 
 
+class IrregularError(OSError):
+    """What stands in place of a file is none with an end."""
+
+
 def open_regular(path: Path) -> io.FileIO:
     """Open a file for reading, if it is one with an end: a pipe would be waited for.
 
     Raises
     ------
+    IrregularError
+        If it is a folder, a pipe, a socket or a device.
     OSError
-        If it cannot be opened, or is a folder, a pipe, a socket or a device.
+        If it cannot be opened.
     """
     _refuse_irregular(path, path.stat())  # a device is not so much as opened
-    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        _refuse_irregular(path, os.fstat(file.fileno()))  # it may be another by now
+        _refuse_irregular(path, os.fstat(descriptor))  # it may be another by now
+        return io.FileIO(descriptor)
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -67,8 +73,8 @@ def read_text(path: Path) -> str:
 
 
 def _refuse_irregular(path: Path, status: os.stat_result) -> None:
-    """Raise OSError for what is no file with an end."""
+    """Raise IrregularError for what is no file with an end."""
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
-        what = KINDS.get(kind, "something else")
-        raise OSError(f"{what} in place of a file")
+        what = _KINDS.get(kind, "something else")
+        raise IrregularError(f"{what} in place of a file")

@@ -91,7 +91,7 @@ MAY_IMPORT = {
     ),
     "dataset": (
         *("inputs", "entities", "settings", "confounds", "glm.design", "threads", "dataset"),
-        *("glm.names", "suggest", "json_files"),
+        *("glm.names", "suggest", "json_files", "regular"),
         "glm.contrasts",  # degrees of freedom of run maps come from the one rank
         "glm.smoothing",  # a series is smoothed while it is read, volume by volume
     ),

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bids_fx.errors import BIDSFXError, ExitCode, reading_remedy
+from bids_fx.regular import IrregularError, open_regular
 
 if TYPE_CHECKING:
     from isal.igzip_lib import IgzipDecompressor
@@ -26,14 +26,6 @@ _GZIP = b"\x1f\x8b"
 MOST_INFLATION = 1032
 #: So many bytes after the last that are expected are read and passed over, such as padding.
 MOST_BEYOND = 1 << 26
-#: What is no file with an end, by its type (`stat.S_IFMT`).
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 #: How a file begins whose content git-annex or git-lfs has not fetched yet.
 _UNFETCHED = (b"/annex/objects/", b".git/annex/", b"version https://git-lfs")
 
@@ -161,12 +153,10 @@ def open_file(path: Path) -> io.FileIO:
     OSError
         If it cannot be opened.
     """
-    kind = stat.S_IFMT(path.stat().st_mode)
-    if kind != stat.S_IFREG:
-        what = _KINDS.get(kind, "something else")
-        raise bad_file(path, f"{what} in place of a file", "put the file there")
-    # Should it have become a pipe just now, opening it so does not wait for a writer.
-    return io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    try:
+        return open_regular(path)
+    except IrregularError as error:
+        raise bad_file(path, str(error), "put the file there") from None
 
 
 def stored_size(file: io.RawIOBase) -> int:
