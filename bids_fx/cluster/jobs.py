@@ -269,9 +269,9 @@ class Job:
 
 
 def _read_json(path: Path) -> Line:
-    """Return what a JSON file holds; nothing where it is absent or damaged."""
+    """Return what a JSON file holds; nothing where it is absent, damaged or a pipe."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
@@ -280,9 +280,10 @@ def _read_json(path: Path) -> Line:
 def _problems(log: Path) -> str:
     """Return what a task's log lists as problems; else how it could not start."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     except OSError:
         return ""
+    lines = text.splitlines()
     found = [line[4:] for line in lines if line.startswith("  - ")]
     found = found or [line for line in lines if line.startswith(("task.sh: ", "FATAL:"))][-1:]
     return "".join(found[:1]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")

@@ -15,6 +15,7 @@ import pytest
 from bids_fx.cluster import jobs
 from bids_fx.errors import ExitCode
 from tests.fake_slurm import NO_ACCOUNTING, FakeSlurm, JobFolder
+from tests.fuzzing import in_time
 
 
 @pytest.fixture
@@ -507,6 +508,20 @@ def test_folder_without_a_job_is_an_input_that_is_missing(
 ) -> None:
     assert jobs.main(["status", str(tmp_path)]) == 66
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = JobFolder(tmp_path / "other" / "jobs" / "job-1")
+    job.write(["01", "02"], scheduler="pbs")
+    state = job.tell("02", "running")
+    state.unlink()
+    with in_time():
+        for path in (job.path / "ended" / "1.json", state):
+            os.mkfifo(path)
+        assert [one["state"] for one in look(job, capsys).values()] == ["pending", "pending"]
+        (job.path / "job.json").unlink()
+        os.mkfifo(job.path / "job.json")
+        assert jobs.main(["status", str(job.path)]) == 66
 
 
 @pytest.mark.parametrize("scheduler", ["pbs", "sge", "lsf"])
