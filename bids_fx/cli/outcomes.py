@@ -16,6 +16,7 @@ from bids_fx.cli.streams import show_result
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, restored, write_calls
 from bids_fx.derivatives.dataset import write_state
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.holdings import (
     failure_reasons,
     missing_outputs,
@@ -23,7 +24,8 @@ from bids_fx.derivatives.holdings import (
     warnings_of,
 )
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
-from bids_fx.derivatives.status import HashCache, is_outdated
+from bids_fx.derivatives.status import is_outdated
+from bids_fx.derivatives.whole import is_whole
 from bids_fx.derivatives.write import refuse_unwritable
 from bids_fx.errors import BIDSFXError, ExitCode, Notice
 from bids_fx.logs import fields
@@ -120,7 +122,7 @@ def conclude(
     Outcome
         Of this call; what of earlier ones failed is told, and does not count.
     """
-    message = "its maps in the output folder are of other settings or data"
+    message = "its maps in the output folder may be of other settings or data"
     failures = tuple(failures)
     write_code = summed(one.code for one in failures)
     told = (
@@ -304,9 +306,11 @@ def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
 
 
 def _stale(plan: Plan, left: Todo, out_dir: Path) -> Iterator[str]:
-    """Iterate over what is left of which all images are there: they are of an earlier call."""
+    """Iterate over what is left of which all is there: it may be of an earlier call."""
     for run in plan.runs:
-        if run.key in left.runs and _are_there(paths.run_images(run), out_dir):
+        if run.key in left.runs and _are_there(
+            (*paths.run_images(run), *paths.run_tables(run)), out_dir
+        ):
             yield run.key
     for group in plan.groups:
         due = [one for one in group.estimable if (group.key, one.contrast.label) in left.contrasts]
@@ -318,6 +322,6 @@ def _stale(plan: Plan, left: Todo, out_dir: Path) -> Iterator[str]:
             yield group.key
 
 
-def _are_there(images: Iterable[PurePosixPath], out_dir: Path) -> bool:
-    """Tell whether all of some images are there; one that is not is told by its own name."""
-    return all((out_dir / image).is_file() for image in images)
+def _are_there(files: Iterable[PurePosixPath], out_dir: Path) -> bool:
+    """Tell whether all of some files are there; one that is not is told by its own name."""
+    return all(is_whole(file, out_dir, quick=True) for file in files)

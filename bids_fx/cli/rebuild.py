@@ -208,7 +208,7 @@ def _judged(calls: Sequence[Call], failures: Sequence[Failure], out_dir: Path) -
 
 def _as_it_stands(call: Call, out_dir: Path) -> Call:
     """Return a call as failed if anything is missing by now, as done if nothing is any more."""
-    missing = missing_outputs(call.plan, out_dir)
+    missing = missing_outputs(call.plan, out_dir, quick=False)
     if not missing:
         return refreshed(call, out_dir)
     reasons = failure_reasons(call.failures, missing)

@@ -30,11 +30,11 @@ from bids_fx.cli.resources import (
 from bids_fx.cli.summary import Stamps, warn_of_excess, write_resources
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.dataset import write_dataset_files, write_state
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.locks import locked
 from bids_fx.derivatives.planted import refuse_planted
 from bids_fx.derivatives.states import planned, under_way
 from bids_fx.derivatives.status import (
-    HashCache,
     contradicted,
     recorded_hashes,
     remove_contradicted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from bids_fx.calls import Call
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.holdings import published_design_hash, still_holds
+from bids_fx.derivatives.whole import is_whole, n_rows_of
 from bids_fx.derivatives.write import write_text
 from bids_fx.errors import BIDSFXError, Notice, visible_json
 from bids_fx.glm.design import Column, Design
@@ -22,6 +24,8 @@ from bids_fx.json_files import object_or_nothing, read_object
 from bids_fx.plain import PlainError, from_plain, to_plain
 from bids_fx.records import Plan, RunPlan
 from bids_fx.regular import read_bytes, read_text
+
+logger = logging.getLogger("bids_fx")
 
 #: Raised with another form of the file.
 FORMAT = 2
@@ -49,7 +53,13 @@ def joined(call: Call, out_dir: Path) -> tuple[Call, ...]:
         older = read_calls(out_dir, call.plan.participant)
     except BIDSFXError as error:
         path.replace(path.with_suffix(".damaged"))
-        notice = Notice(text=f"{error}", participant=call.plan.participant)
+        (problem,) = error.problems
+        text = f"{problem.where}: {problem.found}; it was renamed to {path.stem}.damaged"
+        notice = Notice(
+            text=f"{text}, and results of earlier calls are left as they are, and not reported.",
+            participant=call.plan.participant,
+        )
+        logger.warning("sub-%s: %s", call.plan.participant, notice.text)
         plan = replace(own.plan, notices=(*own.plan.notices, notice))
         return (replace(own, plan=plan),)
     held = (still_holds(one, own.plan, out_dir) for one in older)
@@ -228,9 +238,11 @@ def _read_design(run: RunPlan, out_dir: Path) -> Design | None:
     """Read a design matrix of ours back; None where it is another's, damaged or not there."""
     if published_design_hash(run, out_dir) != run.design_hash:
         return None
-    path = out_dir / paths.design(run.entities)
+    table = paths.design(run.entities)
+    if not is_whole(table, out_dir, n_rows=n_rows_of(run).get(table)):
+        return None
     try:
-        told = read_object(out_dir / paths.sidecar(paths.design(run.entities)))
+        told = read_object(out_dir / paths.sidecar(table))
         columns = tuple(
             Column(
                 name=one["Name"],
@@ -240,7 +252,7 @@ def _read_design(run: RunPlan, out_dir: Path) -> Design | None:
             )
             for one in told["Columns"]
         )
-        lines = read_text(path).splitlines()
+        lines = read_text(out_dir / table).splitlines()
         matrix = np.loadtxt(lines, delimiter="\t", skiprows=1, ndmin=2, comments=None)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from bids_fx.calls import Call, Failure
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.whole import is_whole
 from bids_fx.entities import IMAGE_ENTITIES
 from bids_fx.inputs import Absence, RunMaps
 from bids_fx.json_files import object_or_nothing
@@ -75,7 +76,7 @@ def refreshed(call: Call, out_dir: Path) -> Call:
     plan = call.plan
     is_complete = (
         not plan.problems
-        and all((out_dir / path).is_file() for path in _own_outputs(plan))
+        and all(is_whole(path, out_dir, quick=True) for path in _own_outputs(plan))
         and all(is_fitted_as(run, out_dir) for run in plan.runs if run.key not in plan.replaced)
         and all(
             _settings_of(paths.statmap(group.entities, item.contrast.label, "z"), out_dir)
@@ -87,9 +88,27 @@ def refreshed(call: Call, out_dir: Path) -> Call:
     return replace(call, state="done", reasons=(), failures=()) if is_complete else call
 
 
-def missing_outputs(plan: Plan, out_dir: Path) -> tuple[str, ...]:
-    """Return the planned outputs that are not on disk, see `outputs_due`."""
-    return tuple(str(path) for path in outputs_due(plan) if not (out_dir / path).is_file())
+def missing_outputs(plan: Plan, out_dir: Path, *, quick: bool = True) -> tuple[str, ...]:
+    """Return the planned outputs that are not on disk or not whole, see `outputs_due`.
+
+    Parameters
+    ----------
+    plan : Plan
+        The participant's plan.
+    out_dir : Path
+        The output folder.
+    quick : bool
+        Look at the ends of images alone (see `bids_fx.derivatives.whole.is_whole`).
+    """
+    # What all participants share is as whoever uses the folder wants it.
+    shared = {*paths.shared_outputs(plan)}
+    return tuple(
+        str(path)
+        for path in outputs_due(plan)
+        if not (
+            (out_dir / path).is_file() if path in shared else is_whole(path, out_dir, quick=quick)
+        )
+    )
 
 
 def outputs_due(plan: Plan) -> Iterator[PurePosixPath]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import os
-import struct
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,9 +18,6 @@ from bids_fx.inputs import Grid
 _DOUBLE = {"p", "qp", "covariance"}
 #: Whole numbers, 0 where there is nothing to count.
 _WHOLE = {"nruns", "zchangerun"}
-
-#: Of a NIfTI-1 file before its first voxel.
-_HEADER_BYTES = 352
 
 
 def as_published(stat: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -97,31 +89,3 @@ class ImageWriter:
             outside=0,
         )
         write_json(self.out_dir / paths.sidecar(path), sidecar)
-
-
-def is_whole(image: Path) -> bool:
-    """Tell whether an image of ours is there to its end.
-
-    Parameters
-    ----------
-    image : Path
-        A ``.nii.gz`` file, written in one piece.
-
-    Notes
-    -----
-    A gzip file ends with the length of its content: the 352 bytes of the NIfTI-1 header and
-    what that header says of axes and bits a voxel. What a file that was cut off ends with is
-    anything.
-    """
-    try:
-        with gzip.open(image) as stream:
-            header = stream.read(_HEADER_BYTES)
-        with image.open("rb") as stream:
-            stream.seek(-4, os.SEEK_END)
-            length = int.from_bytes(stream.read(), "little")
-        n_axes, *axes = struct.unpack_from("<8h", header, 40)
-        (n_bits,) = struct.unpack_from("<h", header, 72)
-    except (OSError, EOFError, zlib.error, struct.error):
-        return False
-    n_bytes: int = math.prod(axes[:n_axes]) * n_bits // 8
-    return length == (_HEADER_BYTES + n_bytes) % 2**32

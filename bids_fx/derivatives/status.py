@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bids_fx.derivatives import paths
 from bids_fx.derivatives.clusters import drawn_threshold
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.holdings import published_design_hash
-from bids_fx.derivatives.images import is_whole
 from bids_fx.derivatives.joined import contrast_inputs, group_inputs
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.superseded import (
@@ -17,66 +17,66 @@ from bids_fx.derivatives.superseded import (
     superseded_by_run,
     unfounded_by_group,
 )
-from bids_fx.derivatives.write import remove_outputs, sha256, stamp_of, write_json
+from bids_fx.derivatives.whole import is_own, is_whole, n_rows_of
+from bids_fx.derivatives.write import remove_outputs
 from bids_fx.inputs import RunMaps
 from bids_fx.json_files import object_or_nothing
 from bids_fx.records import GroupContrast, GroupPlan, Plan, RunPlan, Todo
-from bids_fx.settings import WORK_AREA
 
 #: A contrast of a group: the group's key and the contrast's label.
 _Place = tuple[str, str]
 
 
-class HashCache:
-    """SHA-256 of files, kept with size and time of change so that a rerun need not read them.
+class _Look:
+    """One look at what an output folder holds; each input is looked at once.
 
     Parameters
     ----------
-    path : Path
-        Where the hashes are kept between calls; may be absent.
+    out_dir : Path
+        The output folder.
+    hashes : HashCache
+        Hashes of the inputs.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._entries: dict[str, list[object]] = {
-            file: entry
-            for file, entry in object_or_nothing(path).items()
-            if isinstance(entry, list) and len(entry) == 3
-        }
+    def __init__(self, out_dir: Path, hashes: HashCache) -> None:
+        self.out_dir = out_dir
+        self._hashes = hashes
+        self.digest = cache(self._digest_of)
 
-    @classmethod
-    def of_participant(cls, out_dir: Path, participant: str) -> HashCache:
-        """Return the hashes that are kept for one participant."""
-        return cls(out_dir / WORK_AREA / "hashes" / f"sub-{participant}.json")
+    def are_whole(
+        self, files: Iterable[PurePosixPath], n_rows: Mapping[PurePosixPath, int] | None = None
+    ) -> bool:
+        """Tell whether all files are there to their end; of some tables the rows are known."""
+        rows = n_rows or {}
+        is_whole = self._hashes.is_whole
+        return all(is_whole(file, self.out_dir, n_rows=rows.get(file)) for file in files)
 
-    def digest(self, file: Path) -> str:
-        """Return a file's SHA-256; it is read only if its size or time have changed."""
-        entry = self._entries.get(str(file))
-        stamp = stamp_of(file)
-        if entry is not None and entry[:2] == stamp:
-            return str(entry[2])
-        value = sha256(file)
-        self._entries[str(file)] = [*stamp, value]
-        return value
+    def vouched(
+        self, images: Iterable[PurePosixPath], settings_hash: str, inputs: Mapping[str, Path]
+    ) -> bool:
+        """Tell whether every image has a sidecar that names these settings and inputs."""
+        if not all(file.exists() for file in inputs.values()):
+            return False
+        for image in images:
+            sidecar = paths.sidecar(image)
+            if not is_own(sidecar, self.out_dir) or not self.are_whole((image,)):
+                return False
+            values = object_or_nothing(self.out_dir / sidecar)
+            recorded = _input_hashes(values)
+            if values.get("SettingsHash") != settings_hash:
+                return False
+            if not recorded or not recorded.keys() <= inputs.keys():
+                return False
+            if any(self.digest(inputs[uri]) != value for uri, value in recorded.items()):
+                return False
+        return True
 
-    def learn(self, file: Path, value: str, stamp: list[object]) -> None:
-        """Take over a hash that was computed while the file was read.
-
-        Parameters
-        ----------
-        file : Path
-            The file.
-        value : str
-            Its SHA-256.
-        stamp : list
-            What `stamp_of` gave before the file was read; a file that was changed while it was
-            read is then hashed anew.
-        """
-        self._entries[str(file)] = [*stamp, value]
-
-    def save(self) -> None:
-        """Write the hashes down for the next call."""
-        write_json(self._path, self._entries)
+    def _digest_of(self, file: Path) -> str | None:
+        """Return the hash of an input; None where it has gone, or cannot be read any more."""
+        try:
+            return self._hashes.digest(file)
+        except OSError:
+            return None
 
 
 def run_inputs(run: RunPlan) -> dict[str, Path]:
@@ -113,13 +113,12 @@ def is_run_finished(run: RunPlan, out_dir: Path, hashes: HashCache) -> bool:
     if isinstance(run.source, RunMaps):
         return True
     # The table of the design may have been another space's since.
-    are_tables_there = _all_exist(out_dir, paths.run_tables(run)) and (
+    look = _Look(out_dir, hashes)
+    are_tables_there = look.are_whole(paths.run_tables(run), n_rows_of(run)) and (
         published_design_hash(run, out_dir) == run.design_hash
     )
-    # Each input is looked at once, however many images were made from it.
-    digest = cache(hashes.digest)
-    return are_tables_there and _vouched(
-        out_dir, paths.run_images(run), run.settings_hash, run_inputs(run), digest
+    return are_tables_there and look.vouched(
+        paths.run_images(run), run.settings_hash, run_inputs(run)
     )
 
 
@@ -129,45 +128,35 @@ def _uncombined(plan: Plan, runs: Set[str], out_dir: Path, hashes: HashCache) ->
     They are all of a group of which what tells of all is not there.
     """
     found: set[_Place] = set()
-    digest = cache(hashes.digest)
+    look = _Look(out_dir, hashes)
     for group in plan.written_groups:
         inputs = contrast_inputs(plan, group, out_dir)
         due = {
             (group.key, item.contrast.label)
             for item in group.estimable
             if not (runs | found).isdisjoint(_sources(item))
-            or not _is_combined(group, item, out_dir, inputs[item.contrast.label], digest)
+            or not _is_combined(group, item, inputs[item.contrast.label], look)
         }
         of_all = {uri: file for own in inputs.values() for uri, file in own.items()}
-        is_told = bool(due) or _is_joined(group, out_dir, of_all, digest)
+        is_told = bool(due) or _is_joined(group, of_all, look)
         found |= due if is_told else _places(group)
     return found
 
 
 def _is_combined(
-    group: GroupPlan,
-    item: GroupContrast,
-    out_dir: Path,
-    inputs: Mapping[str, Path],
-    digest: Callable[[Path], str],
+    group: GroupPlan, item: GroupContrast, inputs: Mapping[str, Path], look: _Look
 ) -> bool:
     """Tell whether a combined contrast is there, of its inputs' maps as they are now."""
     table = paths.influence_tables(group).get(item.contrast.label)
     tables = () if table is None else (table, paths.sidecar(table))
     images = paths.combined_images(group, item)
-    return _all_exist(out_dir, tables) and _vouched(
-        out_dir, images, group.settings_hash, inputs, digest
-    )
+    return look.are_whole(tables) and look.vouched(images, group.settings_hash, inputs)
 
 
-def _is_joined(
-    group: GroupPlan, out_dir: Path, inputs: Mapping[str, Path], digest: Callable[[Path], str]
-) -> bool:
+def _is_joined(group: GroupPlan, inputs: Mapping[str, Path], look: _Look) -> bool:
     """Tell whether what tells of all contrasts of a group is there."""
     table, mask = paths.group_contrasts_table(group), paths.mask(group.entities, group.mask_desc)
-    return _all_exist(out_dir, (table,)) and _vouched(
-        out_dir, (mask,), group.settings_hash, inputs, digest
-    )
+    return look.are_whole((table,)) and look.vouched((mask,), group.settings_hash, inputs)
 
 
 def _places(group: GroupPlan) -> set[_Place]:
@@ -249,6 +238,7 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
         Hashes of the run maps.
     """
     inputs = group_inputs(plan, group, out_dir)
+    look = _Look(out_dir, hashes)
     for item in group.contrasts:
         effect = paths.statmap(group.entities, item.contrast.label, "effect")
         recorded = recorded_hashes(effect, out_dir)
@@ -259,7 +249,7 @@ def is_outdated(plan: Plan, group: GroupPlan, out_dir: Path, hashes: HashCache) 
         if not recorded.keys().isdisjoint(map(output_uri, without)):
             return True
         shared = recorded.keys() & inputs.keys()
-        if any(inputs[u].exists() and hashes.digest(inputs[u]) != recorded[u] for u in shared):
+        if any(look.digest(inputs[uri]) not in {None, recorded[uri]} for uri in shared):
             return True
     return False
 
@@ -280,6 +270,11 @@ def drawable(plan: Plan, out_dir: Path) -> Todo:
         Without those of runs whose design is not known, and of what was fitted again since with
         other settings.
     """
+
+    @cache
+    def is_shown(file: PurePosixPath) -> bool:
+        return is_whole(file, out_dir)
+
     return Todo(
         run_figures=frozenset(
             run.key for run in plan.runs if run.design is not None and run.key not in plan.replaced
@@ -287,14 +282,14 @@ def drawable(plan: Plan, out_dir: Path) -> Todo:
         fit_figures=frozenset(
             run.key
             for run in plan.runs
-            if run.key not in plan.replaced and _all_exist(out_dir, paths.shown_of_fit(run))
+            if run.key not in plan.replaced and all(map(is_shown, paths.shown_of_fit(run)))
         ),
         group_figures=frozenset(
             (group.key, item.contrast.label)
             for group in plan.groups
             for item in group.estimable
             if plan.replaced.isdisjoint(run.key for run in plan.contrast_runs(item))
-            and _all_exist(out_dir, paths.shown_maps(plan, group, item))
+            and all(map(is_shown, paths.shown_maps(plan, group, item)))
         ),
     )
 
@@ -318,6 +313,7 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
     Todo
         What depends on something that is computed again is computed again too.
     """
+    look = _Look(out_dir, hashes)
     runs = {run.key for run in plan.runs if force or not is_run_finished(run, out_dir, hashes)}
     runs -= {run.key for run in plan.runs if isinstance(run.source, RunMaps)}
     if force:
@@ -334,7 +330,7 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
         return frozenset(
             run.key
             for run in plan.runs
-            if force or run.key in runs or not _all_exist(out_dir, figures_of(run).values())
+            if force or run.key in runs or not look.are_whole(figures_of(run).values())
         )
 
     return Todo(
@@ -346,40 +342,19 @@ def unfinished(plan: Plan, out_dir: Path, hashes: HashCache, *, force: bool) -> 
         group_figures=frozenset(
             (group.key, label)
             for group in plan.groups
-            for label, figures in paths.group_figures(group).items()
+            for label in paths.group_figures(group)
             if force
             # Which runs it shows depends on the filters, and its name does not.
             or group.shows_runs_alone
             or (group.key, label) in contrasts
             or not (runs | contrasts).isdisjoint(sources[group.key, label])
-            or not _all_exist(out_dir, (*figures.values(), paths.group_clusters(group)[label]))
+            or not look.are_whole(_drawn_of(group, label))
             or drawn_threshold(group, label, out_dir) != plan.report.threshold
         ),
     )
 
 
-def _vouched(
-    out_dir: Path,
-    images: Iterable[PurePosixPath],
-    settings_hash: str,
-    inputs: Mapping[str, Path],
-    digest: Callable[[Path], str],
-) -> bool:
-    """Tell whether every image has a sidecar that names these settings and inputs."""
-    if not all(file.exists() for file in inputs.values()):
-        return False
-    for image in images:
-        values = object_or_nothing(out_dir / paths.sidecar(image))
-        recorded = _input_hashes(values)
-        if not is_whole(out_dir / image) or values.get("SettingsHash") != settings_hash:
-            return False
-        if not recorded or not recorded.keys() <= inputs.keys():
-            return False
-        if any(digest(inputs[uri]) != value for uri, value in recorded.items()):
-            return False
-    return True
-
-
-def _all_exist(out_dir: Path, files: Iterable[PurePosixPath]) -> bool:
-    """Tell whether all files are there."""
-    return all((out_dir / file).is_file() for file in files)
+def _drawn_of(group: GroupPlan, label: str) -> Iterator[PurePosixPath]:
+    """Iterate over what is written with a contrast's figures, and those."""
+    table = paths.group_clusters(group)[label]
+    yield from (*paths.group_figures(group)[label].values(), table, paths.sidecar(table))

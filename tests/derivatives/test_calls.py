@@ -312,7 +312,7 @@ def test_what_a_replaced_run_had_is_not_missing(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"Format": 0, "Calls": []}', '{"Format": 1, "Calls": [{"plan": 1}]}']
 )
-def test_a_damaged_file_is_told_and_moved_out_of_the_way(tmp_path, text):
+def test_a_damaged_file_is_told_and_moved_out_of_the_way(tmp_path, caplog, text):
     path = tmp_path / "sub-01" / "calls.json"
     path.parent.mkdir()
     path.write_text(text)
@@ -321,6 +321,9 @@ def test_a_damaged_file_is_told_and_moved_out_of_the_way(tmp_path, text):
     (kept,) = add(plan_of(*BOTH), tmp_path)
     assert any("cannot be read" in notice.text for notice in kept.plan.notices)
     assert path.with_suffix(".damaged").read_text() == text
+    (warning,) = (one.getMessage() for one in caplog.records)
+    assert warning.startswith("sub-01: sub-01/calls.json: what earlier calls did")
+    assert "it was renamed to calls.damaged, and results of earlier calls" in warning
 
 
 def test_texts_name_files_by_their_datasets(tmp_path):

@@ -20,10 +20,10 @@ from bids_fx.derivatives import paths
 from bids_fx.derivatives.calls import joined, read_calls, restored, write_calls
 from bids_fx.derivatives.clusters import drawn_maps, drawn_threshold
 from bids_fx.derivatives.dataset import write_dataset_files
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
 from bids_fx.derivatives.states import planned, told_of, under_way
 from bids_fx.derivatives.status import (
-    HashCache,
     contradicted,
     drawable,
     is_outdated,

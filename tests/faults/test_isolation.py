@@ -147,7 +147,7 @@ def test_an_old_combination_is_told_by_its_contrast_and_the_others_are_new(faile
     assert call(truth, out, *OPTIONS) == 1
     changed = differences(results(outputs(out)), results(before))
     assert changed == []
-    stale = "its maps in the output folder are of other settings or data"
+    stale = "its maps in the output folder may be of other settings or data"
     task = "task-main_space-MNI152NLin2009cAsym"
     assert [reason for reason in summary_of(out)["reasons"] if "fitting" not in reason] == [
         f"task-main_run-3_space-MNI152NLin2009cAsym: {stale}",

@@ -22,7 +22,7 @@ from bids_fx.cli import session
 from bids_fx.cli.run import main
 from bids_fx.cli.session import Session
 from bids_fx.derivatives.dataset import read_state
-from bids_fx.derivatives.status import HashCache
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.errors import output_error
 from bids_fx.workflows import base
 from tests.synthetic import DatasetSpec, Truth, make_dataset

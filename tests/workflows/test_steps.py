@@ -16,8 +16,9 @@ from bids_fx.calls import Call
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
 from bids_fx.derivatives import paths
+from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.influence import read_influence
-from bids_fx.derivatives.status import HashCache, unfinished
+from bids_fx.derivatives.status import unfinished
 from bids_fx.derivatives.write import sha256
 from bids_fx.glm.combined import combined_maps, summed_maps
 from bids_fx.memory import Allowance
