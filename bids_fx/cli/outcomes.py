@@ -24,7 +24,7 @@ from bids_fx.derivatives.holdings import (
     warnings_of,
 )
 from bids_fx.derivatives.quality import quality_failures, quality_notices, worst_quality
-from bids_fx.derivatives.status import is_outdated
+from bids_fx.derivatives.status import is_outdated, run_inputs
 from bids_fx.derivatives.whole import is_whole
 from bids_fx.derivatives.write import refuse_unwritable
 from bids_fx.errors import BIDSFXError, ExitCode, Notice
@@ -122,12 +122,11 @@ def conclude(
     Outcome
         Of this call; what of earlier ones failed is told, and does not count.
     """
-    message = "its maps in the output folder may be of other settings or data"
     failures = tuple(failures)
     write_code = summed(one.code for one in failures)
     told = (
         *failures,
-        *(Failure(record=name, message=message) for name in _stale(plan, left, out_dir)),
+        *_stale(plan, left, out_dir),
     )
     missing = missing_outputs(plan, out_dir)
     reasons = failure_reasons(told, missing)
@@ -305,21 +304,25 @@ def _with_warnings(plan: Plan, out_dir: Path, cache: HashCache) -> Plan:
     return replace(plan, notices=(*plan.notices, *notices))
 
 
-def _stale(plan: Plan, left: Todo, out_dir: Path) -> Iterator[str]:
+def _stale(plan: Plan, left: Todo, out_dir: Path) -> Iterator[Failure]:
     """Iterate over what is left of which all is there: it may be of an earlier call."""
+    message = "its maps in the output folder may be of other settings or data"
     for run in plan.runs:
         if run.key in left.runs and _are_there(
             (*paths.run_images(run), *paths.run_tables(run)), out_dir
         ):
-            yield run.key
+            gone = [uri for uri, file in run_inputs(run).items() if not file.exists()]
+            why = f"{' and '.join(gone)} is not there any more" if gone else message
+            yield Failure(record=run.key, message=why)
     for group in plan.groups:
         due = [one for one in group.estimable if (group.key, one.contrast.label) in left.contrasts]
         if len(due) < len(group.estimable):
             for item in due:
                 if _are_there(paths.combined_images(group, item), out_dir):
-                    yield f"{item.contrast.label} of {group.key}"
+                    name = f"{item.contrast.label} of {group.key}"
+                    yield Failure(record=name, message=message)
         elif due and _are_there(paths.group_images(group), out_dir):
-            yield group.key
+            yield Failure(record=group.key, message=message)
 
 
 def _are_there(files: Iterable[PurePosixPath], out_dir: Path) -> bool:

@@ -67,7 +67,9 @@ def failure_reasons(failures: Sequence[Failure], missing: Sequence[str]) -> tupl
     """Return why a call has failed, one line each: what failed, and what is not there."""
     reasons = [f"{one.record}: {one.message}" for one in failures]
     if missing:
-        reasons.append(f"{len(missing)} planned outputs are missing, {missing[0]} the first")
+        reasons.append(
+            f"{len(missing)} planned outputs are missing or damaged, {missing[0]} the first"
+        )
     return tuple(reasons)
 
 

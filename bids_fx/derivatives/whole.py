@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import math
 import os
-import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import BinaryIO, cast
 
 from bids_fx.derivatives import paths
 from bids_fx.inputs import BoldRun
 from bids_fx.json_files import parse_json
 from bids_fx.records import RunPlan
+from bids_fx.regular import open_regular, read_bytes
 
 _CHUNK = 1 << 20
 #: Of a NIfTI-1 file before its first voxel, and of the piece in which they are looked for.
@@ -48,13 +48,13 @@ def is_whole(
     try:
         if not is_own(path, out_dir):
             return False
-        with _open(out_dir / path) as stream:
-            if path.name.endswith(".nii.gz"):
+        if path.name.endswith(".nii.gz"):
+            with io.BufferedReader(open_regular(out_dir / path)) as stream:
                 return _is_image(stream, quick=quick)
-            if path.suffix == ".tsv":
-                return _is_table(stream.read(), n_rows)
-            check = _CHECKS.get(path.suffix)
-            return check is None or check(stream.read())
+        if path.suffix == ".tsv":
+            return _is_table(read_bytes(out_dir / path), n_rows)
+        check = _CHECKS.get(path.suffix)
+        return check is None or check(read_bytes(out_dir / path))
     except (OSError, ValueError, struct.error, isal_error):
         return False
 
@@ -82,17 +82,7 @@ def n_rows_of(run: RunPlan) -> dict[PurePosixPath, int]:
     return dict.fromkeys(tables, run.source.n_scans)
 
 
-def _open(file: Path) -> io.BufferedReader:
-    """Open a file; OSError where it is none any more."""
-    # Should it have become a pipe just now, opening it so does not wait for a writer.
-    raw = io.FileIO(file, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-    if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-        raw.close()
-        raise OSError("no regular file")
-    return io.BufferedReader(raw)
-
-
-def _is_image(stream: io.BufferedReader, *, quick: bool) -> bool:
+def _is_image(stream: BinaryIO, *, quick: bool) -> bool:
     """Tell whether a gzip file has the bytes that the header of its NIfTI-1 image asks for."""
     from isal import igzip_lib
 

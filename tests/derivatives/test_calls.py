@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,16 @@ from bids_fx.derivatives.results import write_design
 from bids_fx.errors import BIDSFXError, Notice, Problem
 from bids_fx.inputs import Absence
 from bids_fx.records import GroupContrast, Plan
-from tests.small_plans import FACE, FACE_HOUSE, entities, make_group, make_plan, make_run
+from tests.small_plans import (
+    FACE,
+    FACE_HOUSE,
+    TINY_PNG,
+    TINY_SVG,
+    entities,
+    make_group,
+    make_plan,
+    make_run,
+)
 
 
 def plan_of(*names: str, hash_: str = "old", **changes: object) -> Plan:
@@ -29,6 +40,16 @@ def plan_of(*names: str, hash_: str = "old", **changes: object) -> Plan:
 BOTH = ("sub-01_task-x_run-1", "sub-01_task-x_run-2")
 
 
+#: The least that is whole of each kind of file; an image has a header and one byte.
+CONTENTS = {
+    ".gz": gzip.compress(struct.pack("<40x8h16xh278xB", 3, 1, 1, 1, *4 * [0], 8, 0), mtime=0),
+    ".json": b"{}",
+    ".tsv": b"a\n",
+    ".png": TINY_PNG,
+    ".svg": TINY_SVG,
+}
+
+
 def publish(plan: Plan, out_dir: Path) -> None:
     """Leave all that a plan promises, with sidecars that tell its settings."""
     for path in paths.expected_outputs(plan):
@@ -36,7 +57,7 @@ def publish(plan: Plan, out_dir: Path) -> None:
             continue
         file = out_dir / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("")
+        file.write_bytes(CONTENTS.get(file.suffix, b""))
     for result in (*plan.runs, *plan.written_groups):
         images = paths.run_images(result) if result in plan.runs else paths.group_images(result)
         for image in images:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -16,7 +17,7 @@ from bids_fx.cli import session
 from bids_fx.cli.run import main
 from bids_fx.dataset.confounds import load_strategies
 from bids_fx.dataset.index import find_runs
-from bids_fx.derivatives import paths, results, status
+from bids_fx.derivatives import hashes, paths, results, status
 from bids_fx.derivatives.hashes import HashCache
 from bids_fx.derivatives.sidecars import output_uri
 from bids_fx.derivatives.status import (
@@ -33,11 +34,13 @@ from bids_fx.json_files import object_or_nothing
 from bids_fx.plan import make_plan
 from bids_fx.records import Todo
 from bids_fx.report_settings import ReportSettings, Threshold
-from bids_fx.settings import AnalysisSettings, DataSelection
+from bids_fx.settings import WORK_AREA, AnalysisSettings, DataSelection
 from tests.small_plans import (
     FACE,
     FACE_HOUSE,
     GRID,
+    TINY_PNG,
+    TINY_SVG,
     make_group,
     make_run,
     make_run_maps,
@@ -210,6 +213,115 @@ def test_an_image_that_lacks_a_volume_of_its_header_is_not_whole(tmp_path):
     write_image(path, np.ones((3, 210)), np.ones(GRID.shape, bool), GRID, standard_space=True)
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[: -210 * 8]))
     assert not is_whole(PurePosixPath(path.name), tmp_path)
+
+
+def test_an_image_of_which_one_bit_has_changed_is_not_whole_but_looks_so(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    values = np.random.default_rng(1).random(210)
+    write_image(path, values, np.ones(GRID.shape, bool), GRID, standard_space=True)
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # of the checksum
+    path.write_bytes(bytes(content))
+    assert is_whole(PurePosixPath(path.name), tmp_path, quick=True)
+    assert not is_whole(PurePosixPath(path.name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "whole"),
+    [
+        ("a.json", b'{"a": 1}\n', True),
+        ("a.json", b'{"a": 1', False),
+        ("a.json", b"[1]", False),
+        ("a.json", b'{"\xff": 1}', False),
+        ("a.tsv", b"a\tb\n1\t2\n", True),
+        ("a.tsv", b"a\tb\n", True),
+        ("a.tsv", b"a\tb\n1\t2", False),
+        ("a.tsv", b"a\tb\n1\n", False),
+        ("a.tsv", b"\n", False),
+        ("a.png", TINY_PNG, True),
+        ("a.png", TINY_PNG[:-1], False),
+        ("a.png", TINY_PNG[1:], False),
+        ("a.svg", TINY_SVG + b"\n", True),
+        ("a.svg", TINY_SVG[:-2], False),
+        *((f"a.{end}", b"", False) for end in ("json", "tsv", "png", "svg", "nii.gz")),
+    ],
+)
+def test_each_kind_of_file_is_whole_to_its_end(tmp_path, name, content, whole):
+    (tmp_path / name).write_bytes(content)
+    assert is_whole(PurePosixPath(name), tmp_path) is whole
+
+
+@pytest.mark.parametrize(("n_rows", "whole"), [(2, True), (3, False)])
+def test_a_table_that_lacks_a_scan_is_not_whole(tmp_path, n_rows, whole):
+    (tmp_path / "a.tsv").write_text("a\n1\n2\n")
+    assert is_whole(PurePosixPath("a.tsv"), tmp_path, n_rows=n_rows) is whole
+
+
+def test_a_table_cut_at_the_end_of_a_scan_is_written_again(done):
+    truth, out = done
+    for end in ("run-1_design.tsv", "run-2*_desc-quality_timeseries.tsv"):
+        path = next(out.rglob(f"*{end}"))
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert len(todo(truth, out).runs) == 2
+
+
+@pytest.mark.parametrize("there", ["pipe", "folder", "link out", "link within", "loop"])
+def test_what_is_no_file_of_the_folder_is_not_whole(tmp_path, there):
+    out = tmp_path / "out"
+    (out / ".git" / "annex").mkdir(parents=True)
+    path = out / "a.json"
+    for folder in (tmp_path, out / ".git" / "annex"):
+        (folder / "b.json").write_text("{}")
+    match there:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "link out":
+            path.symlink_to(tmp_path / "b.json")
+        case "link within":
+            path.symlink_to(".git/annex/b.json")
+        case "loop":
+            path.symlink_to("a.json")
+    assert is_whole(PurePosixPath("a.json"), out) is (there == "link within")
+
+
+def test_an_image_is_not_read_again_before_it_changes(tmp_path, monkeypatch):
+    path = PurePosixPath("a.nii.gz")
+    values = np.random.default_rng(1).random(210)
+    write_image(tmp_path / path, values, np.ones(GRID.shape, bool), GRID, standard_space=True)
+    looks = []
+
+    def look(path, out_dir, **options):
+        looks.append(options.get("quick", False))
+        return is_whole(path, out_dir, **options)
+
+    monkeypatch.setattr(hashes, "is_whole", look)
+    kept = tmp_path / "hashes.json"
+    for _ in range(2):
+        cache = HashCache(kept)
+        assert cache.is_whole(path, tmp_path)
+        cache.save()
+    content = bytearray((tmp_path / path).read_bytes())
+    content[-8] ^= 1
+    (tmp_path / path).write_bytes(bytes(content))
+    os.utime(tmp_path / path, ns=(1, 1))
+    assert not HashCache(kept).is_whole(path, tmp_path)
+    assert looks == [False, True, False]
+
+
+def test_an_input_that_goes_while_it_is_looked_at_leaves_its_run_unfinished(done, monkeypatch):
+    truth, out = done
+    shutil.rmtree(out / WORK_AREA / "hashes")
+    gone = truth.runs[0].mask
+
+    def digest(cache, file):
+        if file == gone:
+            file.unlink()
+        return sha256(file)
+
+    monkeypatch.setattr(HashCache, "digest", digest)
+    assert len(todo(truth, out).runs) == 1
 
 
 def test_a_missing_figure_is_drawn_again_and_nothing_is_computed(done):

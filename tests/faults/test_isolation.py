@@ -114,7 +114,7 @@ def test_what_is_missing_is_told_exactly(failed):
     assert "cannot be read" in report
     assert all(name in report for name in missing)
     assert [reason for reason in told["reasons"] if "fitting" not in reason] == [
-        f"{len(missing)} planned outputs are missing, {min(missing)} the first"
+        f"{len(missing)} planned outputs are missing or damaged, {min(missing)} the first"
     ]
 
 
