@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -52,6 +53,13 @@ def _unsynced(descriptor: int) -> None:
 
 # A small call writes some two hundred files, and waits as long for the disk as it computes.
 os.fsync = _unsynced
+
+# As a terminal has them: who starts tests by nohup or in the background has them ignored, and so
+# would all programs that are started here.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        _is_ctrl_c = _number == signal.SIGINT
+        signal.signal(_number, signal.default_int_handler if _is_ctrl_c else signal.SIG_DFL)
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -372,6 +373,7 @@ def publish_all(plan: Plan, out_dir: Path, **peaks: object) -> None:
             {"dof": 31.0, "tsnr_median": 61.25, "EffectiveDegreesOfFreedom": 31.5}
         ).encode(),
         ".tsv": CLUSTER_HEAD.encode(),
+        ".gz": gzip.compress(nb.Nifti1Image(np.ones((1, 1, 1)), np.eye(4)).to_bytes()),
     }
     for path in paths.expected_outputs(plan):
         file = out_dir / path
