@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from bids_fx.derivatives.locks import locked
 from tests.synthetic import DatasetSpec, make_dataset
 
 pytestmark = pytest.mark.cluster
@@ -151,21 +152,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     events = next((truth.bids_dir / f"sub-0{BAD}").rglob("*_run-1_events.tsv"))
     good = events.read_text()
     events.write_text("onset\tduration\n1\t2\n")
-    held = [next(truth.derivatives_dir.rglob(f"sub-0{n}*_bold.nii.gz")) for n in (CANCELLED, LATE)]
-    for path in held:  # whoever opens it waits until somebody writes to it
-        path.rename(path.with_suffix(".kept"))
-        os.mkfifo(path)
-    succeed("scontrol", "update", "NodeName=d[0-1]", "State=RESUME")
-    wait(job, lambda told: told["02"]["state"] == told["03"]["state"] == "running")
-    array = str(queued["01"]["slurm_id"]).partition("_")[0]
-    succeed("scancel", f"{array}_{CANCELLED}")
-    succeed("scontrol", "update", f"JobId={array}_{LATE}", "EndTime=now")
-    codes["ended"], ended = wait(job, is_over)
+    # Their tasks wait, as for another call that is at work on these participants.
+    with locked(out_dir, f"sub-0{CANCELLED}", f"sub-0{LATE}"):
+        succeed("scontrol", "update", "NodeName=d[0-1]", "State=RESUME")
+        wait(job, lambda told: told["02"]["state"] == told["03"]["state"] == "running")
+        array = str(queued["01"]["slurm_id"]).partition("_")[0]
+        succeed("scancel", f"{array}_{CANCELLED}")
+        succeed("scontrol", "update", f"JobId={array}_{LATE}", "EndTime=now")
+        codes["ended"], ended = wait(job, is_over)
     index = (out_dir / "index.html").read_text()
 
-    for path in held:
-        path.unlink()
-        path.with_suffix(".kept").rename(path)
     watch(job, "--resubmit")
     codes["mended"], mended = wait(job, is_over)
     events.write_text(good)
