@@ -211,8 +211,12 @@ def test_an_image_is_whole_to_its_last_byte(tmp_path, shape):
 def test_an_image_that_lacks_a_volume_of_its_header_is_not_whole(tmp_path):
     path = tmp_path / "a.nii.gz"
     write_image(path, np.ones((3, 210)), np.ones(GRID.shape, bool), GRID, standard_space=True)
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[: -210 * 8]))
+    whole = path.read_bytes()
+    path.write_bytes(gzip.compress(gzip.decompress(whole)[: -210 * 8]))
     assert not is_whole(PurePosixPath(path.name), tmp_path)
+    for more in (b"more", gzip.compress(b"more")):
+        path.write_bytes(whole + more)
+        assert not is_whole(PurePosixPath(path.name), tmp_path)
 
 
 def test_an_image_of_which_one_bit_has_changed_is_not_whole_but_looks_so(tmp_path):
