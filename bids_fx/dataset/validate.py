@@ -69,7 +69,7 @@ class Validation:
                 stdout=self._output,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                preexec_fn=_ending_with_this_process(),  # noqa: PLW1509 - no threads yet
+                preexec_fn=_ending_with_this_process(),  # noqa: PLW1509 - one C call, without locks
             )
         except OSError as error:
             self._failure = _failed(str(error))
